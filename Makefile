@@ -1,0 +1,46 @@
+# One runner. Every target sets up what it needs: Python 3.11 and make are enough to start.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+DATA ?= data
+RATE ?= 50
+
+.PHONY: run test check format bench lock clean help
+
+help: ## what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(STAMP): requirements.lock pyproject.toml
+	@echo "Installing Bezant into $(VENV) (hash-locked; the first time takes a minute or two)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index -e .
+	@touch $@
+
+run: $(STAMP) ## a node with a simulated economy paying through it
+	@$(BIN)/bezant run --data $(DATA) --economy --rate $(RATE)
+
+test: $(STAMP) ## every test
+	@$(BIN)/python -m pytest
+
+check: $(STAMP) ## ruff, format, mypy, import rules, determinism lint
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/python -m pytest tests/architecture
+
+format: $(STAMP) ## put the code in shape
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: $(STAMP) ## measure, beside this machine's own limits
+	@$(BIN)/bezant bench
+
+lock: ## renew requirements.lock (needs uv)
+	uv pip compile pyproject.toml --extra dev --extra postgres --generate-hashes --no-emit-index-url \
+	  --no-emit-find-links --no-annotate --no-header --python-version 3.11 --upgrade -o requirements.lock
+
+clean: ## remove the environment and the caches, never data
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build

@@ -1,0 +1,1 @@
+"""Order, make durable, prove: the Engine protocol and the engines behind it."""

@@ -1,0 +1,1 @@
+"""The vocabulary: records, identifiers, checked integer money, outcomes, hashes. No I/O."""

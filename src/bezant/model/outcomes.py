@@ -1,0 +1,110 @@
+"""What the ledger answers for each record: stable codes, in the order they are checked.
+
+Codes below 16 are effects. From 16 on they are refusals, and *the lowest applicable
+refusal wins*: precedence is the number itself. Numbers never change meaning; gaps are
+for later ones.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Outcome(IntEnum):
+    """The ledger's answer for one record."""
+
+    APPLIED = 0
+    """Value moved, or the command took effect."""
+    HELD = 1
+    """The amount is reserved until captured, released or expired."""
+    HELD_FOR_REVIEW = 2
+    """The decision asked for a person; the amount is reserved until one answers."""
+    CAPTURED = 3
+    RELEASED = 4
+    HOLD_EXPIRED = 5
+    """A system receipt: block time passed the hold's end and the reserve was returned."""
+
+    # Authenticity. None of these is remembered, so a stranger cannot burn an id.
+    MALFORMED = 16
+    """Unknown kind or flag, an id that is no UUIDv7, or a field that must be zero."""
+    UNKNOWN_AUTHORITY = 17
+    BAD_SIGNATURE = 18
+    GATEWAY_NOT_ACCEPTED = 19
+    """The attesting gateway is not one that the network's genesis names."""
+
+    # Time. Definitive: such an id can never apply.
+    ID_IN_FUTURE = 24
+    EXPIRED = 25
+
+    # Identity.
+    EXISTS = 32
+    """The same content was answered before; the first answer stands."""
+    EXISTS_WITH_OTHER_CONTENT = 33
+    CAPACITY = 34
+    """A bound of the network (remembered ids, accounts, holds) is reached; try later."""
+
+    # From here on the answer is remembered under (authority, id).
+    BLOCKED = 40
+    """The decision was to refuse; the evidence is ordered, nothing moves."""
+    REVIEW_NOT_PERMITTED = 41
+    """The decision asked for review, and the payer did not sign `may_review`."""
+    DEBTOR_UNKNOWN = 48
+    CREDITOR_UNKNOWN = 49
+    NOT_AUTHORISED = 50
+    """The signing authority may not do this to that account."""
+    SAME_ACCOUNT = 51
+    ASSET_MISMATCH = 52
+    AMOUNT_ZERO = 53
+    DEBTOR_FROZEN = 56
+    CREDITOR_FROZEN = 57
+
+    HOLD_UNKNOWN = 64
+    """No open hold of that id: never placed, or already captured, released or expired."""
+    HOLD_MISMATCH = 65
+    """Debtor, creditor or asset differ from the hold's."""
+    AMOUNT_ABOVE_HOLD = 66
+
+    OVERFLOW = 72
+    """A sum would not fit its counter; nothing was written."""
+    INSUFFICIENT_FUNDS = 73
+    BALANCE_LIMIT = 74
+    """The creditor account may not hold that much."""
+
+    AUTHORITY_EXISTS = 80
+    ACCOUNT_EXISTS = 81
+    ID_NOT_DERIVED = 82
+    """The id in an opening record is not the hash of what it opens."""
+    ASSET_UNKNOWN = 83
+    INSTITUTION_UNKNOWN = 84
+
+    LINKED_FAILED = 96
+    """Another member of the same linked chain was refused, so this one was undone."""
+    CHAIN_OPEN = 97
+    """The Authorisation ended inside a linked chain."""
+
+    @property
+    def refused(self) -> bool:
+        return self >= 16
+
+    @property
+    def label(self) -> str:
+        """The stable lower-case code that interfaces show."""
+        return self.name.lower()
+
+
+class Verdict(IntEnum):
+    """What the pipeline concluded about one payment."""
+
+    ALLOW = 0
+    REVIEW = 1
+    BLOCK = 2
+
+
+class SigningMode(IntEnum):
+    """Who signed, in relation to the debtor account; stated in every receipt."""
+
+    SYSTEM = 0
+    """The ledger itself (a hold that expired)."""
+    SELF = 1
+    INSTITUTION = 2
+    DELEGATE = 3
