@@ -63,6 +63,8 @@ class Outcome(IntEnum):
     HOLD_MISMATCH = 65
     """Debtor, creditor or asset differ from the hold's."""
     AMOUNT_ABOVE_HOLD = 66
+    HOLD_EXISTS = 67
+    """The debtor account has an open hold under this id, placed by another of its signers."""
 
     OVERFLOW = 72
     """A sum would not fit its counter; nothing was written."""
@@ -75,7 +77,10 @@ class Outcome(IntEnum):
     ID_NOT_DERIVED = 82
     """The id in an opening record is not the hash of what it opens."""
     ASSET_UNKNOWN = 83
-    INSTITUTION_UNKNOWN = 84
+    HOLDER_UNKNOWN = 84
+    """The authority that is to hold the account, or to act for it, is not registered."""
+    CREDIT_NOT_PERMITTED = 85
+    """Only the asset's issuer may open an account that can go negative."""
 
     LINKED_FAILED = 96
     """Another member of the same linked chain was refused, so this one was undone."""

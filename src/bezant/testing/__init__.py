@@ -1,0 +1,1 @@
+"""Worlds small enough to reason about: keys, batches and strategies for tests. Production imports none of it."""

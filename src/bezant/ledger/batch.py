@@ -1,0 +1,52 @@
+"""What a ledger is given, the same for both implementations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from bezant.model.digest import TAG_ACCOUNT, sha256
+from bezant.model.identifiers import U112_MASK, AccountId, AuthorityId, id_bytes
+from bezant.model.records import RecordArray
+
+NS_PER_S = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The records of one block with what is known of their signatures.
+
+    `records`, `decisions` (n,); `authorisations` (m,) cover the records in order, `authentic`
+    (m,) uint8 is 1 where the signature verifies under the authority's key as of the previous
+    block, and `accepted` (m,) uint8 is 1 where the Order's gateway is one of the genesis and
+    signed. `time_ns` is the block's time, later than the previous block's.
+    """
+
+    time_ns: int
+    records: RecordArray
+    decisions: RecordArray
+    authorisations: RecordArray
+    authentic: npt.NDArray[np.uint8]
+    accepted: npt.NDArray[np.uint8]
+
+
+class Ledger(Protocol):
+    """A deterministic state machine over batches."""
+
+    def apply(self, batch: Batch) -> RecordArray:
+        """Return the RECEIPT rows: expired holds first, then one for each record in order."""
+
+
+def account_id(institution: int, authority: AuthorityId, asset: int, salt: int, zone: int = 0) -> AccountId:
+    """Return zone (16 bits) ‖ hash (112 bits) of what an account is opened with."""
+    digest = sha256(
+        TAG_ACCOUNT,
+        institution.to_bytes(4, "little"),
+        id_bytes(authority),
+        asset.to_bytes(4, "little"),
+        id_bytes(salt),
+    )
+    return AccountId(zone << 112 | int.from_bytes(digest[:16], "little") & U112_MASK)

@@ -1,0 +1,138 @@
+"""What is checked before any effect: shape, authenticity, time, identity. Same order as the outcomes."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from bezant.ledger.kernel.tables import NOWHERE, find_remembered, insert, mix
+from bezant.ledger.kernel.words import ONE, ZERO
+from bezant.model.digest import PADDING, hash_into
+from bezant.model.outcomes import Outcome, Verdict
+from bezant.model.records import RECORD, Flag, Kind
+
+PASSED = np.uint16(0xFFFF)
+
+TRANSFER, HOLD = np.uint16(Kind.TRANSFER), np.uint16(Kind.HOLD)
+CAPTURE, RELEASE = np.uint16(Kind.CAPTURE), np.uint16(Kind.RELEASE)
+REGISTER_AUTHORITY, OPEN_ACCOUNT = np.uint16(Kind.REGISTER_AUTHORITY), np.uint16(Kind.OPEN_ACCOUNT)
+SET_FROZEN, SET_DELEGATE = np.uint16(Kind.SET_FROZEN), np.uint16(Kind.SET_DELEGATE)
+LINKED, MAY_REVIEW = np.uint16(Flag.LINKED), np.uint16(Flag.MAY_REVIEW)
+KNOWN_FLAGS = np.uint16(Flag.LINKED | Flag.MAY_REVIEW)
+ALLOW, REVIEW, BLOCK = np.uint8(Verdict.ALLOW), np.uint8(Verdict.REVIEW), np.uint8(Verdict.BLOCK)
+
+MALFORMED = np.uint16(Outcome.MALFORMED)
+UNKNOWN_AUTHORITY = np.uint16(Outcome.UNKNOWN_AUTHORITY)
+BAD_SIGNATURE = np.uint16(Outcome.BAD_SIGNATURE)
+GATEWAY_NOT_ACCEPTED = np.uint16(Outcome.GATEWAY_NOT_ACCEPTED)
+ID_IN_FUTURE = np.uint16(Outcome.ID_IN_FUTURE)
+EXPIRED = np.uint16(Outcome.EXPIRED)
+EXISTS = np.uint16(Outcome.EXISTS)
+EXISTS_WITH_OTHER_CONTENT = np.uint16(Outcome.EXISTS_WITH_OTHER_CONTENT)
+CAPACITY = np.uint16(Outcome.CAPACITY)
+
+RECORD_BYTES = RECORD.itemsize
+
+
+@njit(nogil=True)
+def well_formed(record, decision):
+    """Return whether kind, flags and the fields that must be zero are as the format says."""
+    kind, flags = record.kind, record.flags
+    pays = kind == TRANSFER or kind == HOLD
+    closes = kind == CAPTURE or kind == RELEASE
+    commands = kind >= REGISTER_AUTHORITY and kind <= SET_DELEGATE
+    if not (pays or closes or commands) or (flags & ~KNOWN_FLAGS) != np.uint16(0):
+        return False
+    is_uuid7 = (record.id_hi >> np.uint64(12)) & np.uint64(0xF) == np.uint64(7)
+    if not is_uuid7 or record.id_lo >> np.uint64(62) != np.uint64(2):
+        return False
+    if decision.verdict > BLOCK or decision.reserved != np.uint16(0):
+        return False
+    if commands and flags != np.uint16(0):
+        return False
+    if not pays and decision.verdict != ALLOW:
+        return False
+    if (record.hold_for_s != np.uint32(0)) != (kind == HOLD):
+        return False
+    has_related = record.related_lo != ZERO or record.related_hi != ZERO
+    return not (has_related and (pays or kind == SET_FROZEN or kind == SET_DELEGATE))
+
+
+@njit(nogil=True)
+def check_authentic(record, decision, signer_row, authentic, accepted, now_ms, limits):
+    """Return PASSED or the first refusal of shape, signature, gateway or time."""
+    if not well_formed(record, decision):
+        return MALFORMED
+    if signer_row == NOWHERE:
+        return UNKNOWN_AUTHORITY
+    if authentic == np.uint8(0):
+        return BAD_SIGNATURE
+    if accepted == np.uint8(0):
+        return GATEWAY_NOT_ACCEPTED
+    made_ms = record.id_hi >> np.uint64(16)
+    if made_ms > now_ms + limits.id_future_ms:
+        return ID_IN_FUTURE
+    valid_ms = min(limits.id_window_ms, np.uint64(record.valid_for_s) * np.uint64(1000))
+    if made_ms + valid_ms < now_ms:
+        return EXPIRED
+    return PASSED
+
+
+@njit(nogil=True)
+def hash_content(records, at, scratch):
+    """Hash one record into the first 32 bytes of ``scratch.digest``; its first 16 tell content apart."""
+    context, message, digest, raw = scratch
+    message[0] = np.uint8(0)
+    message[1 : 1 + RECORD_BYTES] = raw[at]
+    hash_into(context, message, 1 + RECORD_BYTES, digest)
+
+
+@njit(inline="always")
+def word_at(digest, start):
+    """Return eight little-endian bytes as u64."""
+    value = ZERO
+    for i in range(8):
+        value |= np.uint64(digest[start + i]) << np.uint64(8 * i)
+    return value
+
+
+@njit(nogil=True)
+def check_new(state, record, content_lo, content_hi, signer_row, limits):
+    """Return (PASSED or a refusal, the first outcome where the same content was answered before)."""
+    lo, hi = record.id_lo, record.id_hi
+    table = state.ids
+    row = find_remembered(table, state.id_index, lo, hi, signer_row)
+    if row == NOWHERE:
+        table = state.old_ids
+        row = find_remembered(table, state.old_id_index, lo, hi, signer_row)
+    if row != NOWHERE:
+        seen = table[row]
+        same = seen.content_lo == content_lo and seen.content_hi == content_hi
+        return (EXISTS if same else EXISTS_WITH_OTHER_CONTENT), seen.outcome
+    counters = state.counters[0]
+    if counters.ids + counters.old_ids >= limits.max_live_ids:
+        return CAPACITY, np.uint16(0)
+    return PASSED, np.uint16(0)
+
+
+@njit(nogil=True)
+def remember(state, record, content_lo, content_hi, signer_row, outcome):
+    """Enter an id with its first answer; room has been made before the batch."""
+    row = np.int64(state.counters[0].ids)
+    state.counters[0].ids += ONE
+    entry = state.ids[row]
+    entry.id_lo, entry.id_hi = record.id_lo, record.id_hi
+    entry.content_lo, entry.content_hi = content_lo, content_hi
+    entry.authority, entry.outcome = signer_row, outcome
+    insert(state.id_index, mix(record.id_lo, record.id_hi), np.uint32(row))
+
+
+@njit(nogil=True)
+def new_scratch(raw):
+    """Return the buffers one batch hashes with: context, message, digest, and the records' bytes (n, 128)."""
+    return (
+        np.empty(28, np.uint32),
+        np.empty(1 + RECORD_BYTES + PADDING, np.uint8),
+        np.empty(32, np.uint8),
+        raw,
+    )

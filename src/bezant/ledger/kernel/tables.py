@@ -1,0 +1,125 @@
+"""Open-addressing indexes over the rows of the tables: linear probing, rows never move.
+
+An index holds u32 row numbers; keys stay in the tables. Accounts, authorities and ids are only
+added; holds are also removed, by shifting back, so that no tombstones pile up.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from bezant.ledger.state import EMPTY
+
+NOWHERE = np.uint32(EMPTY)
+_M1 = np.uint64(0xFF51AFD7ED558CCD)
+_M2 = np.uint64(0xC4CEB9FE1A85EC53)
+_S33 = np.uint64(33)
+
+
+@njit(inline="always")
+def mix(lo, hi):
+    """Return a well-spread u64 of a 128-bit key (the finaliser of MurmurHash3)."""
+    h = lo ^ (hi * np.uint64(0x9E3779B97F4A7C15))
+    h ^= h >> _S33
+    h *= _M1
+    h ^= h >> _S33
+    h *= _M2
+    h ^= h >> _S33
+    return h
+
+
+@njit(nogil=True)
+def find(table, index, lo, hi):
+    """Return the row of an account or authority id, NOWHERE if there is none."""
+    mask = np.uint64(len(index) - 1)
+    at = mix(lo, hi) & mask
+    while True:
+        row = index[at]
+        if row == NOWHERE or (table[row].id_lo == lo and table[row].id_hi == hi):
+            return row
+        at = (at + np.uint64(1)) & mask
+
+
+@njit(nogil=True)
+def insert(index, start, row):
+    """Enter a row at the first free place from `start`."""
+    mask = np.uint64(len(index) - 1)
+    at = start & mask
+    while index[at] != NOWHERE:
+        at = (at + np.uint64(1)) & mask
+    index[at] = row
+
+
+@njit(nogil=True)
+def find_remembered(table, index, lo, hi, authority):
+    """Return the row of a remembered (authority, id), NOWHERE if there is none."""
+    mask = np.uint64(len(index) - 1)
+    at = mix(lo, hi) & mask
+    while True:
+        row = index[at]
+        if row == NOWHERE:
+            return row
+        seen = table[row]
+        if seen.id_lo == lo and seen.id_hi == hi and seen.authority == authority:
+            return row
+        at = (at + np.uint64(1)) & mask
+
+
+@njit(inline="always")
+def hold_key(lo, hi, debtor):
+    return mix(lo ^ (np.uint64(debtor) << np.uint64(32)), hi)
+
+
+@njit(nogil=True)
+def find_hold(holds, index, lo, hi, debtor):
+    """Return the slot of an open hold of a debtor's account row, NOWHERE if there is none."""
+    mask = np.uint64(len(index) - 1)
+    at = hold_key(lo, hi, debtor) & mask
+    while True:
+        slot = index[at]
+        if slot == NOWHERE:
+            return slot
+        hold = holds[slot]
+        if hold.id_lo == lo and hold.id_hi == hi and hold.debtor == debtor:
+            return slot
+        at = (at + np.uint64(1)) & mask
+
+
+@njit(nogil=True)
+def remove_hold(holds, index, slot):
+    """Take a hold out of the index and close the gap it leaves."""
+    mask = np.uint64(len(index) - 1)
+    hold = holds[slot]
+    gap = hold_key(hold.id_lo, hold.id_hi, hold.debtor) & mask
+    while index[gap] != slot:
+        gap = (gap + np.uint64(1)) & mask
+    at = gap
+    while True:
+        at = (at + np.uint64(1)) & mask
+        moved = index[at]
+        if moved == NOWHERE:
+            break
+        other = holds[moved]
+        home = hold_key(other.id_lo, other.id_hi, other.debtor) & mask
+        # An entry may fill the gap unless its home lies cyclically behind the gap.
+        if ((at - home) & mask) >= ((at - gap) & mask):
+            index[gap] = moved
+            gap = at
+    index[gap] = NOWHERE
+
+
+@njit(cache=True, nogil=True)
+def fill_index(table, count, index):
+    """Enter rows 0..count of accounts, authorities or remembered ids into an empty index."""
+    for row in range(count):
+        insert(index, mix(table[row].id_lo, table[row].id_hi), np.uint32(row))
+
+
+@njit(cache=True, nogil=True)
+def fill_hold_index(holds, count, index):
+    """Enter every open hold (sequence not 0) into an empty index."""
+    for slot in range(count):
+        hold = holds[slot]
+        if hold.sequence != np.uint64(0):
+            insert(index, hold_key(hold.id_lo, hold.id_hi, hold.debtor), np.uint32(slot))

@@ -1,0 +1,53 @@
+"""128-bit counters as two u64 words, every addition checked. Constants are typed: an untyped one
+would turn a u64 sum into a signed one, or into a float."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+ZERO = np.uint64(0)
+ONE = np.uint64(1)
+
+
+@njit(inline="always")
+def add(lo, hi, amount):
+    """Return (lo, hi) + amount; the caller has checked that it fits."""
+    total = lo + amount
+    return total, hi + (ONE if total < lo else ZERO)
+
+
+@njit(inline="always")
+def subtract(lo, hi, amount):
+    """Return (lo, hi) - amount; the caller has checked that it is not negative."""
+    return lo - amount, hi - (ONE if lo < amount else ZERO)
+
+
+@njit(inline="always")
+def add_wide(a_lo, a_hi, b_lo, b_hi):
+    """Return (lo, hi, overflowed) of a sum of two 128-bit numbers."""
+    lo = a_lo + b_lo
+    carry = ONE if lo < a_lo else ZERO
+    hi = a_hi + b_hi
+    over = hi < a_hi
+    hi_carried = hi + carry
+    return lo, hi_carried, over or hi_carried < hi
+
+
+@njit(inline="always")
+def above(a_lo, a_hi, b_lo, b_hi):
+    """Return whether a > b."""
+    return a_hi > b_hi or (a_hi == b_hi and a_lo > b_lo)
+
+
+@njit(inline="always")
+def overflows(pending_lo, pending_hi, posted_lo, posted_hi, amount):
+    """Return whether pending + posted + amount + 2**64 leaves 128 bits.
+
+    The spare 2**64 is what lets a limit be added to a counter later without another check.
+    """
+    lo, hi, over = add_wide(pending_lo, pending_hi, posted_lo, posted_hi)
+    if over:
+        return True
+    lo, hi, over = add_wide(lo, hi, amount, ONE)
+    return over

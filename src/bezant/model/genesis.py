@@ -1,0 +1,135 @@
+"""The genesis: a canonical file whose hash is the network id.
+
+It names the assets, the institutions and gateways by public key, who seals blocks, and the
+rules. Everything else (authorities, accounts, money) comes from ordered records.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from bezant.errors import DecodeError
+from bezant.model.digest import TAG_GENESIS, sha256
+from bezant.model.identifiers import AuthorityId
+from bezant.model.keys import authority_id
+from bezant.model.money import MAX_SCALE, Asset
+
+
+class GenesisAsset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    number: int
+    code: str
+    scale: int
+    issuer: int
+    """The institution whose accounts of this asset may go negative."""
+
+
+class GenesisInstitution(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    number: int
+    name: str
+    key: str
+    """Ed25519 public key, hexadecimal."""
+
+
+class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What every node must agree on; a change is an ordered command and a new version."""
+
+    version: int = 1
+    id_window_s: int = 600
+    """How old a payment id may be; also how long it is remembered."""
+    id_future_s: int = 30
+    review_for_s: int = 72 * 3600
+    """How long a payment waits for a reviewer before its reserve returns."""
+    max_live_ids: int = 100_000_000
+    checkpoint_interval: int = 1_000
+    """Blocks between full checks of the invariants, and later between state roots."""
+
+
+class Genesis(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    version: int
+    network: str
+    created_ms: int
+    rules: Rules
+    assets: tuple[GenesisAsset, ...]
+    institutions: tuple[GenesisInstitution, ...]
+    gateways: tuple[str, ...]
+    """Public keys that may attest Orders."""
+    sealers: tuple[str, ...]
+    """Public keys that seal embedded blocks."""
+
+    def asset(self, code: str) -> Asset:
+        """Return an asset by its code; raises KeyError."""
+        for asset in self.assets:
+            if asset.code == code:
+                return Asset(asset.number, asset.code, asset.scale)
+        raise KeyError(code)
+
+    def institution_authority(self, number: int) -> AuthorityId:
+        """Return the authority id of an institution; raises KeyError."""
+        for institution in self.institutions:
+            if institution.number == number:
+                return authority_id(bytes.fromhex(institution.key))
+        raise KeyError(number)
+
+
+def encode_genesis(genesis: Genesis) -> bytes:
+    """Return the canonical bytes: JSON in declared field order, no spaces."""
+    return msgspec.json.encode(genesis)
+
+
+def network_id(genesis: Genesis) -> bytes:
+    """Return the 32 bytes that every signature names."""
+    return sha256(TAG_GENESIS, encode_genesis(genesis))
+
+
+def decode_genesis(data: bytes) -> Genesis:
+    """Return a checked genesis. Raises: DecodeError for anything but the canonical bytes of a valid one."""
+    try:
+        genesis = msgspec.json.decode(data, type=Genesis)
+    except msgspec.DecodeError as error:
+        raise DecodeError(f"the genesis does not parse: {error}", code="genesis_malformed") from None
+    if encode_genesis(genesis) != data:
+        raise DecodeError(
+            "the genesis is not in canonical form, so its hash is not its id", code="genesis_malformed"
+        )
+    check_genesis(genesis)
+    return genesis
+
+
+def check_genesis(genesis: Genesis) -> None:
+    """Raise DecodeError naming the first thing that is wrong."""
+    problem = _problem(genesis)
+    if problem:
+        raise DecodeError(f"genesis: {problem}", code="genesis_invalid")
+
+
+def _problem(genesis: Genesis) -> str:
+    if genesis.version != 1 or genesis.rules.version != 1:
+        return "only version 1 is known to this release"
+    numbers = [asset.number for asset in genesis.assets]
+    if numbers != list(range(1, len(numbers) + 1)) or not numbers:
+        return "assets must be numbered 1, 2, 3 ..."
+    if [i.number for i in genesis.institutions] != list(range(1, len(genesis.institutions) + 1)):
+        return "institutions must be numbered 1, 2, 3 ..."
+    for asset in genesis.assets:
+        if not (asset.code.isascii() and asset.code.isalnum() and asset.code.isupper()):
+            return f"asset code {asset.code!r} is not capitals and digits"
+        if not 1 <= len(asset.code) <= 8 or not 0 <= asset.scale <= MAX_SCALE:
+            return f"asset {asset.code!r}: 1 to 8 characters, scale 0 to {MAX_SCALE}"
+        if not 1 <= asset.issuer <= len(genesis.institutions):
+            return f"asset {asset.code!r} is issued by institution {asset.issuer}, which does not exist"
+    if len({asset.code for asset in genesis.assets}) != len(genesis.assets):
+        return "two assets share a code"
+    keys = [i.key for i in genesis.institutions] + list(genesis.gateways)
+    if len(set(keys)) != len(keys):
+        return "institutions and gateways must have a key each"
+    for key in [*keys, *genesis.sealers]:
+        if len(key) != 64 or any(c not in "0123456789abcdef" for c in key):
+            return f"{key[:70]!r} is not a public key of 64 lower-case hexadecimal digits"
+    if not genesis.gateways or not genesis.sealers:
+        return "at least one gateway and one sealer are needed"
+    rules = genesis.rules
+    if not (0 < rules.id_window_s <= 7 * 86_400 and 0 <= rules.id_future_s <= 3_600):
+        return "id_window_s is 1 to 604800 and id_future_s 0 to 3600"
+    if not (0 < rules.review_for_s < 2**32 and rules.checkpoint_interval > 0 and rules.max_live_ids > 0):
+        return "rules must be positive"
+    return ""
