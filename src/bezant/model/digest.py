@@ -28,15 +28,16 @@ TAG_SEAL = b"bezant/seal/1"
 TAG_PAYLOAD = b"bezant/payload/1"
 TAG_EVIDENCE = b"bezant/evidence/1"
 TAG_BLIND_SEED = b"bezant/blind-seed/1"
-TAG_BLIND = b"bezant/blind/1\0\0"
-TAG_SIDE = b"bezant/side/1"
+# These two are short so that blinding a side takes three compressions and no more.
+TAG_BLIND = b"blind/1"
+TAG_SIDE = b"side/1\0"
 TAG_BLOCK = b"bezant/block/1"
 
 PADDING = 72
 """Room a message buffer needs behind its last byte for SHA-256's padding."""
 
 
-def sha256(*parts: bytes) -> bytes:
+def sha256(*parts: bytes | memoryview) -> bytes:
     """Return SHA-256 of the parts joined."""
     return hashlib.sha256(b"".join(parts)).digest()
 

@@ -97,7 +97,7 @@ def _sha256_address() -> int:
     except (ImportError, AttributeError, OSError):
         transform = None
     address = ctypes.cast(transform, ctypes.c_void_p).value if transform is not None else None
-    return int(_compress_entry.address if address is None else address)
+    return address if address is not None else int(_compress_entry.address)
 
 
 def _sodium_address(name: str) -> int:

@@ -17,7 +17,7 @@ import numpy as np
 
 from bezant.errors import DecodeError
 from bezant.model.digest import TAG_AUTHORISATION, TAG_ORDER, Digests, as_rows, sha256
-from bezant.model.identifiers import AuthorityId, join, words
+from bezant.model.identifiers import AuthorityId, id_bytes, join, words
 from bezant.model.keys import SCHEME_ED25519, SigningKey, authority_id
 from bezant.model.merkle import group_roots, leaf_hashes
 from bezant.model.records import AUTHORISATION, DECISION, RECORD, RecordArray
@@ -60,13 +60,19 @@ def authorisation_roots(authorisations: RecordArray, records: RecordArray) -> Di
 
 
 def authorisation_messages(network: bytes, authorisations: RecordArray, roots: Digests) -> Digests:
-    """Return the signed texts, (m, 104): tag 24 ‖ network 32 ‖ authority 16 ‖ root 32."""
-    out = np.empty((len(authorisations), 104), np.uint8)
+    """Return the signed texts, (m, 112): tag 24 ‖ network 32 ‖ authority 16 ‖ count u64 ‖ root 32."""
+    out = np.empty((len(authorisations), 112), np.uint8)
     out[:, :24] = np.frombuffer(TAG_AUTHORISATION, np.uint8)
     out[:, 24:56] = np.frombuffer(network, np.uint8)
     out[:, 56:72] = as_rows(authorisations)[:, :16]
-    out[:, 72:] = roots
+    out[:, 72:80] = authorisations["count"].astype("<u8").view(np.uint8).reshape(-1, 8)
+    out[:, 80:] = roots
     return out
+
+
+def authorisation_message(network: bytes, authority: AuthorityId, count: int, root: bytes) -> bytes:
+    """Return one signed text; see `authorisation_messages`."""
+    return b"".join((TAG_AUTHORISATION, network, id_bytes(authority), count.to_bytes(8, "little"), root))
 
 
 def authorise(network: bytes, key: SigningKey, records: RecordArray, *, together: bool = True) -> RecordArray:
@@ -142,7 +148,7 @@ def encode_order(network: bytes, order: Order) -> bytes:
 
 
 def decode_order(data: bytes | memoryview, network: bytes) -> Order:
-    """Return the order in `data`; columns are views into it where alignment allows.
+    """Return the order in `data`; columns are copies, so that compiled code meets one array type.
 
     Only the shape is checked here: signatures are the ledger's business. Lengths are compared
     before anything is allocated. Raises: DecodeError.
@@ -167,13 +173,13 @@ def decode_order(data: bytes | memoryview, network: bytes) -> Order:
             f"{ends[3] + SIGNATURE_BYTES} bytes, not {len(data)}",
             code="order_length",
         )
-    authorisations = np.frombuffer(data, AUTHORISATION, many, ends[0])
+    authorisations = np.frombuffer(data, AUTHORISATION, many, ends[0]).copy()
     check_coverage(authorisations, count)
     return Order(
         AuthorityId(join(header["gateway_lo"], header["gateway_hi"])),
         authorisations,
-        np.frombuffer(data, RECORD, count, ends[1]),
-        np.frombuffer(data, DECISION, count, ends[2]),
+        np.frombuffer(data, RECORD, count, ends[1]).copy(),
+        np.frombuffer(data, DECISION, count, ends[2]).copy(),
         bytes(data[ends[3] :]),
     )
 

@@ -1,1 +1,1 @@
-"""Worlds small enough to reason about: keys, batches and strategies for tests. Production imports none of it."""
+"""Worlds small enough to reason about, for tests; production imports none of it."""

@@ -1,0 +1,113 @@
+"""Receipts of every block, for proofs and look-ups: derived from the journal, never synced with it.
+
+One file of RECEIPT rows, block after block, and in memory one small entry a block. A payment id
+carries its own time, and the ledger only ever accepted it near that time, so finding a payment
+is a binary search over block times and a scan of a few blocks: no index over ids to keep.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bezant.errors import NotFound
+from bezant.model.genesis import Rules
+from bezant.model.identifiers import payment_time_ms, words
+from bezant.model.records import NO_ROW, RECEIPT, RecordArray
+
+ENTRY = np.dtype(
+    [
+        ("time_ns", "<u8"),
+        ("first", "<u8"),
+        ("count", "<u8"),
+        ("app_hash", "u1", (32,)),
+    ]
+)
+SCAN_ROWS = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a record was answered: block height, and the position among its receipts."""
+
+    height: int
+    position: int
+
+
+class ReceiptArchive:
+    """Appends receipts, finds them again. One writer; readers may be other threads."""
+
+    def __init__(self, path: Path, rules: Rules) -> None:
+        self._rules = rules
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+        self._entries = np.zeros(1024, ENTRY)
+        self._rows = 0
+        self.height = 0
+
+    def append(self, time_ns: int, app_hash: bytes, receipts: RecordArray) -> None:
+        """Add the next block's receipts."""
+        os.pwrite(self._descriptor, receipts.tobytes(), self._rows * RECEIPT.itemsize)
+        if self.height == len(self._entries):
+            self._entries = np.concatenate((self._entries, np.zeros(self.height, ENTRY)))
+        entry = self._entries[self.height]
+        entry["time_ns"], entry["first"], entry["count"] = time_ns, self._rows, len(receipts)
+        entry["app_hash"] = np.frombuffer(app_hash, np.uint8)
+        self._rows += len(receipts)
+        self.height += 1
+
+    def receipts(self, height: int) -> RecordArray:
+        """Return the receipts of a block. Raises: NotFound."""
+        entry = self._entry(height)
+        return self._read(int(entry["first"]), int(entry["count"]))
+
+    def time_ns(self, height: int) -> int:
+        return int(self._entry(height)["time_ns"])
+
+    def app_hash(self, height: int) -> bytes:
+        return self._entry(height)["app_hash"].tobytes()
+
+    def find(self, identity: int) -> Place | None:
+        """Return where a record was first answered with anything but EXISTS, or None.
+
+        An id is accepted only in blocks whose time lies in [id - future, id + window].
+        """
+        lo, hi = words(identity)
+        made_ns = payment_time_ms(identity) * 1_000_000
+        times = self._entries["time_ns"][: self.height]
+        earliest = made_ns - (self._rules.id_future_s + 1) * 1_000_000_000
+        latest = made_ns + (self._rules.id_window_s + 1) * 1_000_000_000
+        start = int(np.searchsorted(times, max(earliest, 0)))
+        stop = int(np.searchsorted(times, latest, side="right"))
+        while start < stop:
+            end, first = start, int(self._entries["first"][start])
+            while end < stop and int(self._entries["first"][end]) - first < SCAN_ROWS:
+                end += 1
+            rows = self._read(first, self._until(end) - first)
+            hits = np.flatnonzero(
+                (rows["id_lo"] == lo) & (rows["id_hi"] == hi) & (rows["order_index"] != NO_ROW)
+            )
+            for hit in hits:
+                if not 32 <= rows["outcome"][hit] <= 33:
+                    row = first + int(hit)
+                    block = int(np.searchsorted(self._entries["first"][: self.height], row, side="right"))
+                    return Place(block, row - int(self._entries["first"][block - 1]))
+            start = end
+        return None
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+    def _until(self, index: int) -> int:
+        return int(self._entries["first"][index]) if index < self.height else self._rows
+
+    def _entry(self, height: int) -> np.void:
+        if not 1 <= height <= self.height:
+            raise NotFound(f"there is no block {height}; the last one is {self.height}", code="block_unknown")
+        return self._entries[height - 1]
+
+    def _read(self, first: int, count: int) -> RecordArray:
+        data = os.pread(self._descriptor, count * RECEIPT.itemsize, first * RECEIPT.itemsize)
+        return np.frombuffer(data, RECEIPT).copy()

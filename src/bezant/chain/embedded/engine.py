@@ -1,0 +1,319 @@
+"""The embedded engine: apply at once, make durable in groups, tell only then.
+
+Two threads. The caller's applies a block and queues its bytes; the journal's takes everything
+queued, makes the vault durable first, writes the frames, syncs once, and then tells the
+subscribers. While one group is on its way to the disk the next blocks are being applied.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bezant.chain import leaves
+from bezant.chain.blocks import CommittedBlock
+from bezant.chain.clock import Clock, SystemClock
+from bezant.chain.embedded import frames
+from bezant.chain.embedded.archive import ReceiptArchive
+from bezant.chain.embedded.frames import JournaledBlock
+from bezant.chain.embedded.journal import SEGMENT_BYTES, Journal
+from bezant.chain.engine import Subscriber
+from bezant.chain.receipts import Evidence
+from bezant.chain.signatures import Signatures, gateway_accepted, gateway_keys
+from bezant.errors import BezantError, JournalDamaged, NotFound, StorageError
+from bezant.ledger.batch import Batch
+from bezant.ledger.columnar import ColumnarLedger
+from bezant.model import merkle
+from bezant.model.digest import Digests, as_rows
+from bezant.model.genesis import Genesis, network_id
+from bezant.model.identifiers import AuthorityId
+from bezant.model.keys import SigningKey
+from bezant.model.merkle import group_roots, leaf_hashes
+from bezant.model.orders import Order, join_authorised
+from bezant.model.records import AUTHORISATION, DECISION, NO_ROW, RECORD, RecordArray, id_of
+
+QUEUE_BLOCKS = 64
+"""Blocks applied ahead of the disk; beyond that the caller waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    body: bytes
+    block: CommittedBlock
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """The columns of several orders joined into one block's."""
+
+    records: RecordArray
+    decisions: RecordArray
+    authorisations: RecordArray
+
+
+class EmbeddedEngine:
+    """One node's own chain; see `Engine` for the protocol."""
+
+    def __init__(
+        self,
+        folder: Path,
+        genesis: Genesis,
+        node_key: SigningKey,
+        ledger_seed: bytes,
+        *,
+        signatures: Signatures | None = None,
+        clock: Clock | None = None,
+        before_sync: Callable[[], None] = lambda: None,
+        on_applied: Subscriber = lambda block: None,
+        progress: Callable[[int], None] = lambda height: None,
+        segment_bytes: int = SEGMENT_BYTES,
+    ) -> None:
+        """Open the chain in `folder` and replay its journal.
+
+        `before_sync` makes durable what must be so before an Order is (the vault). `on_applied`
+        is called for every block, replayed or new, by the thread that applies it (learning).
+        `progress` hears every height while replaying. Raises: JournalDamaged, StorageError.
+        """
+        self.genesis = genesis
+        self.network = network_id(genesis)
+        self.ledger = ColumnarLedger(genesis)
+        self.signatures = signatures or Signatures(self.network)
+        self.time_ns = 0
+        self.app_hash = bytes(32)
+        self._node_key, self._ledger_seed = node_key, ledger_seed
+        self._clock = clock or SystemClock()
+        self._before_sync, self._on_applied = before_sync, on_applied
+        self._gateways = gateway_keys(genesis.gateways)
+        self._seeds = np.zeros((0, 32), np.uint8)
+        self._account_ids = np.zeros((0, 16), np.uint8)
+        self._subscribers: list[Subscriber] = []
+        self._journal = Journal(folder / "journal", self.network, segment_bytes=segment_bytes)
+        self._archive = ReceiptArchive(folder / "receipts.log", genesis.rules)
+        self._reading = threading.Lock()
+        self._failure: BezantError | None = None
+        self._replay(progress)
+        self._queue: queue.Queue[_Pending | None] = queue.Queue(QUEUE_BLOCKS)
+        self._durable = threading.Condition()
+        self._thread = threading.Thread(target=self._write_groups, name="journal", daemon=True)
+        self._thread.start()
+
+    # The engine's protocol.
+
+    def submit(self, orders: Sequence[Order]) -> CommittedBlock:
+        """Apply orders as the next block; see `Engine.submit`."""
+        self._check_running()
+        self._journal.check_room()
+        now_ns = max(self._clock.now_ns(), self.time_ns + 1)
+        columns = _join(orders)
+        hashes = leaf_hashes(as_rows(columns.records))
+        roots = group_roots(hashes, columns.authorisations["first"], columns.authorisations["count"])
+        authentic = self.signatures.check(self.ledger, columns.authorisations, roots)
+        accepted = [gateway_accepted(self.network, self._gateways, order) for order in orders]
+        per_order = np.repeat(np.array(accepted, np.uint8), [len(o.authorisations) for o in orders])
+        journaled = JournaledBlock(
+            self.height + 1, now_ns, self.app_hash, tuple(orders), authentic, per_order
+        )
+        body = frames.encode_block(self.network, journaled)
+        block = self._apply(journaled, columns, hashes)
+        self._queue.put(_Pending(body, block))
+        return block
+
+    def subscribe(self, subscriber: Subscriber) -> None:
+        self._subscribers.append(subscriber)
+
+    def blocks_from(self, height: int) -> Iterator[CommittedBlock]:
+        for number in range(max(height, 1), self._journal.durable_height + 1):
+            yield self._load(number)
+
+    def prove(self, payment: int) -> Evidence:
+        with self._reading:
+            place = self._archive.find(payment)
+            if place is None or place.height > self._journal.durable_height:
+                raise NotFound(f"no durable record has the id {payment:032x}", code="payment_unknown")
+            return self._evidence(place.height, place.position)
+
+    def locate(self, payment: int) -> np.void | None:
+        """Return the RECEIPT row that first answered a payment, durable or not yet, or None."""
+        with self._reading:
+            place = self._archive.find(payment)
+            return None if place is None else self._archive.receipts(place.height)[place.position]
+
+    def wait_durable(self, height: int) -> None:
+        """Return once block `height` is durable. Raises: what stopped the engine."""
+        with self._durable:
+            self._durable.wait_for(
+                lambda: self._journal.durable_height >= height or self._failure is not None
+            )
+        if self._journal.durable_height < height:
+            self._check_running()
+
+    def close(self) -> None:
+        if self._thread.is_alive():
+            self._queue.put(None)
+            self._thread.join()
+        self._journal.close()
+        self._archive.close()
+
+    @property
+    def height(self) -> int:
+        """The last height applied; durable a moment later."""
+        return self._archive.height
+
+    @property
+    def durable_height(self) -> int:
+        return self._journal.durable_height
+
+    @property
+    def failure(self) -> BezantError | None:
+        """What stopped the engine, if anything has."""
+        return self._failure
+
+    # Applying.
+
+    def _apply(self, journaled: JournaledBlock, columns: _Columns, hashes: Digests) -> CommittedBlock:
+        batch = Batch(
+            journaled.time_ns,
+            columns.records,
+            columns.decisions,
+            columns.authorisations,
+            journaled.authentic,
+            journaled.accepted,
+        )
+        receipts = self.ledger.apply(batch)
+        built = self._leaves(receipts, hashes, columns.decisions)
+        if len(receipts):
+            self.app_hash = leaves.next_app_hash(self.app_hash, merkle.root(leaves.hash_leaves(built)))
+        self.time_ns = journaled.time_ns
+        with self._reading:
+            self._archive.append(journaled.time_ns, self.app_hash, receipts)
+        block = CommittedBlock(
+            journaled.height,
+            journaled.time_ns,
+            self.app_hash,
+            columns.records,
+            columns.decisions,
+            columns.authorisations,
+            receipts,
+        )
+        self._on_applied(block)
+        return block
+
+    def _leaves(self, receipts: RecordArray, hashes: Digests, decisions: RecordArray) -> RecordArray:
+        known, now = len(self._seeds), self.ledger.account_count
+        if now > known:
+            fresh = as_rows(self.ledger.accounts[known:])[:, :16]
+            self._account_ids = np.concatenate((self._account_ids, fresh))
+            self._seeds = np.concatenate((self._seeds, leaves.account_seeds(self._ledger_seed, fresh)))
+        return leaves.build_leaves(receipts, hashes, decisions, self._seeds, self._account_ids)
+
+    # Making durable.
+
+    def _write_groups(self) -> None:
+        """Take what is queued, write it, sync once, tell the subscribers; until told to stop."""
+        stopping = False
+        while not stopping:
+            group = [self._queue.get()]
+            while not self._queue.empty():
+                group.append(self._queue.get())
+            stopping = None in group
+            pending = [item for item in group if item is not None]
+            try:
+                if pending and self._failure is None:
+                    self._write(pending)
+            except BezantError as error:
+                self._failure = error
+            except Exception as error:
+                self._failure = StorageError(f"the journal stopped: {error}", code="storage_failed")
+            with self._durable:
+                self._durable.notify_all()
+
+    def _write(self, pending: list[_Pending]) -> None:
+        self._before_sync()
+        for item in pending:
+            self._journal.append(item.body)
+        self._journal.sync()
+        for item in pending:
+            for subscriber in self._subscribers:
+                subscriber(item.block)
+
+    def _check_running(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    # Reading back.
+
+    def _replay(self, progress: Callable[[int], None]) -> None:
+        for frame in self._journal.recover():
+            journaled = frames.decode_block(frame.body, self.network)
+            if journaled.previous_app_hash != self.app_hash or journaled.height != frame.height:
+                raise JournalDamaged(
+                    f"block {frame.height} does not follow from the blocks before it: replay gives "
+                    f"{self.app_hash.hex()[:16]}, the block expects "
+                    f"{journaled.previous_app_hash.hex()[:16]}. Restore the journal and the node's keys "
+                    "from the same backup",
+                    code="history_differs",
+                )
+            columns = _join(journaled.orders)
+            self._apply(journaled, columns, leaf_hashes(as_rows(columns.records)))
+            progress(frame.height)
+
+    def _load(self, height: int) -> CommittedBlock:
+        journaled = frames.decode_block(self._journal.read(height), self.network)
+        columns = _join(journaled.orders)
+        with self._reading:
+            receipts, app_hash = self._archive.receipts(height), self._archive.app_hash(height)
+        return CommittedBlock(
+            height,
+            journaled.time_ns,
+            app_hash,
+            columns.records,
+            columns.decisions,
+            columns.authorisations,
+            receipts,
+        )
+
+    def _evidence(self, height: int, position: int) -> Evidence:
+        journaled = frames.decode_block(self._journal.read(height), self.network)
+        columns, receipts = _join(journaled.orders), self._archive.receipts(height)
+        built = self._leaves(receipts, leaf_hashes(as_rows(columns.records)), columns.decisions)
+        receipt = receipts[position]
+        index, app_hash = int(receipt["order_index"]), self._archive.app_hash(height)
+        row = int(np.searchsorted(columns.authorisations["first"].astype(np.int64), index, "right")) - 1
+        authority = AuthorityId(id_of(columns.authorisations[row], "authority"))
+        message = leaves.seal_message(self.network, height, journaled.time_ns, len(receipts), app_hash)
+        return Evidence(
+            genesis=self.genesis,
+            height=height,
+            time_ns=journaled.time_ns,
+            position=position,
+            record_index=index,
+            records=columns.records,
+            authorisations=columns.authorisations,
+            receipts=receipts,
+            leaves=built,
+            signer_key=self.ledger.authority_key(authority) or bytes(32),
+            previous_app_hash=journaled.previous_app_hash,
+            app_hash=app_hash,
+            seal_key=self._node_key.public,
+            seal_signature=self._node_key.sign(message),
+            debtor_seed=self._seed(receipt["debtor_row"]),
+            creditor_seed=self._seed(receipt["creditor_row"]),
+        )
+
+    def _seed(self, row: int) -> bytes:
+        return bytes(32) if row == NO_ROW else self._seeds[row].tobytes()
+
+
+def _join(orders: Sequence[Order]) -> _Columns:
+    if len(orders) == 1:
+        only = orders[0]
+        return _Columns(only.records, only.decisions, only.authorisations)
+    authorisations, records = join_authorised([(o.authorisations, o.records) for o in orders])
+    if not orders:
+        return _Columns(np.zeros(0, RECORD), np.zeros(0, DECISION), np.zeros(0, AUTHORISATION))
+    return _Columns(records, np.concatenate([o.decisions for o in orders]), authorisations)

@@ -1,0 +1,180 @@
+"""The bytes of a journal: segments of checksummed frames, one block in each.
+
+::
+
+    segment   64-byte header, then frames one after another, then zeros (preallocated)
+    frame     64-byte header (with a SHA-256 over the header's own fields and the body), body
+    body      block header 64, per Order: length u64 and its bytes, then per Authorisation
+              two bytes: authentic, accepted
+
+A frame also says up to which height everything was durable when it was written. That tells
+a write that a crash tore (above that height: cut it off, nobody was told of it) from damage
+to something that was acknowledged (at or below it: refuse).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from bezant.errors import DecodeError
+from bezant.model.digest import sha256
+from bezant.model.orders import Order, decode_order, encode_order
+
+SEGMENT_HEADER = np.dtype(
+    [
+        ("magic", "S8"),
+        ("version", "<u4"),
+        ("number", "<u4"),
+        ("first_height", "<u8"),
+        ("network", "u1", (32,)),
+        ("reserved", "<u8"),
+    ]
+)
+FRAME_HEADER = np.dtype(
+    [
+        ("magic", "S4"),
+        ("version", "<u4"),
+        ("length", "<u8"),
+        ("height", "<u8"),
+        ("durable", "<u8"),
+        ("check", "u1", (32,)),
+    ]
+)
+BLOCK_HEADER = np.dtype(
+    [
+        ("height", "<u8"),
+        ("time_ns", "<u8"),
+        ("orders", "<u4"),
+        ("authorisations", "<u4"),
+        ("previous_app_hash", "u1", (32,)),
+        ("reserved", "<u8"),
+    ]
+)
+SEGMENT_MAGIC, FRAME_MAGIC, VERSION = b"BZSEGMNT", b"BZFR", 1
+FRAME_ALIGNMENT = 8
+
+
+@dataclass(frozen=True, slots=True)
+class JournaledBlock:
+    """A block as the journal keeps it: what was ordered and what was found of its signatures."""
+
+    height: int
+    time_ns: int
+    previous_app_hash: bytes
+    orders: tuple[Order, ...]
+    authentic: npt.NDArray[np.uint8]
+    accepted: npt.NDArray[np.uint8]
+
+
+def encode_block(network: bytes, block: JournaledBlock) -> bytes:
+    """Return a frame's body."""
+    header = np.zeros(1, BLOCK_HEADER)
+    header["height"], header["time_ns"], header["orders"] = block.height, block.time_ns, len(block.orders)
+    header["authorisations"] = len(block.authentic)
+    header["previous_app_hash"] = np.frombuffer(block.previous_app_hash, np.uint8)
+    parts = [header.tobytes()]
+    for order in block.orders:
+        encoded = encode_order(network, order)
+        parts += (len(encoded).to_bytes(8, "little"), encoded)
+    parts += (block.authentic.tobytes(), block.accepted.tobytes())
+    return b"".join(parts)
+
+
+def decode_block(body: bytes | memoryview, network: bytes) -> JournaledBlock:
+    """Return the block in a frame's body. Raises: DecodeError."""
+    if len(body) < BLOCK_HEADER.itemsize:
+        raise DecodeError("a block is cut short", code="block_malformed")
+    header = np.frombuffer(body, BLOCK_HEADER, 1)[0]
+    at, view, orders = BLOCK_HEADER.itemsize, memoryview(body), []
+    for _ in range(int(header["orders"])):
+        length = int.from_bytes(view[at : at + 8], "little")
+        if at + 8 + length > len(view):
+            raise DecodeError("an Order runs past its block", code="block_malformed")
+        orders.append(decode_order(view[at + 8 : at + 8 + length], network))
+        at += 8 + length
+    many = int(header["authorisations"])
+    if len(view) != at + 2 * many:
+        raise DecodeError("a block has bytes that belong to nothing", code="block_malformed")
+    return JournaledBlock(
+        int(header["height"]),
+        int(header["time_ns"]),
+        header["previous_app_hash"].tobytes(),
+        tuple(orders),
+        np.frombuffer(view, np.uint8, many, at).copy(),
+        np.frombuffer(view, np.uint8, many, at + many).copy(),
+    )
+
+
+def _frame_header(height: int, durable: int, body: bytes | memoryview) -> bytes:
+    header = np.zeros(1, FRAME_HEADER)
+    header["magic"], header["version"], header["length"] = FRAME_MAGIC, VERSION, len(body)
+    header["height"], header["durable"] = height, durable
+    header["check"] = np.frombuffer(sha256(header.tobytes(), body), np.uint8)
+    return header.tobytes()
+
+
+def encode_frame(height: int, durable: int, body: bytes) -> bytes:
+    """Return header, body and the zeros that align the next frame."""
+    return b"".join((_frame_header(height, durable, body), body, bytes(-len(body) % FRAME_ALIGNMENT)))
+
+
+def frame_size(body_length: int) -> int:
+    return FRAME_HEADER.itemsize + body_length + -body_length % FRAME_ALIGNMENT
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A frame that checked out: where it starts, how long it is, and its body."""
+
+    offset: int
+    size: int
+    height: int
+    durable: int
+    body: memoryview
+
+
+def read_frame(segment: memoryview, offset: int) -> Frame | None:
+    """Return the frame at `offset`, or None where there is no intact one."""
+    if offset + FRAME_HEADER.itemsize > len(segment):
+        return None
+    header = np.frombuffer(segment, FRAME_HEADER, 1, offset)[0]
+    length, start = int(header["length"]), offset + FRAME_HEADER.itemsize
+    if header["magic"] != FRAME_MAGIC or header["version"] != VERSION or start + length > len(segment):
+        return None
+    body = segment[start : start + length]
+    height, durable = int(header["height"]), int(header["durable"])
+    if _frame_header(height, durable, body) != bytes(segment[offset:start]):
+        return None
+    return Frame(offset, frame_size(length), height, durable, body)
+
+
+def find_frame(segment: memoryview, offset: int) -> Frame | None:
+    """Return the first intact frame at or behind `offset`; what recovery looks for behind damage."""
+    raw = segment.obj if isinstance(segment.obj, bytes) else bytes(segment)
+    at = raw.find(FRAME_MAGIC, offset)
+    while at >= 0:
+        frame = read_frame(segment, at)
+        if frame is not None:
+            return frame
+        at = raw.find(FRAME_MAGIC, at + 1)
+    return None
+
+
+def encode_segment_header(network: bytes, number: int, first_height: int) -> bytes:
+    header = np.zeros(1, SEGMENT_HEADER)
+    header["magic"], header["version"], header["number"] = SEGMENT_MAGIC, VERSION, number
+    header["first_height"], header["network"] = first_height, np.frombuffer(network, np.uint8)
+    return header.tobytes()
+
+
+def decode_segment_header(segment: bytes | memoryview) -> tuple[int, int, bytes]:
+    """Return (number, first height, network id). Raises: DecodeError."""
+    if len(segment) < SEGMENT_HEADER.itemsize:
+        raise DecodeError("a journal segment is shorter than its header", code="segment_malformed")
+    header = np.frombuffer(segment, SEGMENT_HEADER, 1)[0]
+    if header["magic"] != SEGMENT_MAGIC or header["version"] != VERSION:
+        raise DecodeError("this is not a journal segment of version 1", code="segment_malformed")
+    return int(header["number"]), int(header["first_height"]), header["network"].tobytes()

@@ -1,0 +1,268 @@
+"""The journal on disk: preallocated segments, appended frames, one `fdatasync` for many blocks.
+
+A file that grows makes every sync write metadata too (p99 near 1.6 ms); a file filled with
+zeros beforehand does not (p99 under 0.4 ms). So each segment is written full of zeros while
+the one before it is in use, and running out of space shows up there, before a payment needs it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from bezant.chain.embedded import frames
+from bezant.chain.embedded.frames import SEGMENT_HEADER, Frame
+from bezant.errors import DecodeError, JournalDamaged, NotFound, StorageError
+
+SEGMENT_BYTES = 64 * 1024 * 1024
+_ZEROS = bytes(1024 * 1024)
+PLACE = np.dtype([("segment", "<u4"), ("size", "<u4"), ("offset", "<u8")])
+"""Where a block's frame starts; 16 bytes a block in memory."""
+
+
+class Journal:
+    """Appends frames and reads them back; used by one thread at a time."""
+
+    def __init__(self, folder: Path, network: bytes, *, segment_bytes: int = SEGMENT_BYTES) -> None:
+        self._folder = folder
+        self._network = network
+        self._segment_bytes = segment_bytes
+        self._spare: threading.Thread | None = None
+        self._spare_error: OSError | None = None
+        self._descriptor = -1
+        self._number = 0
+        self._offset = 0
+        self._places = np.zeros(1024, PLACE)
+        self.height = 0
+        """The last height written."""
+        self.durable_height = 0
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def recover(self) -> Iterator[Frame]:
+        """Yield every intact frame in order, cut off what a crash tore, and be ready to append.
+
+        Raises: JournalDamaged where a block that was acknowledged cannot be read.
+        """
+        paths = sorted(self._folder.glob("*.segment"))
+        for position, path in enumerate(paths):
+            data = path.read_bytes()
+            if self._is_unused(data):
+                path.unlink()
+                continue
+            self._check_segment(data, path)
+            view, self._offset = memoryview(data), SEGMENT_HEADER.itemsize
+            while (frame := frames.read_frame(view, self._offset)) is not None:
+                if frame.height != self.height + 1:
+                    raise JournalDamaged(
+                        f"{path.name} at byte {self._offset}: found block {frame.height} where "
+                        f"{self.height + 1} belongs; restore this file from a backup"
+                    )
+                yield frame
+                self._note(int(path.stem), frame.size)
+            self._check_tail(path, view, paths[position + 1 :])
+            self._number = int(path.stem)
+            if view[self._offset :].tobytes().strip(b"\0"):
+                self._cut(path)
+        self.durable_height = self.height
+        if self._number:
+            self._descriptor = os.open(self._path(self._number), os.O_RDWR)
+            self._prepare_spare()
+        else:
+            self._roll()
+
+    def append(self, body: bytes) -> int:
+        """Write the next block's frame and return its height; it is durable after `sync`."""
+        height = self.height + 1
+        frame = frames.encode_frame(height, self.durable_height, body)
+        if self._offset + len(frame) > self._segment_bytes:
+            self.sync()
+            self._roll(at_least=len(frame))
+            frame = frames.encode_frame(height, self.durable_height, body)
+        _write_all(self._descriptor, frame, self._offset)
+        self._note(self._number, len(frame))
+        return height
+
+    def read(self, height: int) -> memoryview:
+        """Return the body of a block. Raises: NotFound, JournalDamaged."""
+        if not 1 <= height <= self.height:
+            raise NotFound(f"there is no block {height}; the last one is {self.height}", code="block_unknown")
+        place = self._places[height - 1]
+        path = self._path(int(place["segment"]))
+        with path.open("rb") as file:
+            file.seek(int(place["offset"]))
+            frame = frames.read_frame(memoryview(file.read(int(place["size"]))), 0)
+        if frame is None or frame.height != height:
+            raise JournalDamaged(
+                f"{path.name} at byte {int(place['offset'])}: block {height} was intact when the node "
+                "started and is not any more; restore this file from a backup"
+            )
+        return frame.body
+
+    def sync(self) -> None:
+        """Make everything appended durable."""
+        try:
+            os.fdatasync(self._descriptor)
+        except OSError as error:
+            raise _storage_error("sync the journal", error) from error
+        self.durable_height = self.height
+
+    def check_room(self) -> None:
+        """Raise StorageError when there is no room for the next segment."""
+        if self._spare_error is not None:
+            raise _storage_error("prepare the next journal segment", self._spare_error)
+
+    def close(self) -> None:
+        if self._spare is not None:
+            self._spare.join()
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _note(self, segment: int, size: int) -> None:
+        """Remember where the frame just read or written is, and step behind it."""
+        if self.height == len(self._places):
+            self._places = np.concatenate((self._places, np.zeros(self.height, PLACE)))
+        self._places[self.height] = (segment, size, self._offset)
+        self.height, self._offset = self.height + 1, self._offset + size
+
+    # Segments.
+
+    def _path(self, number: int) -> Path:
+        return self._folder / f"{number:08d}.segment"
+
+    def _roll(self, at_least: int = 0) -> None:
+        """Go on in the next segment."""
+        if self._spare is not None:
+            self._spare.join()
+        path = self._path(self._number + 1)
+        size = max(self._segment_bytes, SEGMENT_HEADER.itemsize + at_least)
+        try:
+            if not path.exists() or path.stat().st_size < size:
+                _fill(path, size)
+            descriptor = os.open(path, os.O_RDWR)
+            header = frames.encode_segment_header(self._network, self._number + 1, self.height + 1)
+            _write_all(descriptor, header, 0)
+            os.fsync(descriptor)
+            _sync_folder(self._folder)
+        except OSError as error:
+            raise _storage_error("start a journal segment", error) from error
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        self._descriptor, self._offset, self._number = descriptor, SEGMENT_HEADER.itemsize, self._number + 1
+        self._prepare_spare()
+
+    def _prepare_spare(self) -> None:
+        path = self._path(self._number + 1)
+        self._spare_error = None
+
+        def fill() -> None:
+            try:
+                _fill(path, self._segment_bytes)
+            except OSError as error:
+                self._spare_error = error
+                path.unlink(missing_ok=True)
+
+        self._spare = threading.Thread(target=fill, name="journal-spare", daemon=True)
+        self._spare.start()
+
+    # Recovery.
+
+    @staticmethod
+    def _is_unused(data: bytes) -> bool:
+        """Return whether a segment was prepared but never begun, by a node that then stopped."""
+        return not data.strip(b"\0")
+
+    def _check_segment(self, data: bytes, path: Path) -> None:
+        try:
+            number, first_height, network = frames.decode_segment_header(data)
+        except DecodeError as error:
+            raise JournalDamaged(f"{path.name}: {error.message}; restore this file from a backup") from error
+        if network != self._network:
+            raise JournalDamaged(
+                f"{path.name} belongs to network {network.hex()[:16]}, this node to "
+                f"{self._network.hex()[:16]}; point the node at its own data folder",
+                code="other_network",
+            )
+        if number != int(path.stem) or number != self._number + 1 or first_height != self.height + 1:
+            raise JournalDamaged(
+                f"{path.name} continues from block {first_height}, but block {self.height} was read last: "
+                "a segment before it is missing or shortened; restore it from a backup"
+            )
+
+    def _check_tail(self, path: Path, view: memoryview, later: list[Path]) -> None:
+        """Refuse unless what follows the last intact frame was never acknowledged."""
+        missing = self.height + 1
+        following = frames.find_frame(view, self._offset)
+        for other in later:
+            if following is None:
+                following = frames.find_frame(memoryview(other.read_bytes()), 0)
+        if following is not None and following.height > missing and following.durable >= missing:
+            raise JournalDamaged(
+                f"{path.name} at byte {self._offset}: block {missing} is damaged, but block "
+                f"{following.height} behind it says it was durable. Nothing was changed; restore this "
+                "file from a backup"
+            )
+
+    def _cut(self, path: Path) -> None:
+        """Put zeros over a torn tail, so that no later reading takes it for data."""
+        descriptor = os.open(path, os.O_RDWR)
+        try:
+            end = os.fstat(descriptor).st_size
+            for start in range(self._offset, end, len(_ZEROS)):
+                _write_all(descriptor, _ZEROS[: min(len(_ZEROS), end - start)], start)
+            os.fsync(descriptor)
+        except OSError as error:
+            raise _storage_error("cut the journal's torn tail", error) from error
+        finally:
+            os.close(descriptor)
+
+
+def _fill(path: Path, size: int) -> None:
+    """Create a file full of zeros, durable, under its final name only when it is complete."""
+    partial = path.with_suffix(".partial")
+    descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        for start in range(0, size, len(_ZEROS)):
+            _write_all(descriptor, _ZEROS[: min(len(_ZEROS), size - start)], start)
+        os.fsync(descriptor)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(descriptor)
+    os.replace(partial, path)
+    _sync_folder(path.parent)
+
+
+def _write_all(descriptor: int, data: bytes, offset: int) -> None:
+    view = memoryview(data)
+    while len(view):
+        try:
+            written = os.pwrite(descriptor, view, offset)
+        except OSError as error:
+            raise _storage_error("write to the journal", error) from error
+        view, offset = view[written:], offset + written
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _storage_error(doing: str, error: OSError) -> StorageError:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    if full:
+        return StorageError(
+            f"could not {doing}: the disk is full. Nothing unacknowledged was kept; free some space and "
+            "restart the node",
+            code="disk_full",
+        )
+    return StorageError(f"could not {doing}: {error.strerror or error}", code="storage_failed")

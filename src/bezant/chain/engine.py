@@ -1,0 +1,43 @@
+"""What every engine offers, few methods on purpose: submit, follow, prove.
+
+An engine orders what it is given, makes it durable, applies it, and hands the committed block
+to whoever subscribed. The embedded one and CometBFT answer the same conformance suite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
+
+from bezant.chain.blocks import CommittedBlock
+from bezant.chain.receipts import Evidence
+from bezant.ledger.columnar import ColumnarLedger
+from bezant.model.orders import Order
+
+Subscriber = Callable[[CommittedBlock], None]
+"""Called once for each block, in order, after it is durable; must not block for long."""
+
+
+class Engine(Protocol):
+    """Orders, makes durable, proves."""
+
+    network: bytes
+    ledger: ColumnarLedger
+
+    def submit(self, orders: Sequence[Order]) -> CommittedBlock:
+        """Apply orders as the next block and return it; subscribers hear of it once it is durable.
+
+        Raises: StorageError when the engine can accept nothing (disk full, clock jumped).
+        """
+
+    def subscribe(self, subscriber: Subscriber) -> None:
+        """Follow committed blocks from the next one on."""
+
+    def blocks_from(self, height: int) -> Iterator[CommittedBlock]:
+        """Yield durable blocks from `height` on, as far as there are any now."""
+
+    def prove(self, payment: int) -> Evidence:
+        """Return everything a receipt file needs. Raises: NotFound."""
+
+    def close(self) -> None:
+        """Finish what is queued, then stop."""

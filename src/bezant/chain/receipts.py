@@ -1,0 +1,323 @@
+"""Receipt files: one payment, provable offline by anyone who has the genesis hash.
+
+A receipt file is canonical JSON: rendering what it says again gives the very same bytes, so a
+change anywhere shows. What the chain of checks rests on is printed by `verify`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+
+from bezant.chain import leaves
+from bezant.errors import ProofError
+from bezant.model.digest import as_rows, sha256
+from bezant.model.genesis import Genesis, check_genesis, network_id
+from bezant.model.identifiers import render_id, render_payment_id
+from bezant.model.keys import authority_id, verify
+from bezant.model.merkle import LEAF, leaf_hashes, path, root_from_path
+from bezant.model.money import render_minor
+from bezant.model.orders import MAX_AUTHORISED_RECORDS, authorisation_message
+from bezant.model.outcomes import Outcome, SigningMode
+from bezant.model.records import RECORD, SIDE, RecordArray, id_of
+
+FORMAT = 1
+EMBEDDED_TRUST = (
+    "embedded: tamper-evident, trusts the node key, which could sign two histories, "
+    "until a checkpoint is co-signed by witnesses"
+)
+
+
+class Summary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What people read; every field is recomputed from the signed bytes when verifying."""
+
+    payment: str
+    outcome: str
+    amount: str
+    asset: str
+    debtor: str
+    creditor: str
+    signed_by: str
+    block: int
+    time_ns: int
+
+
+class SignedRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The payer's side: the record, and the signature over the root it is under."""
+
+    record: str
+    key: str
+    signature: str
+    index: int
+    count: int
+    path: tuple[str, ...]
+
+
+class OpenedSide(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Balances of one account after the payment, opened for its holder."""
+
+    account: str
+    blind: str
+    counters: str
+
+
+class Seal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    key: str
+    signature: str
+
+
+class Receipt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole file."""
+
+    bezant_receipt: int
+    engine: str
+    summary: Summary
+    signed: SignedRecord
+    leaf: str
+    leaf_index: int
+    leaf_count: int
+    leaf_path: tuple[str, ...]
+    previous_app_hash: str
+    app_hash: str
+    seal: Seal
+    debtor_side: OpenedSide | None
+    creditor_side: OpenedSide | None
+    genesis: Genesis
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What an engine knows of one payment and its block; the raw material of a receipt."""
+
+    genesis: Genesis
+    height: int
+    time_ns: int
+    position: int
+    record_index: int
+    records: RecordArray
+    authorisations: RecordArray
+    receipts: RecordArray
+    leaves: RecordArray
+    signer_key: bytes
+    previous_app_hash: bytes
+    app_hash: bytes
+    seal_key: bytes
+    seal_signature: bytes
+    debtor_seed: bytes
+    creditor_seed: bytes
+
+
+def build_receipt(evidence: Evidence, *, open_debtor: bool = False, open_creditor: bool = False) -> Receipt:
+    """Return the receipt of one payment; balances are shown only for the sides asked for."""
+    record, leaf = evidence.records[evidence.record_index], evidence.leaves[evidence.position]
+    covering, index, record_path = _signed_part(evidence)
+    hashed = leaves.hash_leaves(evidence.leaves)
+    receipt = evidence.receipts[evidence.position]
+    return Receipt(
+        bezant_receipt=FORMAT,
+        engine="embedded",
+        summary=_summary(evidence.genesis, record, leaf, evidence.height, evidence.time_ns),
+        signed=SignedRecord(
+            record=record.tobytes().hex(),
+            key=evidence.signer_key.hex(),
+            signature=covering["signature"].tobytes().hex(),
+            index=index,
+            count=int(covering["count"]),
+            path=record_path,
+        ),
+        leaf=leaf.tobytes().hex(),
+        leaf_index=evidence.position,
+        leaf_count=len(evidence.leaves),
+        leaf_path=tuple(node.hex() for node in path(hashed, evidence.position)),
+        previous_app_hash=evidence.previous_app_hash.hex(),
+        app_hash=evidence.app_hash.hex(),
+        seal=Seal(evidence.seal_key.hex(), evidence.seal_signature.hex()),
+        debtor_side=_open("debtor", evidence.debtor_seed, record, leaf, receipt) if open_debtor else None,
+        creditor_side=_open("creditor", evidence.creditor_seed, record, leaf, receipt)
+        if open_creditor
+        else None,
+        genesis=evidence.genesis,
+    )
+
+
+def render_receipt(receipt: Receipt) -> bytes:
+    """Return the canonical bytes of a receipt file."""
+    return msgspec.json.format(msgspec.json.encode(receipt), indent=1) + b"\n"
+
+
+def verify_receipt(data: bytes, *, genesis_hash: str | None = None) -> Receipt:
+    """Return the receipt if every check holds.
+
+    `genesis_hash` is what the verifier trusts, 64 hexadecimal digits; without it the receipt is
+    only consistent with the genesis it carries. Raises: ProofError saying which check failed.
+    """
+    receipt = _parse(data)
+    network = _check_genesis(receipt, genesis_hash)
+    record = np.frombuffer(_bytes(receipt.signed.record, RECORD.itemsize, "signed.record"), RECORD)[0]
+    leaf = np.frombuffer(_bytes(receipt.leaf, leaves.LEAF.itemsize, "leaf"), leaves.LEAF)[0]
+    if leaf["version"] != leaves.LEAF_VERSION or leaf["reserved"].any():
+        raise ProofError("the leaf is of a version this release does not know", param="leaf")
+    _check_signature(receipt, record, network)
+    if leaf["record_hash"].tobytes() != sha256(LEAF, record.tobytes()):
+        raise ProofError("the leaf answers another record than the one signed", param="leaf")
+    if id_of(leaf, "id") != id_of(record, "id") or leaf["kind"] != record["kind"]:
+        raise ProofError("the leaf's id or kind is not the record's", param="leaf")
+    _check_block(receipt, leaf, network)
+    for name, side, account in (
+        ("debtor_side", receipt.debtor_side, id_of(record, "debtor")),
+        ("creditor_side", receipt.creditor_side, id_of(record, "creditor")),
+    ):
+        if side is not None:
+            _check_side(name, side, account, leaf[name].tobytes())
+    if receipt.summary != _summary(
+        receipt.genesis, record, leaf, receipt.summary.block, receipt.summary.time_ns
+    ):
+        raise ProofError("the summary does not say what the signed bytes say", param="summary")
+    return receipt
+
+
+def trust_statement(receipt: Receipt, genesis_hash: str | None) -> str:
+    """Return, in words, what a verified receipt rests on."""
+    anchor = (
+        "the genesis you named"
+        if genesis_hash
+        else "the genesis inside the file (name the hash you trust with --trust to pin it)"
+    )
+    return f"{EMBEDDED_TRUST}; anchored in {anchor}"
+
+
+# Building.
+
+
+def _signed_part(evidence: Evidence) -> tuple[np.void, int, tuple[str, ...]]:
+    """Return the covering Authorisation, the record's index under it, and its path."""
+    firsts = evidence.authorisations["first"].astype(np.int64)
+    row = int(np.searchsorted(firsts, evidence.record_index, side="right")) - 1
+    covering = evidence.authorisations[row]
+    first, count = int(covering["first"]), int(covering["count"])
+    own = leaf_hashes(as_rows(evidence.records[first : first + count]))
+    index = evidence.record_index - first
+    return covering, index, tuple(node.hex() for node in path(own, index))
+
+
+def _open(side: str, seed: bytes, record: np.void, leaf: np.void, receipt: np.void) -> OpenedSide | None:
+    if not leaf[f"{side}_side"].any():
+        return None
+    blind = leaves.blind_of(seed, id_of(leaf, "id"))
+    return OpenedSide(render_id(id_of(record, side)), blind.hex(), receipt[f"{side}_side"].tobytes().hex())
+
+
+def _summary(genesis: Genesis, record: np.void, leaf: np.void, height: int, time_ns: int) -> Summary:
+    number = int(record["asset"])
+    known = 1 <= number <= len(genesis.assets)
+    asset = genesis.assets[number - 1] if known else None
+    amount = int(leaf["amount"]) or int(record["amount"])
+    try:
+        outcome, mode = Outcome(int(leaf["outcome"])).label, SigningMode(int(leaf["mode"])).name.lower()
+    except ValueError:
+        raise ProofError(
+            "the leaf holds an outcome or mode this release does not know", param="leaf"
+        ) from None
+    return Summary(
+        payment=render_payment_id(id_of(record, "id")),
+        outcome=outcome,
+        amount=render_minor(amount, asset.scale if asset else 0),
+        asset=asset.code if asset else "",
+        debtor=render_id(id_of(record, "debtor")),
+        creditor=render_id(id_of(record, "creditor")),
+        signed_by=mode,
+        block=height,
+        time_ns=time_ns,
+    )
+
+
+# Verifying.
+
+
+def _parse(data: bytes) -> Receipt:
+    try:
+        receipt = msgspec.json.decode(data, type=Receipt)
+    except msgspec.DecodeError as error:
+        raise ProofError(f"this is not a receipt file: {error}", code="receipt_malformed") from None
+    except RecursionError:
+        raise ProofError("this is not a receipt file: nested too deeply", code="receipt_malformed") from None
+    if receipt.bezant_receipt != FORMAT or receipt.engine != "embedded":
+        raise ProofError(
+            f"receipt format {receipt.bezant_receipt} of engine {receipt.engine[:32]!r} is not known to this "
+            "release; verify it with a newer one",
+            code="receipt_version",
+        )
+    if render_receipt(receipt) != data:
+        raise ProofError(
+            "the file is not in canonical form: bytes were changed, added or removed",
+            code="receipt_not_canonical",
+        )
+    return receipt
+
+
+def _check_genesis(receipt: Receipt, genesis_hash: str | None) -> bytes:
+    try:
+        check_genesis(receipt.genesis)
+    except Exception as error:
+        raise ProofError(f"the genesis inside is not valid: {error}", param="genesis") from None
+    network = network_id(receipt.genesis)
+    if genesis_hash is not None and network.hex() != genesis_hash.lower():
+        raise ProofError(
+            f"the receipt belongs to network {network.hex()}, not to the one you trust", param="genesis"
+        )
+    return network
+
+
+def _check_signature(receipt: Receipt, record: np.void, network: bytes) -> None:
+    signed = receipt.signed
+    key = _bytes(signed.key, 32, "signed.key")
+    siblings = [_bytes(node, 32, "signed.path") for node in signed.path]
+    own_root = root_from_path(sha256(LEAF, record.tobytes()), signed.index, signed.count, siblings)
+    if own_root is None or not 1 <= signed.count <= MAX_AUTHORISED_RECORDS:
+        raise ProofError("the path from the record to the signed root has the wrong length", param="signed")
+    message = authorisation_message(network, authority_id(key), signed.count, own_root)
+    if not verify(key, message, _bytes(signed.signature, 64, "signed.signature")):
+        raise ProofError(
+            "the signature does not cover this record: record, path, key or signature was changed",
+            param="signed",
+        )
+
+
+def _check_block(receipt: Receipt, leaf: np.void, network: bytes) -> None:
+    siblings = [_bytes(node, 32, "leaf_path") for node in receipt.leaf_path]
+    receipts_root = root_from_path(
+        sha256(LEAF, leaf.tobytes()), receipt.leaf_index, receipt.leaf_count, siblings
+    )
+    previous = _bytes(receipt.previous_app_hash, 32, "previous_app_hash")
+    app_hash = _bytes(receipt.app_hash, 32, "app_hash")
+    if receipts_root is None or leaves.next_app_hash(previous, receipts_root) != app_hash:
+        raise ProofError(
+            "the leaf is not under this app hash: leaf, path or a hash was changed", param="leaf"
+        )
+    if receipt.seal.key not in receipt.genesis.sealers:
+        raise ProofError("the seal's key is not one that the genesis names", param="seal.key")
+    try:
+        message = leaves.seal_message(
+            network, receipt.summary.block, receipt.summary.time_ns, receipt.leaf_count, app_hash
+        )
+    except OverflowError:
+        raise ProofError("block height or time is out of range", param="summary") from None
+    signature = _bytes(receipt.seal.signature, 64, "seal.signature")
+    if not verify(bytes.fromhex(receipt.seal.key), message, signature):
+        raise ProofError("the node's seal does not cover this block, height and time", param="seal")
+
+
+def _check_side(name: str, side: OpenedSide, account: int, commitment: bytes) -> None:
+    blind, counters = _bytes(side.blind, 32, name), _bytes(side.counters, SIDE.itemsize, name)
+    if side.account != render_id(account):
+        raise ProofError("the opened side is another account's", param=name)
+    if leaves.side_commitment(blind, account, counters) != commitment:
+        raise ProofError("the opened balances are not the ones committed to", param=name)
+
+
+def _bytes(text: str, length: int, param: str) -> bytes:
+    if len(text) != 2 * length or any(c not in "0123456789abcdef" for c in text):
+        raise ProofError(f"{param} is not {length} bytes in lower-case hexadecimal", param=param)
+    return bytes.fromhex(text)

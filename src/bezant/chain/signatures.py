@@ -1,0 +1,91 @@
+"""Signatures of Authorisations, each verified once and remembered by hash.
+
+The pipeline verifies when a payment comes in; the engine asks again when the Order is applied
+and finds the answer. What is remembered is the hash of key, text and signature together, so
+nothing else can borrow a yes.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor
+
+import numpy as np
+import numpy.typing as npt
+
+from bezant.ledger.columnar import ColumnarLedger
+from bezant.model.digest import Digests, digest_rows
+from bezant.model.keys import SCHEME_ED25519, authority_id, verify, verify_rows
+from bezant.model.orders import Order, authorisation_messages, order_digest
+from bezant.model.records import NO_ROW, RecordArray
+
+REMEMBERED = 200_000
+SPREAD_FROM = 16
+"""From this many signatures on, verifying is shared out to the executor."""
+
+
+class Signatures:
+    """Checks Authorisations under the keys that the ledger holds now."""
+
+    def __init__(self, network: bytes, executor: Executor | None = None, threads: int = 2) -> None:
+        self._network = network
+        self._executor = executor
+        self._threads = threads
+        self._recent: set[bytes] = set()
+        self._older: set[bytes] = set()
+
+    def check(
+        self, ledger: ColumnarLedger, authorisations: RecordArray, roots: Digests
+    ) -> npt.NDArray[np.uint8]:
+        """Return 1 for every authentic Authorisation, (m,) uint8.
+
+        Unknown authorities and schemes give 0; the ledger tells them apart by itself.
+        """
+        rows = ledger.authority_rows(authorisations["authority_lo"], authorisations["authority_hi"])
+        known = (rows != NO_ROW) & (authorisations["scheme"] == SCHEME_ED25519)
+        known &= (authorisations["key_index"] == 0) & (authorisations["reserved"] == 0)
+        keys = np.where(known, rows, 0)
+        publics = ledger.state.authorities["key"][keys]
+        messages = authorisation_messages(self._network, authorisations, roots)
+        signatures = np.ascontiguousarray(authorisations["signature"])
+        marks = self._marks(publics, messages, signatures)
+        answers = np.fromiter((m in self._recent or m in self._older for m in marks), np.uint8, len(marks))
+        open_rows = np.flatnonzero(known & (answers == 0))
+        if len(open_rows):
+            fresh = self._verify(signatures[open_rows], messages[open_rows], publics[open_rows])
+            answers[open_rows] = fresh
+            self._remember(marks[row] for row, good in zip(open_rows, fresh, strict=True) if good)
+        return answers & known.astype(np.uint8)
+
+    def _verify(self, signatures: Digests, messages: Digests, keys: Digests) -> npt.NDArray[np.uint8]:
+        if self._executor is None or len(messages) < SPREAD_FROM:
+            return verify_rows(signatures, messages, keys)
+        parts = [np.arange(start, len(messages), self._threads) for start in range(self._threads)]
+        done = self._executor.map(
+            lambda part: verify_rows(signatures[part], messages[part], keys[part]), parts
+        )
+        out = np.zeros(len(messages), np.uint8)
+        for part, answers in zip(parts, done, strict=True):
+            out[part] = answers
+        return out
+
+    @staticmethod
+    def _marks(keys: Digests, messages: Digests, signatures: Digests) -> list[bytes]:
+        hashed = digest_rows(b"", np.ascontiguousarray(np.hstack((keys, messages, signatures))))
+        raw = hashed.tobytes()
+        return [raw[at : at + 32] for at in range(0, len(raw), 32)]
+
+    def _remember(self, marks: object) -> None:
+        if len(self._recent) >= REMEMBERED:
+            self._older, self._recent = self._recent, set()
+        self._recent.update(marks)  # type: ignore[arg-type]
+
+
+def gateway_accepted(network: bytes, gateways: dict[int, bytes], order: Order) -> bool:
+    """Return whether the Order's gateway is one of the genesis and its signature covers the Order."""
+    key = gateways.get(order.gateway)
+    return key is not None and verify(key, order_digest(network, order), order.signature)
+
+
+def gateway_keys(publics: tuple[str, ...]) -> dict[int, bytes]:
+    """Return the accepted gateways by authority id, from the genesis's hexadecimal keys."""
+    return {authority_id(bytes.fromhex(public)): bytes.fromhex(public) for public in publics}
