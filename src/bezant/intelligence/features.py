@@ -1,0 +1,243 @@
+"""Streaming features: one definition for training and serving.
+
+`compute` looks, `learn` remembers. Both run the same compiled kernel (`windows`), so what a
+model saw in training is what it sees when it serves. Everything here is approximate by nature and
+above the determinism line; on one build it is still reproducible bit for bit.
+
+Amounts are in major units inside a logarithm, log(1 + amount). Windows are exponentially decayed:
+a payment as old as the window still counts 1/e.
+
+==========================  ==================================================================
+feature                     what it says, before the payment itself
+==========================  ==================================================================
+amount                      log of the amount
+hour_sin, hour_cos          time of day, UTC
+night, weekend              1 from midnight to six; 1 on Saturday and Sunday
+sent_count_W                payments the debtor sent, window W of 1h, 1d, 7d, 30d
+sent_amount_W               log of the amount the debtor sent
+received_count_W            payments the creditor received
+received_amount_W           log of the amount the creditor received
+pair_count_W                payments from this debtor to this creditor
+debtor_gap, pair_gap        log of the seconds since the last one; -1: there was none
+amount_over_mean            log amount less the debtor's own mean of it
+amount_deviation            the same in the debtor's own standard deviations
+pair_new                    1: this debtor has not paid this creditor before
+new_payees_1d               creditors new to the debtor within a day
+new_payee_share_7d          their share of what the debtor sent in 7 days
+new_payers_1d               debtors new to the creditor within a day: fan-in
+new_payer_share_7d          their share of what the creditor received in 7 days
+debtor_received_1h          log of the amount the debtor received within the hour
+pass_through_1h             that amount against this one, 0 to 1
+pass_through_1d             the debtor's day: the smaller of in and out over the larger
+creditor_sent_1d            log of the amount the creditor sent on within a day
+creditor_gap                log of the seconds since the creditor last received
+debtor_age, creditor_age    log of the seconds since the account was first seen; -1: never
+amount_over_creditor_mean   log amount less the mean of what the creditor receives
+==========================  ==================================================================
+"""
+
+from __future__ import annotations
+
+from threading import Lock
+
+import numpy as np
+import numpy.typing as npt
+
+from bezant.errors import InputError
+from bezant.intelligence import windows
+from bezant.model.records import NO_ROW
+
+FloatMatrix = npt.NDArray[np.float32]
+"""Features, shape (n, F), C-contiguous."""
+
+_SPANS = ("1h", "1d", "7d", "30d")
+
+FEATURES: tuple[str, ...] = (
+    "amount",
+    "hour_sin",
+    "hour_cos",
+    "night",
+    "weekend",
+    *(f"sent_count_{span}" for span in _SPANS),
+    *(f"sent_amount_{span}" for span in _SPANS),
+    *(f"received_count_{span}" for span in _SPANS),
+    *(f"received_amount_{span}" for span in _SPANS),
+    *(f"pair_count_{span}" for span in _SPANS),
+    "debtor_gap",
+    "pair_gap",
+    "amount_over_mean",
+    "amount_deviation",
+    "pair_new",
+    "new_payees_1d",
+    "new_payee_share_7d",
+    "new_payers_1d",
+    "new_payer_share_7d",
+    "debtor_received_1h",
+    "pass_through_1h",
+    "pass_through_1d",
+    "creditor_sent_1d",
+    "creditor_gap",
+    "debtor_age",
+    "creditor_age",
+    "amount_over_creditor_mean",
+)
+
+COLUMN: dict[str, int] = {name: position for position, name in enumerate(FEATURES)}
+"""The column of each feature in X."""
+
+BYTES_PER_ACCOUNT = 4 * windows.ACCOUNT_FLOATS + 8 * windows.ACCOUNT_TIMES
+BYTES_PER_PAIR = 8 + 8 + 4 * 4
+DEFAULT_PAIRS = 1 << 18
+LAYOUT = 1
+"""Version of the state's layout, checked when a snapshot is loaded."""
+
+
+class FeatureState:
+    """What is remembered about accounts and pairs; rows are the ledger's account rows.
+
+    Accounts take BYTES_PER_ACCOUNT (120) each and grow by doubling with the highest row seen. The
+    pair table is bounded: `pairs` slots (rounded up to a power of two) of BYTES_PER_PAIR (32).
+    Methods may be called from any thread; they take turns.
+    """
+
+    def __init__(self, accounts: int = 1024, pairs: int = DEFAULT_PAIRS) -> None:
+        slots = max(windows.BUCKET, 1 << (pairs - 1).bit_length())
+        self._accounts = np.zeros((accounts, windows.ACCOUNT_FLOATS), np.float32)
+        self._times = np.full((accounts, windows.ACCOUNT_TIMES), windows.NEVER, np.int64)
+        self._keys = np.zeros(slots, np.uint64)
+        self._pair_times = np.zeros(slots, np.int64)
+        self._pairs = np.zeros((slots, 4), np.float32)
+        self._turn = Lock()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that accounts and pairs occupy now."""
+        return sum(array.nbytes for array in self._arrays().values())
+
+    def compute(
+        self,
+        debtor: npt.ArrayLike,
+        creditor: npt.ArrayLike,
+        amount_minor: npt.ArrayLike,
+        time_ns: npt.ArrayLike,
+        scale: npt.ArrayLike = 2,
+    ) -> FloatMatrix:
+        """Return X (n, F) float32; each row also sees the rows before it, as if they had settled.
+
+        Inputs are (n,) account rows, minor units, nanoseconds since 1970; `scale` is the decimals of
+        the asset, one for all or (n,). A row of -1 or NO_ROW is an account that does not exist yet.
+        The remembered state is the same afterwards. Raises: InputError for columns of unequal length.
+        """
+        columns = _columns(debtor, creditor, amount_minor, time_ns, scale)
+        x = np.empty((columns[0].size, len(FEATURES)), np.float32)
+        blank = np.zeros(windows.ACCOUNT_FLOATS, np.float32)
+        blank_times = np.full(windows.ACCOUNT_TIMES, windows.NEVER, np.int64)
+        with self._turn:
+            self._reserve(columns)
+            windows.compute_rows(*self._arrays().values(), *columns, blank, blank_times, x)
+        return x
+
+    def learn(
+        self,
+        debtor: npt.ArrayLike,
+        creditor: npt.ArrayLike,
+        amount_minor: npt.ArrayLike,
+        time_ns: npt.ArrayLike,
+        settled: npt.NDArray[np.bool_] | None = None,
+        scale: npt.ArrayLike = 2,
+    ) -> None:
+        """Remember payments in the order given, those that `settled` (n,) marks (None: all).
+
+        Raises: InputError for columns of unequal length.
+        """
+        columns = _columns(debtor, creditor, amount_minor, time_ns, scale)
+        mask = np.ones(columns[0].size, np.bool_) if settled is None else np.asarray(settled, np.bool_)
+        if mask.shape != columns[0].shape:
+            raise InputError(f"settled has shape {mask.shape}, the payments {columns[0].shape}", param="settled")
+        with self._turn:
+            self._reserve(columns)
+            windows.learn_rows(*self._arrays().values(), *columns, mask)
+
+    def dump(self) -> dict[str, npt.NDArray[np.generic]]:
+        """Return copies of all state, for a snapshot."""
+        with self._turn:
+            copies: dict[str, npt.NDArray[np.generic]] = {k: v.copy() for k, v in self._arrays().items()}
+        copies["layout"] = np.array([LAYOUT], np.int64)
+        return copies
+
+    @classmethod
+    def load(cls, arrays: dict[str, npt.NDArray[np.generic]]) -> FeatureState:
+        """Return the state of a dump; raises InputError for another layout or shapes that do not fit."""
+        state = cls(1, windows.BUCKET)
+        found = {name: (a.dtype, a.shape[1:], a.ndim) for name, a in arrays.items() if name != "layout"}
+        wanted = {name: (a.dtype, a.shape[1:], a.ndim) for name, a in state._arrays().items()}
+        version = arrays.get("layout", np.array([-1]))
+        if found != wanted or version.tolist() != [LAYOUT] or not _sizes_fit(arrays):
+            raise InputError(
+                f"this feature snapshot is not of layout {LAYOUT}; delete it and the state is learned again "
+                "from the receipts",
+                code="feature_layout",
+            )
+        for name in wanted:
+            setattr(state, f"_{name}", np.ascontiguousarray(arrays[name]).copy())
+        return state
+
+    def _arrays(self) -> dict[str, npt.NDArray[np.generic]]:
+        """The state in the order in which the kernels take it."""
+        return {
+            "accounts": self._accounts,
+            "times": self._times,
+            "keys": self._keys,
+            "pair_times": self._pair_times,
+            "pairs": self._pairs,
+        }
+
+    def _reserve(self, columns: _Columns) -> None:
+        """Grow until the highest row has a place."""
+        if not columns[0].size:
+            return
+        rows = 1 + max(int(columns[0].max()), int(columns[1].max()))
+        held = self._accounts.shape[0]
+        if rows <= held:
+            return
+        grown = max(rows, 2 * held)
+        accounts = np.zeros((grown, windows.ACCOUNT_FLOATS), np.float32)
+        times = np.full((grown, windows.ACCOUNT_TIMES), windows.NEVER, np.int64)
+        accounts[:held], times[:held] = self._accounts, self._times
+        self._accounts, self._times = accounts, times
+
+
+_Columns = tuple[
+    npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.int64]
+]
+
+
+def _columns(
+    debtor: npt.ArrayLike,
+    creditor: npt.ArrayLike,
+    amount_minor: npt.ArrayLike,
+    time_ns: npt.ArrayLike,
+    scale: npt.ArrayLike,
+) -> _Columns:
+    """Return the kernel's columns: rows (absent ones -1), amount in major units, time."""
+    amount = np.asarray(amount_minor).astype(np.float64) / np.power(10.0, np.asarray(scale, np.float64))
+    columns = (_rows(debtor), _rows(creditor), amount, np.asarray(time_ns).astype(np.int64))
+    if len({column.shape for column in columns}) != 1 or columns[0].ndim != 1:
+        shapes = ", ".join(str(column.shape) for column in columns)
+        raise InputError(f"debtor, creditor, amount and time must be (n,) alike, not {shapes}")
+    return columns
+
+
+def _rows(rows: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    wide = np.asarray(rows).astype(np.int64)
+    return np.where((wide < 0) | (wide >= NO_ROW), np.int64(-1), wide)
+
+
+def _sizes_fit(arrays: dict[str, npt.NDArray[np.generic]]) -> bool:
+    slots = len(arrays["keys"])
+    return (
+        len(arrays["accounts"]) == len(arrays["times"])
+        and len(arrays["pairs"]) == len(arrays["pair_times"]) == slots
+        and slots >= windows.BUCKET
+        and slots & (slots - 1) == 0
+    )

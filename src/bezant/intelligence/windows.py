@@ -1,0 +1,289 @@
+"""The compiled kernels behind `features`: decayed windows, the pair table, read, absorb, undo.
+
+One account is 24 float32 and 3 int64 values, laid out so that a payment touches few cache lines.
+A window of length w keeps a sum that decays as exp(-age / w): no buckets, no list of payments.
+
+Accounts' floats   0-3  payments sent, per window         4-7  amount sent
+                  8-11  payments received               12-15  amount received
+                    16  mean of log amount sent            17  its variance         18 payments sent, ever
+                 19, 20 new payees, per day and 7 days  21, 22  new payers          23 mean log received
+Accounts' times      0  last sent       1  last received    2  first seen (NEVER where it has not been)
+
+The pair table is open addressing within buckets of eight slots, of a fixed size: a full bucket
+gives up its least recently used pair, which then counts as new when it comes back.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+ACCOUNT_FLOATS = 24
+ACCOUNT_TIMES = 3
+BUCKET = 8
+NEVER = -(2**63)
+
+SENT_COUNT, SENT_AMOUNT, RECEIVED_COUNT, RECEIVED_AMOUNT = 0, 4, 8, 12
+MEAN, VARIANCE, PAYMENTS, PAYEES_1D, PAYEES_7D, PAYERS_1D, PAYERS_7D, RECEIVED_MEAN = range(16, 24)
+LAST_SENT, LAST_RECEIVED, FIRST_SEEN = 0, 1, 2
+
+FIRST_VARIANCE = 1.0
+"""The deviation assumed before an account has a habit: about a factor of e."""
+SLOWEST = 0.03
+"""The weight of one payment in an old account's habit; younger ones weigh 1 / payments."""
+
+_WEEK = 1.0 / (7 * 86_400.0 * 1e9)
+_MONTH = 1.0 / (30 * 86_400.0 * 1e9)
+_DAY_NS = np.int64(86_400_000_000_000)
+_HOUR_NS = np.int64(3_600_000_000_000)
+_NEVER = np.int64(NEVER)
+_SLOTS = np.int64(BUCKET)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _age(last: Any, now: Any) -> Any:
+    """Nanoseconds since `last`; 0 where the clock stepped back; a century where there was nothing."""
+    if last == _NEVER:
+        return 3.2e18
+    return max(float(now - last), 0.0)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _decays(age: Any) -> Any:
+    """Return exp(-age / window) for the four windows.
+
+    An exponential costs as much as a dozen products, and a day is 24 hours and a seventh of a week:
+    the two shorter windows are powers of the third.
+    """
+    month = math.exp(-age * _MONTH)
+    week = math.exp(-age * _WEEK)
+    week2 = week * week
+    day = week2 * week2 * week2 * week
+    day2 = day * day
+    day4 = day2 * day2
+    day8 = day4 * day4
+    return day8 * day8 * day8, day, week, month
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _log_gap(last: Any, now: Any) -> Any:
+    """Log of one plus the seconds since `last`, -1 where there was nothing."""
+    if last == _NEVER:
+        return -1.0
+    return math.log1p(max(float(now - last), 0.0) * 1e-9)
+
+
+@njit(cache=True, nogil=True)
+def _find_pair(keys: Any, times: Any, key: Any) -> Any:
+    """Return (slot, known): the pair's slot, or the one it would take: an empty or the oldest one."""
+    mixed = key * np.uint64(0x9E3779B97F4A7C15)
+    mixed ^= mixed >> np.uint64(29)
+    mixed *= np.uint64(0xBF58476D1CE4E5B9)
+    mixed ^= mixed >> np.uint64(32)
+    buckets = np.uint64(keys.size // _SLOTS)
+    first = np.int64(mixed & (buckets - np.uint64(1))) * _SLOTS
+    oldest = first
+    for slot in range(first, first + _SLOTS):
+        if keys[slot] == key:
+            return slot, True
+        if keys[slot] == np.uint64(0):
+            return slot, False
+        if times[slot] < times[oldest]:
+            oldest = slot
+    return oldest, False
+
+
+@njit(cache=True, nogil=True)
+def _read(x: Any, d: Any, dt: Any, c: Any, ct: Any, pair: Any, pair_last: Any, amount: Any, now: Any) -> None:
+    """Fill one row of features from a debtor's, a creditor's and a pair's state before the payment."""
+    log_amount = math.log1p(amount)
+    second = float(now % _DAY_NS) * 1e-9
+    hour = now % _DAY_NS // _HOUR_NS
+    x[0] = log_amount
+    x[1] = math.sin(second * (2.0 * math.pi / 86_400.0))
+    x[2] = math.cos(second * (2.0 * math.pi / 86_400.0))
+    x[3] = 1.0 if hour < 6 else 0.0
+    x[4] = 1.0 if (now // _DAY_NS + 3) % 7 >= 5 else 0.0
+
+    sent = _decays(_age(dt[LAST_SENT], now))
+    got = _decays(_age(ct[LAST_RECEIVED], now))
+    met = _decays(_age(pair_last, now))
+    for w in range(4):
+        x[5 + w] = d[SENT_COUNT + w] * sent[w]
+        x[9 + w] = math.log1p(d[SENT_AMOUNT + w] * sent[w])
+        x[13 + w] = c[RECEIVED_COUNT + w] * got[w]
+        x[17 + w] = math.log1p(c[RECEIVED_AMOUNT + w] * got[w])
+        x[21 + w] = pair[w] * met[w]
+
+    x[25] = _log_gap(dt[LAST_SENT], now)
+    x[26] = _log_gap(pair_last, now)
+    if d[PAYMENTS] > 0.0:
+        x[27] = log_amount - d[MEAN]
+        x[28] = (log_amount - d[MEAN]) / math.sqrt(d[VARIANCE] + 0.05)
+    else:
+        x[27] = 0.0
+        x[28] = 0.0
+    x[29] = 1.0 if pair_last == _NEVER else 0.0
+    x[30] = d[PAYEES_1D] * sent[1]
+    x[31] = d[PAYEES_7D] * sent[2] / (d[SENT_COUNT + 2] * sent[2] + 1.0)
+    x[32] = c[PAYERS_1D] * got[1]
+    x[33] = c[PAYERS_7D] * got[2] / (c[RECEIVED_COUNT + 2] * got[2] + 1.0)
+
+    # What the debtor itself received lately, against what it pays now: money passing through.
+    arrived = _decays(_age(dt[LAST_RECEIVED], now))
+    hour_in = d[RECEIVED_AMOUNT] * arrived[0]
+    x[34] = math.log1p(hour_in)
+    x[35] = hour_in / (hour_in + amount + 1.0)
+    day_in = d[RECEIVED_AMOUNT + 1] * arrived[1]
+    day_out = d[SENT_AMOUNT + 1] * sent[1] + amount
+    x[36] = min(day_out, day_in) / (max(day_out, day_in) + 1.0)
+    left = _decays(_age(ct[LAST_SENT], now))
+    x[37] = math.log1p(c[SENT_AMOUNT + 1] * left[1])
+    x[38] = _log_gap(ct[LAST_RECEIVED], now)
+    x[39] = _log_gap(dt[FIRST_SEEN], now)
+    x[40] = _log_gap(ct[FIRST_SEEN], now)
+    x[41] = log_amount - c[RECEIVED_MEAN] if ct[LAST_RECEIVED] != _NEVER else 0.0
+
+
+@njit(cache=True, nogil=True)
+def _absorb(
+    d: Any, dt: Any, c: Any, ct: Any, pair: Any, pair_last: Any, new: Any, amount: Any, now: Any
+) -> Any:
+    """Apply one payment to the state; returns the pair's new time. `new`: the pair was not known."""
+    log_amount = math.log1p(amount)
+    novelty = 1.0 if new else 0.0
+    sent = _decays(_age(dt[LAST_SENT], now))
+    got = _decays(_age(ct[LAST_RECEIVED], now))
+    met = _decays(_age(pair_last, now))
+    for w in range(4):
+        d[SENT_COUNT + w] = d[SENT_COUNT + w] * sent[w] + 1.0
+        d[SENT_AMOUNT + w] = d[SENT_AMOUNT + w] * sent[w] + amount
+        c[RECEIVED_COUNT + w] = c[RECEIVED_COUNT + w] * got[w] + 1.0
+        c[RECEIVED_AMOUNT + w] = c[RECEIVED_AMOUNT + w] * got[w] + amount
+        pair[w] = pair[w] * met[w] + 1.0
+    d[PAYEES_1D] = d[PAYEES_1D] * sent[1] + novelty
+    d[PAYEES_7D] = d[PAYEES_7D] * sent[2] + novelty
+    c[PAYERS_1D] = c[PAYERS_1D] * got[1] + novelty
+    c[PAYERS_7D] = c[PAYERS_7D] * got[2] + novelty
+
+    weight = max(1.0 / (d[PAYMENTS] + 1.0), SLOWEST)
+    if d[PAYMENTS] > 0.0:
+        off = log_amount - d[MEAN]
+        d[MEAN] += weight * off
+        d[VARIANCE] = (1.0 - weight) * (d[VARIANCE] + weight * off * off)
+    else:
+        d[MEAN] = log_amount
+        d[VARIANCE] = FIRST_VARIANCE
+    d[PAYMENTS] += 1.0
+    if ct[LAST_RECEIVED] == _NEVER:
+        c[RECEIVED_MEAN] = log_amount
+    else:
+        c[RECEIVED_MEAN] += SLOWEST * (log_amount - c[RECEIVED_MEAN])
+
+    # A time that steps back never makes anything look older than it was.
+    dt[LAST_SENT] = max(dt[LAST_SENT], now)
+    ct[LAST_RECEIVED] = max(ct[LAST_RECEIVED], now)
+    if dt[FIRST_SEEN] == _NEVER:
+        dt[FIRST_SEEN] = now
+    if ct[FIRST_SEEN] == _NEVER:
+        ct[FIRST_SEEN] = now
+    return max(pair_last, now)
+
+
+@njit(cache=True, nogil=True)
+def _apply(
+    accounts: Any, times: Any, keys: Any, pair_times: Any, pairs: Any, debtor: Any, creditor: Any,
+    slot: Any, known: Any, key: Any, amount: Any, now: Any,
+) -> None:  # fmt: skip
+    if not known:
+        keys[slot] = key
+        pair_times[slot] = _NEVER
+        pairs[slot, :] = np.float32(0.0)
+    pair_times[slot] = _absorb(
+        accounts[debtor], times[debtor], accounts[creditor], times[creditor],
+        pairs[slot], pair_times[slot], not known, amount, now,
+    )  # fmt: skip
+
+
+@njit(cache=True, nogil=True)
+def compute_rows(
+    accounts: Any, times: Any, keys: Any, pair_times: Any, pairs: Any, debtor: Any, creditor: Any,
+    amount: Any, now: Any, blank: Any, blank_times: Any, x: Any,
+) -> None:  # fmt: skip
+    """Fill x (n, F): each row sees the state and the rows before it; afterwards the state is as before.
+
+    Rows whose debtor or creditor is negative have no account: they read a blank one and leave no trace.
+    """
+    n = debtor.size
+    old_accounts = np.empty((n, 2, ACCOUNT_FLOATS), np.float32)
+    old_times = np.empty((n, 2, ACCOUNT_TIMES), np.int64)
+    old_pairs = np.empty((n, 4), np.float32)
+    old_keys = np.empty(n, np.uint64)
+    old_pair_times = np.empty(n, np.int64)
+    slots = np.empty(n, np.int64)
+    for i in range(n):
+        a, b = debtor[i], creditor[i]
+        if a < 0 or b < 0:
+            d, dt = (accounts[a], times[a]) if a >= 0 else (blank, blank_times)
+            c, ct = (accounts[b], times[b]) if b >= 0 else (blank, blank_times)
+            _read(x[i], d, dt, c, ct, blank[:4], _NEVER, amount[i], now[i])
+            slots[i] = np.int64(-1)
+            continue
+        key = (np.uint64(a) << np.uint64(32)) | np.uint64(b + 1)
+        slot, known = _find_pair(keys, pair_times, key)
+        slots[i] = slot
+        old_keys[i] = keys[slot]
+        old_pair_times[i] = pair_times[slot]
+        for w in range(4):
+            old_pairs[i, w] = pairs[slot, w]
+        for k in range(ACCOUNT_FLOATS):
+            old_accounts[i, 0, k] = accounts[a, k]
+            old_accounts[i, 1, k] = accounts[b, k]
+        for k in range(ACCOUNT_TIMES):
+            old_times[i, 0, k] = times[a, k]
+            old_times[i, 1, k] = times[b, k]
+        if known:
+            _read(
+                x[i], accounts[a], times[a], accounts[b], times[b],
+                pairs[slot], pair_times[slot], amount[i], now[i],
+            )  # fmt: skip
+        else:
+            _read(
+                x[i], accounts[a], times[a], accounts[b], times[b], blank[:4], _NEVER, amount[i], now[i]
+            )
+        _apply(accounts, times, keys, pair_times, pairs, a, b, slot, known, key, amount[i], now[i])
+
+    # Backwards, so that a row touched twice ends with its oldest value.
+    for i in range(n - 1, -1, -1):
+        slot = slots[i]
+        if slot < 0:
+            continue
+        a, b = debtor[i], creditor[i]
+        keys[slot] = old_keys[i]
+        pair_times[slot] = old_pair_times[i]
+        for w in range(4):
+            pairs[slot, w] = old_pairs[i, w]
+        for k in range(ACCOUNT_FLOATS):
+            accounts[a, k] = old_accounts[i, 0, k]
+            accounts[b, k] = old_accounts[i, 1, k]
+        for k in range(ACCOUNT_TIMES):
+            times[a, k] = old_times[i, 0, k]
+            times[b, k] = old_times[i, 1, k]
+
+
+@njit(cache=True, nogil=True)
+def learn_rows(
+    accounts: Any, times: Any, keys: Any, pair_times: Any, pairs: Any, debtor: Any, creditor: Any,
+    amount: Any, now: Any, settled: Any,
+) -> None:  # fmt: skip
+    """Apply the settled rows in order."""
+    for i in range(debtor.size):
+        a, b = debtor[i], creditor[i]
+        if not settled[i] or a < 0 or b < 0:
+            continue
+        key = (np.uint64(a) << np.uint64(32)) | np.uint64(b + 1)
+        slot, known = _find_pair(keys, pair_times, key)
+        _apply(accounts, times, keys, pair_times, pairs, a, b, slot, known, key, amount[i], now[i])
