@@ -1,0 +1,43 @@
+"""A first model, learned from the simulated world: what a new network scores with on its first day."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bezant.economy.traffic import Traffic, join_traffic
+from bezant.economy.world import World
+from bezant.intelligence.model import Model
+from bezant.intelligence.training import History, Progress, train
+
+PAYMENTS = 200_000
+START_NS = 1_767_225_600_000_000_000
+"""2026-01-01 in UTC: a fixed date, so that the same seed trains the same model on any day."""
+_PAYMENTS_PER_CONSUMER = 100
+"""Enough for about 45 days of everybody: salaries, rents and 30-day windows are all in."""
+
+
+def train_on_economy(
+    seed: int,
+    payments: int = PAYMENTS,
+    path: Path | str | None = None,
+    progress: Progress | None = None,
+) -> Model:
+    """Return a model trained on a world of this seed, and save it if there is a path.
+
+    The world grows with `payments`, so that its days are always about 45. The same seed and
+    size give the same digest on one build. Raises: ModelError where `payments` is too few.
+    """
+    consumers = max(100, payments // _PAYMENTS_PER_CONSUMER)
+    world = World(seed, consumers, max(20, consumers // 10), max(6, consumers // 33))
+    history = history_of(join_traffic(world.traffic(START_NS, count=payments)))
+    model = train(history, seed, progress, source=f"economy, seed {seed}, {payments} payments")
+    if path is not None:
+        model.save(path)
+    return model
+
+
+def history_of(traffic: Traffic) -> History:
+    """Return traffic as a history to train on, at simulated time; party positions serve as account rows."""
+    return History(
+        traffic.debtor, traffic.creditor, traffic.amount_minor, traffic.simulated_ns, traffic.label
+    )
