@@ -11,7 +11,7 @@ import numpy as np
 
 from bezant.economy.calendar import DAY_NS, SECOND_NS, Int64Array
 from bezant.economy.flows import Flow, expected_per_day, honest_day
-from bezant.economy.fraud import fraud_day, found_rings
+from bezant.economy.fraud import found_rings, fraud_day
 from bezant.economy.parties import found_habits, found_parties
 from bezant.economy.traffic import FIRST_FRAUD, Traffic, join_traffic
 from bezant.errors import InputError
@@ -60,7 +60,9 @@ class World:
         asset: str = "EUR",
     ) -> None:
         if consumers < 10 or merchants < 5 or firms < 2:
-            raise InputError("a world needs at least 10 consumers, 5 merchants and 2 firms", param="consumers")
+            raise InputError(
+                "a world needs at least 10 consumers, 5 merchants and 2 firms", param="consumers"
+            )
         if not 0.0 <= fraud_share < 0.5:
             raise InputError(f"fraud share {fraud_share} is not within 0 and 0.5", param="fraud_share")
         rng = np.random.default_rng([seed, 0])
@@ -113,7 +115,9 @@ class World:
         spilled = [f for f in self._frauds(first - 1) if f.time_ns.size]
         for day in count_from(first):
             frauds = self._frauds(day)
-            part = _sorted_day(honest_day(self._generator(day, 1), self.habits, day), frauds, spilled, day, pace)
+            part = _sorted_day(
+                honest_day(self._generator(day, 1), self.habits, day), frauds, spilled, day, pace
+            )
             spilled = frauds
             start = int(np.searchsorted(part.simulated_ns, pace.start_ns))
             if end_ns is None or pace.time_ns(np.array([(day + 1) * DAY_NS]))[0] < end_ns:
@@ -130,17 +134,15 @@ class World:
         return np.random.default_rng([self.seed, purpose, day])
 
 
-def _sorted_day(
-    honest: list[Flow], frauds: list[Flow], spilled: list[Flow], day: int, pace: Pace
-) -> Traffic:
+def _sorted_day(honest: list[Flow], frauds: list[Flow], spilled: list[Flow], day: int, pace: Pace) -> Traffic:
     """Return one day's payments by time: its own, and what yesterday's episodes left for it."""
     flows = [*honest, *frauds, *spilled]
     times = np.concatenate([f.time_ns for f in flows])
     order = np.argsort(times, kind="stable")
     order = order[(times[order] >= day * DAY_NS) & (times[order] < (day + 1) * DAY_NS)]
-    scenario = np.repeat(
-        np.array([f.scenario for f in flows], np.uint8), [f.time_ns.size for f in flows]
-    )[order]
+    scenario = np.repeat(np.array([f.scenario for f in flows], np.uint8), [f.time_ns.size for f in flows])[
+        order
+    ]
     serial = np.uint64(day << 24) + np.arange(order.size, dtype=np.uint64)
     simulated = times[order]
     return Traffic(

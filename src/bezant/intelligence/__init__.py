@@ -1,0 +1,1 @@
+"""What judges payments: streaming features, models, rules, and the evidence of each decision."""

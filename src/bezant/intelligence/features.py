@@ -45,7 +45,6 @@ import numpy.typing as npt
 
 from bezant.errors import InputError
 from bezant.intelligence import windows
-from bezant.model.records import NO_ROW
 
 FloatMatrix = npt.NDArray[np.float32]
 """Features, shape (n, F), C-contiguous."""
@@ -91,6 +90,9 @@ DEFAULT_PAIRS = 1 << 18
 LAYOUT = 1
 """Version of the state's layout, checked when a snapshot is loaded."""
 
+_BLANK = np.zeros(windows.ACCOUNT_FLOATS, np.float32)
+_BLANK_TIMES = np.full(windows.ACCOUNT_TIMES, windows.NEVER, np.int64)
+
 
 class FeatureState:
     """What is remembered about accounts and pairs; rows are the ledger's account rows.
@@ -130,11 +132,12 @@ class FeatureState:
         """
         columns = _columns(debtor, creditor, amount_minor, time_ns, scale)
         x = np.empty((columns[0].size, len(FEATURES)), np.float32)
-        blank = np.zeros(windows.ACCOUNT_FLOATS, np.float32)
-        blank_times = np.full(windows.ACCOUNT_TIMES, windows.NEVER, np.int64)
         with self._turn:
             self._reserve(columns)
-            windows.compute_rows(*self._arrays().values(), *columns, blank, blank_times, x)
+            windows.compute_rows(
+                self._accounts, self._times, self._keys, self._pair_times, self._pairs,
+                *columns, _BLANK, _BLANK_TIMES, x,
+            )  # fmt: skip
         return x
 
     def learn(
@@ -153,10 +156,14 @@ class FeatureState:
         columns = _columns(debtor, creditor, amount_minor, time_ns, scale)
         mask = np.ones(columns[0].size, np.bool_) if settled is None else np.asarray(settled, np.bool_)
         if mask.shape != columns[0].shape:
-            raise InputError(f"settled has shape {mask.shape}, the payments {columns[0].shape}", param="settled")
+            raise InputError(
+                f"settled has shape {mask.shape}, the payments {columns[0].shape}", param="settled"
+            )
         with self._turn:
             self._reserve(columns)
-            windows.learn_rows(*self._arrays().values(), *columns, mask)
+            windows.learn_rows(
+                self._accounts, self._times, self._keys, self._pair_times, self._pairs, *columns, mask
+            )
 
     def dump(self) -> dict[str, npt.NDArray[np.generic]]:
         """Return copies of all state, for a snapshot."""
@@ -183,7 +190,7 @@ class FeatureState:
         return state
 
     def _arrays(self) -> dict[str, npt.NDArray[np.generic]]:
-        """The state in the order in which the kernels take it."""
+        """The state by name, as a snapshot holds it."""
         return {
             "accounts": self._accounts,
             "times": self._times,
@@ -194,9 +201,7 @@ class FeatureState:
 
     def _reserve(self, columns: _Columns) -> None:
         """Grow until the highest row has a place."""
-        if not columns[0].size:
-            return
-        rows = 1 + max(int(columns[0].max()), int(columns[1].max()))
+        rows = 1 + int(windows.highest_row(columns[0], columns[1]))
         held = self._accounts.shape[0]
         if rows <= held:
             return
@@ -207,9 +212,7 @@ class FeatureState:
         self._accounts, self._times = accounts, times
 
 
-_Columns = tuple[
-    npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.int64]
-]
+_Columns = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.int64]]
 
 
 def _columns(
@@ -219,18 +222,19 @@ def _columns(
     time_ns: npt.ArrayLike,
     scale: npt.ArrayLike,
 ) -> _Columns:
-    """Return the kernel's columns: rows (absent ones -1), amount in major units, time."""
-    amount = np.asarray(amount_minor).astype(np.float64) / np.power(10.0, np.asarray(scale, np.float64))
-    columns = (_rows(debtor), _rows(creditor), amount, np.asarray(time_ns).astype(np.int64))
-    if len({column.shape for column in columns}) != 1 or columns[0].ndim != 1:
+    """Return the kernel's columns: account rows, amount in major units, time."""
+    unit = 10.0**scale if isinstance(scale, int) else np.power(10.0, np.asarray(scale, np.float64))
+    columns = (
+        np.asarray(debtor).astype(np.int64),
+        np.asarray(creditor).astype(np.int64),
+        np.asarray(amount_minor).astype(np.float64) / unit,
+        np.asarray(time_ns).astype(np.int64),
+    )
+    shape = columns[0].shape
+    if len(shape) != 1 or any(column.shape != shape for column in columns):
         shapes = ", ".join(str(column.shape) for column in columns)
         raise InputError(f"debtor, creditor, amount and time must be (n,) alike, not {shapes}")
     return columns
-
-
-def _rows(rows: npt.ArrayLike) -> npt.NDArray[np.int64]:
-    wide = np.asarray(rows).astype(np.int64)
-    return np.where((wide < 0) | (wide >= NO_ROW), np.int64(-1), wide)
 
 
 def _sizes_fit(arrays: dict[str, npt.NDArray[np.generic]]) -> bool:

@@ -10,7 +10,7 @@ NEVER_PPM = 1_000_001
 
 
 def area_under_roc(label: npt.ArrayLike, score: npt.ArrayLike) -> float:
-    """Return the chance that a fraud scores above an honest payment, ties counting half; nan for one class."""
+    """Return the chance that a fraud scores above an honest payment, ties half; nan for one class."""
     truth, value = np.asarray(label).astype(bool), np.asarray(score)
     frauds, honest = int(truth.sum()), int((~truth).sum())
     if not frauds or not honest:
@@ -41,7 +41,7 @@ def block_threshold(
 
 
 def review_threshold(score_ppm: npt.ArrayLike, block_ppm: int, budget: float = 0.005) -> int:
-    """Return the lowest score at which no more than `budget` of all payments lie from it up to `block_ppm`."""
+    """Return the lowest score with no more than `budget` of all payments from it up to `block_ppm`."""
     scores = np.asarray(score_ppm)
     value, _, flagged = _flagged_by_threshold(np.zeros(scores.size), np.where(scores >= block_ppm, 0, scores))
     within = np.flatnonzero((flagged <= budget * scores.size) & (value > 0))
@@ -55,6 +55,8 @@ def _flagged_by_threshold(
     value = np.asarray(score).astype(np.float64)
     order = np.argsort(-value, kind="stable")
     ranked = value[order]
-    last = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True)) if ranked.size else np.empty(0, np.int64)
+    last = (
+        np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True)) if ranked.size else np.empty(0, np.int64)
+    )
     hits = np.cumsum(np.asarray(label).astype(np.int64)[order])
     return ranked[last], hits[last], (last + 1).astype(np.int64)

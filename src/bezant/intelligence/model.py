@@ -108,7 +108,9 @@ class Model:
         content, seal, stated = data.rpartition(b"\n" + _SEAL)
         content += b"\n"
         if not data.startswith(_MAGIC) or not seal:
-            raise ModelError(f"{path} is not a model file; train one, or correct the path", code="model_format")
+            raise ModelError(
+                f"{path} is not a model file; train one, or correct the path", code="model_format"
+            )
         if stated.strip() != hashlib.sha256(content).hexdigest().encode():
             raise ModelError(
                 f"{path} was altered or cut short: its content does not match its digest; "
@@ -119,14 +121,21 @@ class Model:
         try:
             card = msgspec.json.decode(head, type=ModelCard)
         except msgspec.DecodeError as error:
-            raise ModelError(f"the model card in {path} cannot be read: {error}", code="model_format") from error
+            raise ModelError(
+                f"the model card in {path} cannot be read: {error}", code="model_format"
+            ) from error
         if card.features != features:
             raise ModelError(
                 f"{path} was trained on {len(card.features)} features that differ from the "
                 f"{len(features)} computed here; train a new model with this version",
                 code="model_features",
             )
-        return cls.build(card, trees.decode())
+        try:
+            return cls.build(card, trees.decode())
+        except (KeyError, ValueError, IndexError) as error:
+            raise ModelError(
+                f"the trees in {path} cannot be read ({error!r}); train a new model", code="model_format"
+            ) from error
 
     def save(self, path: Path | str) -> None:
         """Write the model file beside its place and move it there, so that no reader sees half of one."""

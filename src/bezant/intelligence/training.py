@@ -71,7 +71,12 @@ def replay_features(history: History, progress: Progress) -> FloatMatrix:
     x = np.empty((total, len(FEATURES)), np.float32)
     for start in range(0, total, BATCH):
         rows = slice(start, start + BATCH)
-        columns = (history.debtor[rows], history.creditor[rows], history.amount_minor[rows], history.time_ns[rows])
+        columns = (
+            history.debtor[rows],
+            history.creditor[rows],
+            history.amount_minor[rows],
+            history.time_ns[rows],
+        )
         x[rows] = state.compute(*columns, scale=history.scale)
         state.learn(*columns, scale=history.scale)
         progress("features", min(start + BATCH, total) / total)

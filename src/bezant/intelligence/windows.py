@@ -21,6 +21,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from bezant.model.records import NO_ROW
+
 ACCOUNT_FLOATS = 24
 ACCOUNT_TIMES = 3
 BUCKET = 8
@@ -41,6 +43,24 @@ _DAY_NS = np.int64(86_400_000_000_000)
 _HOUR_NS = np.int64(3_600_000_000_000)
 _NEVER = np.int64(NEVER)
 _SLOTS = np.int64(BUCKET)
+_NO_ROW = np.int64(NO_ROW)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _exists(row: Any) -> Any:
+    return row >= 0 and row < _NO_ROW
+
+
+@njit(cache=True, nogil=True)
+def highest_row(debtor: Any, creditor: Any) -> Any:
+    """Return the highest account row among two columns, -1 without any."""
+    highest = np.int64(-1)
+    for i in range(debtor.size):
+        if _exists(debtor[i]):
+            highest = max(highest, debtor[i])
+        if _exists(creditor[i]):
+            highest = max(highest, creditor[i])
+    return highest
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -84,8 +104,8 @@ def _find_pair(keys: Any, times: Any, key: Any) -> Any:
     mixed *= np.uint64(0xBF58476D1CE4E5B9)
     mixed ^= mixed >> np.uint64(32)
     buckets = np.uint64(keys.size // _SLOTS)
-    first = np.int64(mixed & (buckets - np.uint64(1))) * _SLOTS
-    oldest = first
+    first: Any = np.int64(mixed & (buckets - np.uint64(1))) * _SLOTS
+    oldest = first  # A bucket without room gives up the pair that was used longest ago.
     for slot in range(first, first + _SLOTS):
         if keys[slot] == key:
             return slot, True
@@ -215,7 +235,8 @@ def compute_rows(
 ) -> None:  # fmt: skip
     """Fill x (n, F): each row sees the state and the rows before it; afterwards the state is as before.
 
-    Rows whose debtor or creditor is negative have no account: they read a blank one and leave no trace.
+    Where debtor or creditor is negative or NO_ROW there is no account: such a row reads a blank one
+    and leaves no trace.
     """
     n = debtor.size
     old_accounts = np.empty((n, 2, ACCOUNT_FLOATS), np.float32)
@@ -226,9 +247,9 @@ def compute_rows(
     slots = np.empty(n, np.int64)
     for i in range(n):
         a, b = debtor[i], creditor[i]
-        if a < 0 or b < 0:
-            d, dt = (accounts[a], times[a]) if a >= 0 else (blank, blank_times)
-            c, ct = (accounts[b], times[b]) if b >= 0 else (blank, blank_times)
+        if not (_exists(a) and _exists(b)):
+            d, dt = (accounts[a], times[a]) if _exists(a) else (blank, blank_times)
+            c, ct = (accounts[b], times[b]) if _exists(b) else (blank, blank_times)
             _read(x[i], d, dt, c, ct, blank[:4], _NEVER, amount[i], now[i])
             slots[i] = np.int64(-1)
             continue
@@ -251,9 +272,7 @@ def compute_rows(
                 pairs[slot], pair_times[slot], amount[i], now[i],
             )  # fmt: skip
         else:
-            _read(
-                x[i], accounts[a], times[a], accounts[b], times[b], blank[:4], _NEVER, amount[i], now[i]
-            )
+            _read(x[i], accounts[a], times[a], accounts[b], times[b], blank[:4], _NEVER, amount[i], now[i])
         _apply(accounts, times, keys, pair_times, pairs, a, b, slot, known, key, amount[i], now[i])
 
     # Backwards, so that a row touched twice ends with its oldest value.
@@ -282,7 +301,7 @@ def learn_rows(
     """Apply the settled rows in order."""
     for i in range(debtor.size):
         a, b = debtor[i], creditor[i]
-        if not settled[i] or a < 0 or b < 0:
+        if not (settled[i] and _exists(a) and _exists(b)):
             continue
         key = (np.uint64(a) << np.uint64(32)) | np.uint64(b + 1)
         slot, known = _find_pair(keys, pair_times, key)
