@@ -131,7 +131,7 @@ class World:
         return fraud_day(self._generator(day, 2), self.habits, self.rings, day, payments)
 
     def _generator(self, day: int, purpose: int) -> np.random.Generator:
-        return np.random.default_rng([self.seed, purpose, day])
+        return np.random.default_rng([self.seed, purpose, day + 1])  # Day 0 has a yesterday too.
 
 
 def _sorted_day(honest: list[Flow], frauds: list[Flow], spilled: list[Flow], day: int, pace: Pace) -> Traffic:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from bezant.errors import ModelError
 from bezant.intelligence.features import FEATURES, FloatMatrix
 from bezant.intelligence.reasons import ReasonArray, Reasons, observe
 
 REVIEW_PPM = 350_000
-"""Rule scores from here on are reviewed: on simulated payments 1.9 % of all and 56 % of the fraud, where
-a model at its own thresholds flags 0.7 % of all."""
+"""Rule scores from here on are reviewed. Measured on four simulated worlds: 1.9 % of all payments and
+57 % of the fraud once a month has passed; 4.3 % of payments in the first month, when every payee is new."""
 MOST_PPM = 950_000
 
 POINTS_PPM = {
@@ -35,10 +36,10 @@ def score_rules(x: FloatMatrix) -> tuple[npt.NDArray[np.uint32], ReasonArray]:
     """Return scores (n,) uint32 in parts per million and reason bits (n,) uint32 for x (n, F).
 
     A row with a feature that is no finite number gets REVIEW_PPM at least: what cannot be judged is
-    looked at.
+    looked at. Raises: ModelError for another shape.
     """
     if x.ndim != 2 or x.shape[1] != len(FEATURES):
-        raise ValueError(f"rules need features of shape (n, {len(FEATURES)}), not {x.shape}")
+        raise ModelError(f"features of shape {x.shape} do not suit rules on {len(FEATURES)}")
     bits = observe(x)
     score = np.zeros(len(x), np.uint32)
     for reason, points in POINTS_PPM.items():

@@ -1,0 +1,94 @@
+"""Features, scores and evidence hold for any payments."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bezant.economy import World, join_traffic
+from bezant.intelligence.evidence import EVIDENCE, commitments, decode_evidence, encode_evidence, replay
+from bezant.intelligence.features import FEATURES, FeatureState
+from bezant.intelligence.rules import score_rules
+from bezant.model.records import NO_ROW
+
+PAYMENT = st.tuples(
+    st.one_of(st.integers(0, 6), st.just(NO_ROW), st.just(-1)),
+    st.one_of(st.integers(0, 6), st.just(NO_ROW)),
+    st.integers(0, 2**64 - 1),
+    st.integers(0, 2**62),
+    st.booleans(),
+)
+
+
+def columns(payments: list[tuple[int, int, int, int, bool]]) -> tuple[np.ndarray, ...]:
+    types = (np.int64, np.int64, np.uint64, np.int64, np.bool_)
+    return tuple(np.array(c, t) for c, t in zip(zip(*payments, strict=True), types, strict=True))
+
+
+@settings(max_examples=60, deadline=None)
+@given(before=st.lists(PAYMENT, min_size=1, max_size=12), batch=st.lists(PAYMENT, min_size=1, max_size=12))
+def test_compute_is_pure_finite_and_repeatable(
+    before: list[tuple[int, int, int, int, bool]], batch: list[tuple[int, int, int, int, bool]]
+) -> None:
+    state = FeatureState(8, pairs=8)
+    *learned, settled = columns(before)
+    state.learn(*learned, settled=settled)
+    held = state.dump()
+    *asked, _ = columns(batch)
+    x = state.compute(*asked)
+    assert np.isfinite(x).all()
+    assert x.tobytes() == state.compute(*asked).tobytes()
+    after = state.dump()
+    assert all(held[name].tobytes() == after[name].tobytes() for name in held)
+
+
+@settings(max_examples=60, deadline=None)
+@given(payments=st.lists(PAYMENT, min_size=1, max_size=20), cut=st.integers(0, 20))
+def test_the_cut_into_batches_does_not_matter(
+    payments: list[tuple[int, int, int, int, bool]], cut: int
+) -> None:
+    *asked, _ = columns(payments)
+    whole, parts = FeatureState(8, pairs=8), FeatureState(8, pairs=8)
+    x = whole.compute(*asked)
+    first = parts.compute(*(c[:cut] for c in asked))
+    parts.learn(*(c[:cut] for c in asked))
+    second = parts.compute(*(c[cut:] for c in asked))
+    assert np.concatenate([first, second]).tobytes() == x.tobytes()
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    values=st.lists(st.floats(width=32), min_size=len(FEATURES), max_size=len(FEATURES)),
+    generation=st.integers(0, 2**32 - 1),
+)
+def test_evidence_of_any_features_round_trips_and_replays(values: list[float], generation: int) -> None:
+    x = np.array([values], np.float32)
+    score, reasons = score_rules(x)
+    rows = encode_evidence(x, score, 1, 1, 1, reasons, generation, np.zeros(16, np.uint8))
+    back = decode_evidence(rows)
+    assert back["x"].tobytes() == x.tobytes()
+    assert int(back["generation"][0]) == generation
+    assert replay(rows[0], None).equal
+    assert commitments(rows).shape == (1, 32)
+    assert rows.shape == (1, EVIDENCE.itemsize)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    seed=st.integers(0, 2**63),
+    start=st.integers(0, 2_000_000_000),
+    rate=st.one_of(st.none(), st.floats(0.01, 1e5)),
+    batch=st.integers(1, 400),
+)
+def test_any_world_emits_ordered_traffic(seed: int, start: int, rate: float | None, batch: int) -> None:
+    world = World(seed, 10, 5, 2)
+    parts = list(world.traffic(start * 10**9, count=150, payments_per_second=rate, batch=batch))
+    traffic = join_traffic(parts)
+    assert len(traffic) == 150
+    assert all(len(p) == batch for p in parts[:-1])
+    assert (np.diff(traffic.time_ns) >= 0).all()
+    assert traffic.time_ns[0] >= start * 10**9
+    assert (traffic.debtor != traffic.creditor).all()
+    assert (traffic.amount_minor > 0).all()
+    assert [traffic.remittance_information(i) for i in range(150)]
