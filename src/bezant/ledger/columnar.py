@@ -15,14 +15,16 @@ from bezant.errors import InvariantViolation
 from bezant.ledger import state as layout
 from bezant.ledger.batch import NS_PER_S, Batch
 from bezant.ledger.kernel.apply import apply_records, count_due, expire_holds, find_rows, sum_books
+from bezant.ledger.kernel.checks import recall
 from bezant.ledger.kernel.tables import fill_hold_index, fill_index
-from bezant.model.digest import as_rows
+from bezant.model.digest import Digests, as_rows
 from bezant.model.genesis import Genesis
 from bezant.model.identifiers import AuthorityId, words
 from bezant.model.orders import MAX_AUTHORISED_RECORDS
 from bezant.model.records import NO_ROW, RECEIPT, Kind, RecordArray
 
 Rows = npt.NDArray[np.uint32]
+Mask = npt.NDArray[np.bool_]
 
 
 class ColumnarLedger:
@@ -92,6 +94,18 @@ class ColumnarLedger:
         lo, hi = words(authority)
         row = self.authority_rows(np.array([lo], np.uint64), np.array([hi], np.uint64))[0]
         return None if row == NO_ROW else self.state.authorities["key"][row].tobytes()
+
+    def remembered(
+        self, records: RecordArray, hashes: Digests, signers: Rows
+    ) -> tuple[Mask, Mask, npt.NDArray[np.uint16]]:
+        """Return (seen, with the same content, first outcome) of each record, from the ids still kept.
+
+        records (n,); hashes (n, 32) their leaf hashes; signers (n,) authority rows, NO_ROW if unknown.
+        """
+        seen, same = np.zeros(len(records), np.uint8), np.zeros(len(records), np.uint8)
+        first = np.zeros(len(records), np.uint16)
+        recall(self.state, records, hashes, signers, seen, same, first)
+        return seen.view(np.bool_), same.view(np.bool_), first
 
     @property
     def account_count(self) -> int:

@@ -97,7 +97,7 @@ def _sha256_address() -> int:
     except (ImportError, AttributeError, OSError):
         transform = None
     address = ctypes.cast(transform, ctypes.c_void_p).value if transform is not None else None
-    return address if address is not None else int(_compress_entry.address)
+    return address or _compress_entry.address or 0
 
 
 def _sodium_address(name: str) -> int:

@@ -1,0 +1,1 @@
+"""The pipeline: batches of payments through named stages, each timed, each with a fallback."""

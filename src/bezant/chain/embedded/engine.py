@@ -92,6 +92,7 @@ class EmbeddedEngine:
         self._seeds = np.zeros((0, 32), np.uint8)
         self._account_ids = np.zeros((0, 16), np.uint8)
         self._subscribers: list[Subscriber] = []
+        self._on_failure: list[Callable[[BezantError], None]] = []
         self._journal = Journal(folder / "journal", self.network, segment_bytes=segment_bytes)
         self._archive = ReceiptArchive(folder / "receipts.log", genesis.rules)
         self._reading = threading.Lock()
@@ -125,6 +126,10 @@ class EmbeddedEngine:
 
     def subscribe(self, subscriber: Subscriber) -> None:
         self._subscribers.append(subscriber)
+
+    def watch_failure(self, listener: Callable[[BezantError], None]) -> None:
+        """Have `listener` told, once, when the engine can go on no more."""
+        self._on_failure.append(listener)
 
     def blocks_from(self, height: int) -> Iterator[CommittedBlock]:
         for number in range(max(height, 1), self._journal.durable_height + 1):
@@ -226,9 +231,9 @@ class EmbeddedEngine:
                 if pending and self._failure is None:
                     self._write(pending)
             except BezantError as error:
-                self._failure = error
+                self._fail(error)
             except Exception as error:
-                self._failure = StorageError(f"the journal stopped: {error}", code="storage_failed")
+                self._fail(StorageError(f"the journal stopped: {error!r}", code="storage_failed"))
             with self._durable:
                 self._durable.notify_all()
 
@@ -240,6 +245,12 @@ class EmbeddedEngine:
         for item in pending:
             for subscriber in self._subscribers:
                 subscriber(item.block)
+
+    def _fail(self, error: BezantError) -> None:
+        """Stop for good: memory is ahead of the disk now, and only a restart brings them together."""
+        self._failure = error
+        for listener in self._on_failure:
+            listener(error)
 
     def _check_running(self) -> None:
         if self._failure is not None:

@@ -136,3 +136,27 @@ def new_scratch(raw):
         np.empty(32, np.uint8),
         raw,
     )
+
+
+@njit(cache=True, nogil=True)
+def recall(state, records, hashes, signer_rows, seen, same, first):
+    """Say of each record whether its id is remembered, with the same content, and its first answer.
+
+    records, seen, same, first (n,); hashes (n, 32) leaf hashes; signer_rows (n,), NOWHERE if unknown.
+    """
+    for i in range(len(records)):
+        row = NOWHERE
+        table = state.ids
+        lo, hi = records[i].id_lo, records[i].id_hi
+        if signer_rows[i] != NOWHERE:
+            row = find_remembered(table, state.id_index, lo, hi, signer_rows[i])
+            if row == NOWHERE:
+                table = state.old_ids
+                row = find_remembered(table, state.old_id_index, lo, hi, signer_rows[i])
+        if row == NOWHERE:
+            continue
+        known = table[row]
+        seen[i] = np.uint8(1)
+        content_lo, content_hi = word_at(hashes[i], 0), word_at(hashes[i], 8)
+        same[i] = np.uint8(known.content_lo == content_lo and known.content_hi == content_hi)
+        first[i] = known.outcome

@@ -1,0 +1,123 @@
+"""A batch of payments as columns; every stage reads some and writes some.
+
+One payment is a batch of one. Row `i` of every per-payment column is the same payment, row `a`
+of every per-Authorisation column the same signature.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+
+import numpy as np
+import numpy.typing as npt
+
+from bezant.chain.blocks import CommittedBlock
+from bezant.model.digest import Digests
+from bezant.model.identifiers import U64_MASK
+from bezant.model.orders import join_authorised
+from bezant.model.outcomes import Outcome
+from bezant.model.records import COMMAND_KINDS, DECISION, NO_ROW, Kind, RecordArray
+
+PENDING = np.uint16(0xFFFF)
+"""In `refused`: nothing has refused this payment so far."""
+
+_UINT32 = npt.NDArray[np.uint32]
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What one caller handed in: signed records, and the sealed text of each where it has any.
+
+    `payloads` are salt ‖ canonical payload; `parties` the vault's party number of each debtor.
+    """
+
+    authorisations: RecordArray
+    records: RecordArray
+    payloads: tuple[bytes, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+
+@dataclass(slots=True)
+class PaymentBatch:
+    """The columns. Those below the line are filled by stages and start empty or neutral."""
+
+    records: RecordArray
+    authorisations: RecordArray
+    received_ns: int
+    payloads: list[bytes]
+    """salt ‖ payload per record, empty where there is none."""
+    sizes: list[int]
+    """How many records each submission has, in order."""
+    generation: int = 0
+    # ---- filled by stages
+    record_hashes: Digests = field(default_factory=lambda: np.zeros((0, 32), np.uint8))
+    refused: npt.NDArray[np.uint16] = field(default_factory=lambda: np.zeros(0, np.uint16))
+    """Outcome that a stage refused a payment with before ordering, or PENDING."""
+    first_outcome: npt.NDArray[np.uint16] = field(default_factory=lambda: np.zeros(0, np.uint16))
+    debtor_row: _UINT32 = field(default_factory=lambda: np.zeros(0, np.uint32))
+    creditor_row: _UINT32 = field(default_factory=lambda: np.zeros(0, np.uint32))
+    screening: npt.NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
+    """Verdict of the name screening."""
+    features: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    score_ppm: _UINT32 = field(default_factory=lambda: np.zeros(0, np.uint32))
+    reasons: _UINT32 = field(default_factory=lambda: np.zeros(0, np.uint32))
+    model: bytes = bytes(16)
+    decisions: RecordArray = field(default_factory=lambda: np.zeros(0, DECISION))
+    evidence: npt.NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 0), np.uint8))
+    fallback: int = 0
+    """Bit set of the stages that fell back on this batch."""
+    ordered: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    """Rows that were ordered, as they stand in `block`."""
+    block: CommittedBlock | None = None
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    @property
+    def pays(self) -> npt.NDArray[np.bool_]:
+        """Rows that move or reserve value and are still in the running."""
+        kind = self.records["kind"]
+        return ((kind == Kind.TRANSFER) | (kind == Kind.HOLD)) & (self.refused == PENDING)
+
+    @property
+    def commands(self) -> npt.NDArray[np.bool_]:
+        return self.records["kind"] >= COMMAND_KINDS
+
+    @property
+    def time_ns(self) -> npt.NDArray[np.int64]:
+        """The time each payer signed, from its id, Unix nanoseconds (n,)."""
+        return (self.records["id_hi"] >> np.uint64(16)).astype(np.int64) * 1_000_000
+
+    def refuse(self, rows: npt.NDArray[np.bool_], outcome: Outcome) -> None:
+        """Refuse rows that nothing has refused yet."""
+        self.refused[rows & (self.refused == PENDING)] = outcome
+
+
+def join_submissions(
+    submissions: list[Submission], received_ns: int, generation: int
+) -> PaymentBatch:
+    """Return one batch of everything handed in, in order."""
+    if len(submissions) == 1:
+        authorisations, records = submissions[0].authorisations, submissions[0].records
+    else:
+        authorisations, records = join_authorised([(s.authorisations, s.records) for s in submissions])
+    payloads: list[bytes] = []
+    for submission in submissions:
+        payloads += submission.payloads or [b""] * len(submission)
+    count = len(records)
+    batch = PaymentBatch(records, authorisations, received_ns, payloads, [len(s) for s in submissions])
+    batch.generation = generation & U64_MASK
+    batch.refused = np.full(count, PENDING, np.uint16)
+    batch.first_outcome = np.zeros(count, np.uint16)
+    batch.debtor_row = np.full(count, NO_ROW, np.uint32)
+    batch.creditor_row = np.full(count, NO_ROW, np.uint32)
+    batch.screening = np.zeros(count, np.uint8)
+    batch.score_ppm = np.zeros(count, np.uint32)
+    batch.reasons = np.zeros(count, np.uint32)
+    batch.decisions = np.zeros(count, DECISION)
+    return batch
+
+
+COLUMNS = tuple(column.name for column in fields(PaymentBatch))

@@ -1,0 +1,204 @@
+"""Where payments come in: many callers, one thread that runs the flow over whatever is waiting.
+
+Nothing is delayed to fill a batch. While one batch is on its way the next ones gather, so batches
+grow with load by themselves, and a lone payment goes through alone.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from bezant.chain.blocks import CommittedBlock
+from bezant.errors import BezantError, InvariantViolation, Overloaded, UnknownOutcome
+from bezant.model.outcomes import Outcome
+from bezant.model.records import RECEIPT, RecordArray
+from bezant.pipeline.batch import PaymentBatch, Submission, join_submissions
+from bezant.pipeline.flow import Flow
+
+MAX_BATCH = 4_096
+MAX_WAITING = 200_000
+"""Payments that may wait; beyond that the caller is told to come back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What became of one submission, row by row; durable when it is handed over.
+
+    `outcome`, `first_outcome` (n,) uint16; `receipts` (n,) zeroed rows for what was refused before
+    ordering; `height` 0 where nothing was ordered.
+    """
+
+    height: int
+    time_ns: int
+    outcome: npt.NDArray[np.uint16]
+    first_outcome: npt.NDArray[np.uint16]
+    receipts: RecordArray
+
+    @property
+    def first(self) -> Outcome:
+        """The outcome of the first record; of the only one, usually."""
+        return Outcome(int(self.outcome[0]))
+
+
+Reply = Callable[[Answers | BaseException], None]
+
+
+@dataclass(slots=True)
+class _Waiting:
+    submission: Submission
+    reply: Reply
+
+
+class Intake:
+    """Collects submissions, runs the flow, answers when durable."""
+
+    def __init__(self, flow: Flow, now_ns: Callable[[], int]) -> None:
+        self.flow = flow
+        self._now_ns = now_ns
+        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._waiting = 0
+        self._running: list[_Waiting] = []
+        self._undurable: deque[tuple[PaymentBatch, list[_Waiting]]] = deque()
+        self._lock = threading.Lock()
+        self._closed = False
+        self.failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._loop, name="pipeline", daemon=True)
+        self._thread.start()
+
+    def submit(self, submission: Submission, reply: Reply) -> None:
+        """Queue a submission; `reply` is called once, on another thread. Raises: Overloaded."""
+        if self._closed or self.failure is not None:
+            raise Overloaded("the node is stopping; nothing was accepted", code="stopping")
+        with self._lock:
+            if self._waiting + len(submission) > MAX_WAITING:
+                raise Overloaded(f"{self._waiting} payments are waiting; try again in a moment")
+            self._waiting += len(submission)
+        self._queue.put(_Waiting(submission, reply))
+
+    def call(self, submission: Submission, timeout_s: float | None = 60.0) -> Answers:
+        """Submit and wait. Raises: what refused it; UnknownOutcome after `timeout_s`."""
+        return self.future(submission).result(timeout_s)
+
+    def future(self, submission: Submission) -> Future[Answers]:
+        """Submit and return a future of the answers."""
+        future: Future[Answers] = Future()
+
+        def reply(result: Answers | BaseException) -> None:
+            if isinstance(result, BaseException):
+                future.set_exception(result)
+            else:
+                future.set_result(result)
+
+        self.submit(submission, reply)
+        return future
+
+    @property
+    def waiting(self) -> int:
+        """Payments queued in front of the flow."""
+        return self._waiting
+
+    def close(self) -> None:
+        """Finish what is queued, then stop."""
+        self._closed = True
+        self._queue.put(None)
+        self._thread.join()
+
+    # Called by the notify stage, the engine's journal thread, and the engine when it fails.
+
+    def announce(self, batch: PaymentBatch) -> None:
+        """Remember who waits for this batch, or answer at once where nothing was ordered."""
+        if batch.block is None:
+            _answer(batch, self._running)
+            return
+        with self._lock:
+            self._undurable.append((batch, self._running))
+
+    def on_durable(self, block: CommittedBlock) -> None:
+        """Answer everybody whose batch went into a durable block."""
+        ready = []
+        with self._lock:
+            while self._undurable and self._undurable[0][0].block is not None:
+                first = self._undurable[0][0].block
+                if first.height > block.height:
+                    break
+                ready.append(self._undurable.popleft())
+        for batch, waiting in ready:
+            _answer(batch, waiting)
+
+    def on_failure(self, error: BezantError) -> None:
+        """Tell everybody whose block may or may not have reached the disk."""
+        with self._lock:
+            lost = list(self._undurable)
+            self._undurable.clear()
+        unknown = UnknownOutcome(
+            f"the node stopped before this was durable ({error.message}); query it by id once it is back"
+        )
+        for _, waiting in lost:
+            for one in waiting:
+                one.reply(unknown)
+
+    def _loop(self) -> None:
+        stopping = False
+        while not stopping:
+            first = self._queue.get()
+            group = [] if first is None else [first]
+            stopping = first is None
+            count = sum(len(one.submission) for one in group)
+            while not stopping and count < MAX_BATCH and not self._queue.empty():
+                following = self._queue.get()
+                if following is None:
+                    stopping = True
+                else:
+                    group.append(following)
+                    count += len(following.submission)
+            if group:
+                self._run(group, count)
+
+    def _run(self, group: list[_Waiting], count: int) -> None:
+        with self._lock:
+            self._waiting -= count
+        self._running = group
+        try:
+            joined = join_submissions([w.submission for w in group], self._now_ns(), self.flow.generation)
+            self.flow.run(joined)
+        except InvariantViolation as violation:
+            self.failure = violation
+            self._refuse(group, violation)
+            raise
+        except Exception as error:
+            self._refuse(group, error)
+
+    @staticmethod
+    def _refuse(group: list[_Waiting], error: Exception) -> None:
+        known = error if isinstance(error, BezantError) else BezantError(f"the pipeline failed: {error!r}")
+        for one in group:
+            one.reply(known)
+
+
+def _answer(batch: PaymentBatch, waiting: list[_Waiting]) -> None:
+    """Put each row's outcome together and hand every submission its own rows."""
+    outcome, first = batch.refused.copy(), batch.first_outcome
+    receipts = np.zeros(len(batch), RECEIPT)
+    block = batch.block
+    if block is not None:
+        own = block.receipts[block.system_count :]
+        receipts[batch.ordered] = own
+        outcome[batch.ordered] = own["outcome"]
+        first = first.copy()
+        first[batch.ordered] = own["first_outcome"]
+    height, time_ns = (block.height, block.time_ns) if block is not None else (0, 0)
+    start = 0
+    for one, size in zip(waiting, batch.sizes, strict=True):
+        end = start + size
+        one.reply(Answers(height, time_ns, outcome[start:end], first[start:end], receipts[start:end]))
+        start = end
+
+

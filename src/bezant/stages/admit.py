@@ -1,0 +1,85 @@
+"""Is it well formed, in time, and new: what would be refused anyway is not ordered."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from bezant.errors import Overloaded
+from bezant.model.outcomes import Outcome
+from bezant.model.records import Flag, Kind
+from bezant.pipeline.batch import PENDING, PaymentBatch
+from bezant.stages.resources import Resources
+
+_KINDS = np.array([kind.value for kind in Kind], np.uint16)
+
+
+class Admit:
+    """Shape, validity and duplicates, all columns at once; sheds load when the store falls far behind."""
+
+    name: ClassVar = "admit"
+    version: ClassVar = "1"
+    reads: ClassVar = frozenset({"records", "authorisations", "record_hashes", "refused"})
+    writes: ClassVar = frozenset({"refused", "first_outcome", "debtor_row", "creditor_row"})
+    budget_us: ClassVar = 20.0
+    budget_base_us: ClassVar = 20_000.0
+
+    def __init__(self, resources: Resources) -> None:
+        self._engine, self._now_ns = resources.engine, resources.now_ns
+        self._store_lag, self._max_lag = resources.store_lag, resources.policy.max_store_lag
+
+    def __call__(self, batch: PaymentBatch) -> PaymentBatch:
+        if self._store_lag() > self._max_lag:
+            raise Overloaded(f"the store is {self._store_lag()} payments behind; try again in a moment")
+        self._check_shape(batch)
+        self._check_time(batch)
+        self._check_new(batch)
+        ledger, records = self._engine.ledger, batch.records
+        batch.debtor_row = ledger.account_rows(records["debtor_lo"], records["debtor_hi"])
+        batch.creditor_row = ledger.account_rows(records["creditor_lo"], records["creditor_hi"])
+        return batch
+
+    def fall_back(self, batch: PaymentBatch) -> PaymentBatch:
+        lag = self._store_lag()
+        raise Overloaded(
+            f"payments cannot be admitted at the moment (the store is {lag} behind); nothing was accepted"
+        )
+
+    def _check_shape(self, batch: PaymentBatch) -> None:
+        records = batch.records
+        kind, flags = records["kind"], records["flags"]
+        uuid7 = ((records["id_hi"] >> np.uint64(12)) & np.uint64(0xF)) == 7
+        uuid7 &= (records["id_lo"] >> np.uint64(62)) == 2
+        bad = ~np.isin(kind, _KINDS) | ~uuid7
+        bad |= (flags & ~np.uint16(Flag.LINKED | Flag.MAY_REVIEW)) != 0
+        bad |= (records["hold_for_s"] != 0) != (kind == Kind.HOLD)
+        if bad.any():
+            batch.refuse(bad, Outcome.MALFORMED)
+
+    def _check_time(self, batch: PaymentBatch) -> None:
+        rules, made_ns = self._engine.genesis.rules, batch.time_ns
+        now_ns = max(self._now_ns(), self._engine.time_ns)
+        future = made_ns > now_ns + rules.id_future_s * 1_000_000_000
+        valid_s = np.minimum(batch.records["valid_for_s"].astype(np.int64), rules.id_window_s)
+        expired = made_ns + valid_s * 1_000_000_000 < now_ns
+        if future.any():
+            batch.refuse(future, Outcome.ID_IN_FUTURE)
+        if expired.any():
+            batch.refuse(expired, Outcome.EXPIRED)
+
+    def _check_new(self, batch: PaymentBatch) -> None:
+        """Answer what the ledger still remembers, with the answer it gave."""
+        covering, ledger = batch.authorisations, self._engine.ledger
+        signers = ledger.authority_rows(covering["authority_lo"], covering["authority_hi"])
+        seen, same, first = ledger.remembered(
+            batch.records, batch.record_hashes, np.repeat(signers, covering["count"])
+        )
+        if not seen.any():
+            return
+        open_rows = batch.refused == PENDING
+        batch.first_outcome[seen & open_rows] = first[seen & open_rows]
+        batch.refuse(seen & same, Outcome.EXISTS)
+        batch.refuse(seen & ~same, Outcome.EXISTS_WITH_OTHER_CONTENT)
+
+

@@ -1,0 +1,44 @@
+"""Whose signature is it, and does it verify."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from bezant.errors import Overloaded
+from bezant.model.digest import as_rows
+from bezant.model.merkle import group_roots, leaf_hashes
+from bezant.model.outcomes import Outcome
+from bezant.model.records import NO_ROW
+from bezant.pipeline.batch import PaymentBatch
+from bezant.stages.resources import Resources
+
+
+class Authenticate:
+    """Verifies every Authorisation once, on threads; the engine finds the answers remembered."""
+
+    name: ClassVar = "authenticate"
+    version: ClassVar = "ed25519-1"
+    reads: ClassVar = frozenset({"records", "authorisations"})
+    writes: ClassVar = frozenset({"record_hashes", "refused"})
+    budget_us: ClassVar = 200.0
+    budget_base_us: ClassVar = 50_000.0
+
+    def __init__(self, resources: Resources) -> None:
+        self._engine = resources.engine
+
+    def __call__(self, batch: PaymentBatch) -> PaymentBatch:
+        covering, ledger = batch.authorisations, self._engine.ledger
+        batch.record_hashes = leaf_hashes(as_rows(batch.records))
+        roots = group_roots(batch.record_hashes, covering["first"], covering["count"])
+        authentic = self._engine.signatures.check(ledger, covering, roots)
+        if authentic.all():
+            return batch
+        known = ledger.authority_rows(covering["authority_lo"], covering["authority_hi"]) != NO_ROW
+        batch.refuse(np.repeat(~known, covering["count"]), Outcome.UNKNOWN_AUTHORITY)
+        batch.refuse(np.repeat(authentic == 0, covering["count"]), Outcome.BAD_SIGNATURE)
+        return batch
+
+    def fall_back(self, batch: PaymentBatch) -> PaymentBatch:
+        raise Overloaded("signatures cannot be checked at the moment; nothing was accepted, send it again")

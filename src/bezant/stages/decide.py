@@ -1,0 +1,98 @@
+"""Allow, review or block, by a policy in configuration; and the evidence of why."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from bezant.intelligence.evidence import RULES, commitments, encode_evidence
+from bezant.intelligence.reasons import Reasons, observe
+from bezant.intelligence.rules import REVIEW_PPM
+from bezant.model.outcomes import Verdict
+from bezant.pipeline.batch import PaymentBatch
+from bezant.stages.resources import Resources
+
+
+class Decide:
+    """Thresholds on the score, the screening's verdict, and a small random control group."""
+
+    name: ClassVar = "decide"
+    version: ClassVar = "thresholds-1"
+    reads: ClassVar = frozenset({"records", "refused", "screening", "features", "score_ppm", "reasons", "model"})
+    writes: ClassVar = frozenset({"decisions", "evidence", "reasons"})
+    budget_us: ClassVar = 50.0
+    budget_base_us: ClassVar = 20_000.0
+
+    def __init__(self, resources: Resources) -> None:
+        self._policy, self._model = resources.policy, resources.model
+        self._random = np.random.default_rng()
+
+    def __call__(self, batch: PaymentBatch) -> PaymentBatch:
+        review_ppm, block_ppm = self._thresholds(batch)
+        pays = batch.pays
+        verdict = np.zeros(len(batch), np.uint8)
+        review, block = pays & (batch.score_ppm >= review_ppm), pays & (batch.score_ppm >= block_ppm)
+        verdict[review] = Verdict.REVIEW
+        self._pass_control_group(batch, verdict)
+        verdict[block] = Verdict.BLOCK
+        self._explain(batch, review, block)
+        verdict = np.where(pays, np.maximum(verdict, batch.screening), np.uint8(0))
+        batch.reasons[pays & (batch.screening > 0)] |= np.uint32(Reasons.LISTED_NAME)
+        return self._record(batch, verdict, review_ppm)
+
+    def fall_back(self, batch: PaymentBatch) -> PaymentBatch:
+        """A person looks at every payment."""
+        verdict = np.where(batch.pays, np.uint8(Verdict.REVIEW), np.uint8(0))
+        return self._record(batch, verdict, 0)
+
+    def _thresholds(self, batch: PaymentBatch) -> tuple[int, int]:
+        """Return (review, block); rules have their own and never block."""
+        if batch.model == RULES or self._model is None:
+            return REVIEW_PPM, 1_000_001
+        card, policy = self._model.card, self._policy
+        block_ppm = policy.block_ppm or card.block_ppm
+        return policy.review_ppm or card.review_ppm, block_ppm if policy.block else 1_000_001
+
+    def _pass_control_group(self, batch: PaymentBatch, verdict: npt.NDArray[np.uint8]) -> None:
+        held = np.flatnonzero(verdict == Verdict.REVIEW)
+        if not len(held):
+            return
+        small = batch.records["amount"][held] <= self._policy.control_max_minor
+        passed = held[small & (self._random.random(len(held)) < self._policy.control_share)]
+        verdict[passed] = Verdict.ALLOW
+        batch.reasons[passed] |= np.uint32(Reasons.CONTROL_GROUP)
+
+    def _explain(
+        self, batch: PaymentBatch, review: npt.NDArray[np.bool_], block: npt.NDArray[np.bool_]
+    ) -> None:
+        """Say why, for the few that are flagged."""
+        flagged = np.flatnonzero(review)
+        if not len(flagged) or batch.model == RULES:
+            return
+        batch.reasons[flagged] |= observe(batch.features[flagged]) | np.uint32(Reasons.MODEL_REVIEW)
+        batch.reasons[block] |= np.uint32(Reasons.MODEL_BLOCK)
+
+    def _record(
+        self, batch: PaymentBatch, verdict: npt.NDArray[np.uint8], review_ppm: int
+    ) -> PaymentBatch:
+        model = np.frombuffer(batch.model, np.uint8)
+        decisions = batch.decisions
+        pays = batch.pays
+        decisions["generation"], decisions["verdict"] = batch.generation, verdict
+        decisions["score_ppm"], decisions["threshold_ppm"] = batch.score_ppm, review_ppm
+        decisions["fallback"], decisions["model"] = batch.fallback, model
+        batch.evidence = encode_evidence(
+            batch.features,
+            batch.score_ppm,
+            review_ppm,
+            verdict,
+            batch.fallback,
+            batch.reasons,
+            batch.generation,
+            model,
+        )
+        decisions["commitment"] = commitments(batch.evidence)
+        decisions[~pays] = np.zeros(1, decisions.dtype)
+        return batch

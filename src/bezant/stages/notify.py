@@ -1,0 +1,30 @@
+"""Tell whoever waits, once it is durable."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from bezant.pipeline.batch import PaymentBatch
+from bezant.stages.resources import Resources
+
+
+class Notify:
+    """Hands the batch over; answers and events go out when the engine says its block is durable."""
+
+    name: ClassVar = "notify"
+    version: ClassVar = "1"
+    reads: ClassVar = frozenset({"refused", "first_outcome", "ordered", "block"})
+    writes: ClassVar = frozenset[str]()
+    budget_us: ClassVar = 50.0
+    budget_base_us: ClassVar = 20_000.0
+
+    def __init__(self, resources: Resources) -> None:
+        self._announce = resources.announce
+
+    def __call__(self, batch: PaymentBatch) -> PaymentBatch:
+        self._announce(batch)
+        return batch
+
+    def fall_back(self, batch: PaymentBatch) -> PaymentBatch:
+        """Nothing to do instead: the store and its outbox follow the blocks by themselves."""
+        return batch

@@ -1,0 +1,28 @@
+"""What to do with a score: thresholds in configuration, by which a payment is allowed, reviewed or blocked."""
+
+from __future__ import annotations
+
+import msgspec
+
+from bezant.errors import ConfigError
+
+
+class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Thresholds in parts per million; 0 takes the one the model was validated with."""
+
+    review_ppm: int = 0
+    block_ppm: int = 0
+    block: bool = True
+    """Without it nothing is blocked by score; payments over `block_ppm` are reviewed."""
+    control_share: float = 0.005
+    """Share of would-be reviews that pass, marked, so that what reviews catch stays measurable."""
+    control_max_minor: int = 100_000
+    """No payment above this many minor units is ever passed as control."""
+    max_store_lag: int = 200_000
+    """Payments the store may be behind before admission sheds load."""
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.review_ppm <= 1_000_000 and 0 <= self.block_ppm <= 1_000_000):
+            raise ConfigError("policy: thresholds are 0 to 1000000 parts per million", param="policy")
+        if not 0 <= self.control_share <= 0.005:
+            raise ConfigError("policy: control_share is 0 to 0.005", param="policy.control_share")

@@ -1,0 +1,56 @@
+"""What stages are built from; the composition root fills it in once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from bezant.chain.embedded.engine import EmbeddedEngine
+from bezant.intelligence.features import FeatureState
+from bezant.intelligence.model import Model
+from bezant.model.keys import SigningKey
+from bezant.pipeline.batch import PaymentBatch
+from bezant.stages.policy import Policy
+from bezant.vault import Vault
+
+
+class PartyColumns:
+    """By account row: which party of the vault holds it, and what screening said of that party."""
+
+    def __init__(self) -> None:
+        self._party = np.zeros(1024, np.uint32)
+        self._screening = np.zeros(1024, np.uint8)
+
+    def set(self, row: int, party: int, screening: int) -> None:
+        while row >= len(self._party):
+            self._party = np.concatenate((self._party, np.zeros_like(self._party)))
+            self._screening = np.concatenate((self._screening, np.zeros_like(self._screening)))
+        self._party[row], self._screening[row] = party, screening
+
+    def parties(self, rows: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
+        """Return the party of each account row, 0 (the node's own) where nobody is bound."""
+        return np.where(rows < len(self._party), self._party[np.minimum(rows, len(self._party) - 1)], 0)
+
+    def screening(self, rows: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint8]:
+        """Return the verdict of each account row's party, ALLOW where there is none."""
+        last = len(self._screening) - 1
+        return np.where(rows <= last, self._screening[np.minimum(rows, last)], np.uint8(0))
+
+
+@dataclass
+class Resources:
+    """Everything a stage may need; stages take what they declare and leave the rest."""
+
+    engine: EmbeddedEngine
+    vault: Vault
+    gateway_key: SigningKey
+    features: FeatureState
+    policy: Policy
+    now_ns: Callable[[], int]
+    announce: Callable[[PaymentBatch], None]
+    model: Model | None = None
+    parties: PartyColumns = field(default_factory=PartyColumns)
+    store_lag: Callable[[], int] = lambda: 0

@@ -1,0 +1,64 @@
+"""How likely is it fraud: the model on streaming features, the rules where there is no model."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from bezant.errors import ModelError
+from bezant.intelligence.features import FEATURES, FeatureState
+from bezant.intelligence.health import symptoms
+from bezant.intelligence.model import Model
+from bezant.intelligence.rules import score_rules
+from bezant.model.records import NO_ROW
+from bezant.pipeline.batch import PaymentBatch
+from bezant.stages.resources import Resources
+
+
+class Score:
+    """Pure: learning happens elsewhere, from committed blocks."""
+
+    name: ClassVar = "score"
+    version: ClassVar = "lightgbm-1"
+    reads: ClassVar = frozenset({"records", "debtor_row", "creditor_row", "refused"})
+    writes: ClassVar = frozenset({"features", "score_ppm", "reasons", "model"})
+    budget_us: ClassVar = 200.0
+    budget_base_us: ClassVar = 20_000.0
+
+    def __init__(self, resources: Resources) -> None:
+        self._features: FeatureState = resources.features
+        self._model: Model | None = resources.model
+
+    def __call__(self, batch: PaymentBatch) -> PaymentBatch:
+        if self._model is None:
+            raise ModelError("no model is loaded; payments are judged by rules", code="model_missing")
+        rows = self._compute(batch)
+        if len(rows):
+            x = batch.features[rows]
+            margin, score = self._model.examine(x)
+            sick = symptoms(x, margin, score)
+            if sick:
+                raise ModelError(f"the model answers nonsense: {sick!r}", code="model_nonsense")
+            batch.score_ppm[rows] = score
+        batch.model = self._model.name
+        return batch
+
+    def fall_back(self, batch: PaymentBatch) -> PaymentBatch:
+        rows = self._compute(batch)
+        batch.score_ppm[rows], batch.reasons[rows] = score_rules(batch.features[rows])
+        batch.model = bytes(16)
+        return batch
+
+    def _compute(self, batch: PaymentBatch) -> npt.NDArray[np.intp]:
+        known = (batch.debtor_row != NO_ROW) & (batch.creditor_row != NO_ROW)
+        rows = np.flatnonzero(batch.pays & known)
+        batch.features = np.zeros((len(batch), len(FEATURES)), np.float32)
+        batch.features[rows] = self._features.compute(
+            batch.debtor_row[rows].astype(np.int64),
+            batch.creditor_row[rows].astype(np.int64),
+            batch.records["amount"][rows],
+            batch.time_ns[rows],
+        )
+        return rows

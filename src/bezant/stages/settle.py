@@ -1,0 +1,104 @@
+"""Seal the evidence, order, apply: the step after which a payment has an outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from bezant.errors import InvariantViolation
+from bezant.model.keys import authority_id
+from bezant.model.orders import MAX_ORDER_BYTES, Order, attest
+from bezant.model.records import AUTHORISATION, DECISION, RECORD
+from bezant.pipeline.batch import PENDING, PaymentBatch
+from bezant.stages.resources import Resources
+from bezant.vault import VaultKind
+
+_PER_RECORD = RECORD.itemsize + DECISION.itemsize
+
+
+class Settle:
+    """Hands Orders to the engine; the vault is made durable in front of every one of them."""
+
+    name: ClassVar = "settle"
+    version: ClassVar = "1"
+    reads: ClassVar = frozenset({"records", "authorisations", "decisions", "evidence", "payloads", "refused"})
+    writes: ClassVar = frozenset({"ordered", "block"})
+    budget_us: ClassVar = 100.0
+    budget_base_us: ClassVar = 100_000.0
+
+    def __init__(self, resources: Resources) -> None:
+        self._engine, self._vault, self._key = resources.engine, resources.vault, resources.gateway_key
+        self._parties = resources.parties
+        self._gateway = authority_id(resources.gateway_key.public)
+
+    def __call__(self, batch: PaymentBatch) -> PaymentBatch:
+        covering = self._kept(batch)
+        batch.ordered = _rows_under(covering)
+        if not len(covering):
+            return batch
+        self._seal(batch)
+        orders = [self._order(batch, part) for part in _parts(covering)]
+        batch.block = self._engine.submit(orders)
+        return batch
+
+    def fall_back(self, batch: PaymentBatch) -> PaymentBatch:
+        raise InvariantViolation("settle has no fallback: it is the step that gives outcomes")
+
+    @staticmethod
+    def _kept(batch: PaymentBatch) -> npt.NDArray[np.void]:
+        """Return the Authorisations with at least one record left; a signature over many goes whole,
+        and the ledger answers for those of its records that a stage refused."""
+        covering = batch.authorisations
+        if (batch.refused == PENDING).all():
+            return covering
+        left = np.add.reduceat((batch.refused == PENDING).astype(np.int64), covering["first"].astype(np.intp))
+        return covering[left > 0]
+
+    def _seal(self, batch: PaymentBatch) -> None:
+        pays = np.flatnonzero(batch.pays)
+        records = batch.records
+        if len(pays):
+            self._vault.seal_rows(
+                VaultKind.EVIDENCE,
+                np.ascontiguousarray(records["id_lo"][pays]),
+                np.ascontiguousarray(records["id_hi"][pays]),
+                self._parties.parties(batch.debtor_row[pays]).astype(np.uint32),
+                batch.evidence[pays],
+            )
+        texts = [row for row in batch.ordered.tolist() if batch.payloads[row]]
+        if texts:
+            self._vault.seal_texts(
+                VaultKind.PAYLOAD,
+                np.ascontiguousarray(records["id_lo"][texts]),
+                np.ascontiguousarray(records["id_hi"][texts]),
+                self._parties.parties(batch.debtor_row[texts]).astype(np.uint32),
+                [batch.payloads[row] for row in texts],
+            )
+
+    def _order(self, batch: PaymentBatch, covering: npt.NDArray[np.void]) -> Order:
+        rows = _rows_under(covering)
+        moved = covering.copy()
+        moved["first"] = np.cumsum(covering["count"]) - covering["count"]
+        order = Order(self._gateway, moved, batch.records[rows], batch.decisions[rows])
+        return attest(self._engine.network, order, self._key)
+
+
+def _rows_under(covering: npt.NDArray[np.void]) -> npt.NDArray[np.int64]:
+    """Return the record rows that Authorisations cover, in order."""
+    counts = covering["count"].astype(np.int64)
+    starts = np.repeat(covering["first"].astype(np.int64) - (np.cumsum(counts) - counts), counts)
+    return starts + np.arange(counts.sum())
+
+
+def _parts(covering: npt.NDArray[np.void]) -> Iterator[npt.NDArray[np.void]]:
+    """Split Authorisations into runs that each fit an Order."""
+    sizes = covering["count"].astype(np.int64) * _PER_RECORD + AUTHORISATION.itemsize
+    ends = np.cumsum(sizes)
+    start, taken = 0, 0
+    while start < len(covering):
+        stop = max(int(np.searchsorted(ends, taken + MAX_ORDER_BYTES - 256, side="right")), start + 1)
+        yield covering[start:stop]
+        start, taken = stop, int(ends[stop - 1])
