@@ -23,6 +23,14 @@ class PartyReference(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unk
     identification: str = ""
     """An organisation or private identifier (LEI, BIC, customer number)."""
 
+    @property
+    def designation(self) -> str:
+        """What a directory looks this party up by: its account, else its name, identifier or agent.
+
+        A cheque names no creditor account, so its payee is found by name.
+        """
+        return self.account or self.name or self.identification or self.agent
+
 
 class PaymentInstruction(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """One credit transfer as instructed."""
@@ -41,6 +49,14 @@ class PaymentInstruction(msgspec.Struct, frozen=True, omit_defaults=True, forbid
     requested_execution_date: str = ""
     message_id: str = ""
     payment_information_id: str = ""
+    ultimate_debtor: PartyReference = PartyReference()
+    """On whose behalf the debtor pays, if somebody else's."""
+    ultimate_creditor: PartyReference = PartyReference()
+    category_purpose: str = ""
+    payment_method: str = ""
+    """``TRF`` transfer, ``CHK`` cheque, ``TRA`` transfer with advice; empty is a transfer."""
+    transfer_currency: str = ""
+    """The currency the creditor is to receive where the amount is stated in another one (EqvtAmt)."""
 
 
 class Payload(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
