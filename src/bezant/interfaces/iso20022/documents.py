@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,6 +23,10 @@ LAST_KNOWN_LINE = 65_534
 """libxml2 keeps an element's line in 16 bits; above that an error names the payment, not the line."""
 
 _DTD = re.compile(rb"<!(?:DOCTYPE|ENTITY)", re.IGNORECASE)
+# Exports that build a message in a two-byte string and save it in one-byte letters keep this label.
+_MISLABELLED = re.compile(
+    rb"""(?:\xef\xbb\xbf)?<\?xml[^>]{0,100}encoding=["'](?:utf-16|ucs-2)""", re.IGNORECASE
+)
 _BOMS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 
 
@@ -128,7 +133,10 @@ def read_elements(source: bytes | Path, names: tuple[str, ...]) -> Iterator[tupl
     The caller frees what it has used (`release`). Raises: DecodeError with the line for XML that is
     not well formed, or with code ``xml_entities_refused`` for any DTD or entity declaration.
     """
+    chunks = _chunks(source)
+    head = next(chunks, b"")
     parser: etree.XMLPullParser = etree.XMLPullParser(
+        encoding="utf-8" if _MISLABELLED.match(head) else None,
         events=("start", "end"),
         tag=[f"{{*}}{name}" for name in names],
         resolve_entities=False,
@@ -138,11 +146,9 @@ def read_elements(source: bytes | Path, names: tuple[str, ...]) -> Iterator[tupl
         remove_comments=True,
         remove_pis=True,
     )
-    head = b""
     checked = False
     try:
-        for chunk in _chunks(source):
-            head = head or chunk
+        for chunk in chain((head,), chunks):
             parser.feed(chunk)
             for event, element in _elements(parser):
                 if not checked:
