@@ -22,6 +22,9 @@ BATCH_ROWS = 65_536
 SORT_ROWS = 20_000_000
 SEPARATORS = ",;\t|"
 
+# A damaged Parquet file can make the reader panic; the file is at fault, so it is an ordinary error.
+_UNDECODABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
+
 
 class KeyIndex:
     """Keys in the order they were first seen; a key's code is its position, and never changes."""
@@ -106,7 +109,7 @@ class CardFile:
         if self._rows is None:
             try:
                 self._rows = int(self._frame.select(pl.len()).collect().item())
-            except (pl.exceptions.PolarsError, OSError) as problem:
+            except _UNDECODABLE as problem:
                 raise _undecodable(self.path, problem) from problem
         return self._rows
 
@@ -188,7 +191,7 @@ def _scan(path: Path, separator: str) -> pl.LazyFrame:
 def _names(frame: pl.LazyFrame, path: Path) -> list[str]:
     try:
         return frame.collect_schema().names()
-    except (pl.exceptions.PolarsError, OSError) as problem:
+    except _UNDECODABLE as problem:
         raise _undecodable(path, problem) from problem
 
 
@@ -220,11 +223,11 @@ def _check_columns(mapping: CardMapping, present: list[str], path: Path) -> None
 def _frames(frame: pl.LazyFrame, rows: int, path: Path) -> Iterator[pl.DataFrame]:
     try:
         yield from frame.collect_batches(chunk_size=rows, maintain_order=True, lazy=True)
-    except (pl.exceptions.PolarsError, OSError) as problem:
+    except _UNDECODABLE as problem:
         raise _undecodable(path, problem) from problem
 
 
-def _undecodable(path: Path, problem: Exception) -> DecodeError:
+def _undecodable(path: Path, problem: BaseException) -> DecodeError:
     reason = str(problem).strip().partition("\n")[0]
     return DecodeError(f"{path} cannot be decoded: {reason}")
 

@@ -7,6 +7,7 @@ carries the noise of someone else's arithmetic is rendered with the digits a flo
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 
 import numpy as np
@@ -29,6 +30,7 @@ _ISO = (
 )
 
 
+_LONG_DECIMAL = re.compile(r"([0-9]{1,15})\.([0-9]{1,40})", re.ASCII)
 _CLOCK = "%Y-%m-%d %H:%M:%S"
 
 
@@ -43,7 +45,7 @@ def refuse_first(bad: pl.Series, column: pl.Series, first_row: int, code: str, r
     if index is None:
         return
     value = column[index]
-    shown = "nothing" if value is None else repr(value)[:48]
+    shown = "an empty cell" if value is None or value == "" else repr(value)[:48]
     kind = AmountError if code.startswith("amount") else InputError
     raise kind(
         f"row {first_row + index}, column {column.name!r}: {shown} {reason}", code=code, param=column.name
@@ -87,17 +89,27 @@ def _parse_minor_column(
     texts: pl.Series, column: pl.Series, scale: int, first_row: int
 ) -> NDArray[np.uint64]:
     minor = _minor_or_null(texts, scale)
-    if minor.null_count() and column.dtype.is_float():
+    if minor.null_count():
         digits = FLOAT32_DIGITS if column.dtype == pl.Float32 else FLOAT64_DIGITS
         places = minor.is_null().arg_true()
-        texts = _rewritten(texts, places, [_without_noise(column[index], digits) for index in places])
+        texts = _rewritten(texts, places, [_without_noise(texts[index], digits, scale) for index in places])
         minor = _minor_or_null(texts, scale)
     return _parse_one_by_one(texts, column, scale, first_row) if minor.null_count() else minor.to_numpy()
 
 
-def _without_noise(value: float, digits: int) -> str:
-    """Return the decimal that a float certainly carries: 57.160000000000004 was 57.16 before arithmetic."""
-    return _without_exponent(f"{value:.{digits}g}")
+def _without_noise(text: str, digits: int, scale: int) -> str:
+    """Return the decimal that a float certainly carries: 57.160000000000004 was 57.16 before arithmetic.
+
+    A text of no more digits than a float can be trusted with is no such noise, and one whose
+    trusted digits end before the last minor unit is left to be refused.
+    """
+    match = _LONG_DECIMAL.fullmatch(text)
+    if match is None:
+        return text
+    whole, fraction = match.group(1).lstrip("0"), match.group(2)
+    if len(whole) + len(fraction) <= digits or len(whole) + scale > digits:
+        return text
+    return _without_exponent(f"{Decimal(text):.{digits}g}")
 
 
 def _minor_or_null(texts: pl.Series, scale: int) -> pl.Series:
@@ -195,7 +207,7 @@ def _from_text(column: pl.Series, first_row: int) -> NDArray[np.int64]:
     if column.dtype != pl.String:
         raise _wrong_type(column, "time", "ISO text; set time_unit to s, ms, us or ns for counts")
     fields = column.str.strip_chars().str.extract_groups(_ISO).struct
-    clock = fields.field("clock").fill_null("00:00").str.pad_end(8, ":00")
+    clock = fields.field("clock").fill_null("00:00").str.replace(r"^(.{5})$", "${1}:00")
     moment = (fields.field("day") + " " + clock).str.to_datetime(
         "%Y-%m-%d %H:%M:%S", time_unit="us", strict=False
     )
