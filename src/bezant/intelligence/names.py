@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
-from rapidfuzz.distance import DamerauLevenshtein, JaroWinkler
+from rapidfuzz.distance import OSA, JaroWinkler
 
 Name = tuple[str, ...]
 
@@ -135,7 +135,7 @@ def compare_names(query: Sequence[str], entry: Sequence[str], weigh: Callable[[s
     low, high = sorted((query_found, entry_found))
     aligned = 0.65 * low + 0.35 * high
     if len(query) != len(entry) or low < 0.9:
-        joined = DamerauLevenshtein.normalized_similarity("".join(query), "".join(entry))
+        joined = OSA.normalized_similarity("".join(query), "".join(entry), score_cutoff=aligned)
         aligned = max(aligned, joined)
     return 100.0 * aligned
 
@@ -167,5 +167,5 @@ def compare_tokens(left: str, right: str) -> float:
     # Below this ratio of lengths the edits alone keep the two under `TOKEN_FLOOR`.
     if shorter <= 3 or shorter < LENGTH_FLOOR * longer:
         return 0.0
-    edits = DamerauLevenshtein.normalized_similarity(left, right)
+    edits = OSA.normalized_similarity(left, right)
     return 0.5 * (edits + JaroWinkler.similarity(left, right))
