@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from bezant.intelligence.names import Name, compare_names
 
 CANDIDATES = 40
-"""How many names are compared in full. On the lists measured the best match was always among them."""
+"""How many names are compared in full; the cost of a query is mostly theirs."""
 
 UNSEEN_WEIGHT = 0.8
 """A token no listed name has may be a misspelling of any, so it weighs a little less than a unique one."""

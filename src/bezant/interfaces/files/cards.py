@@ -101,6 +101,8 @@ class CardFile:
         present = _names(self._frame, path)
         self.mapping = _choose(mapping, present)
         _check_columns(self.mapping, present, path)
+        # Reading the last column too makes a row with too many cells an error: "12,50" is not 12.
+        self._read_names = list(dict.fromkeys((*self.mapping.columns().values(), present[-1])))
         self._rows: int | None = None
 
     @property
@@ -135,12 +137,9 @@ class CardFile:
 
     def _batches(self) -> Iterator[CardBatch]:
         first_row = 1
-        for frame in _frames(self._frame.select(self._wanted()), self._batch_rows, self.path):
+        for frame in _frames(self._frame.select(self._read_names), self._batch_rows, self.path):
             yield self._convert(frame, first_row)
             first_row += frame.height
-
-    def _wanted(self) -> list[pl.Expr]:
-        return [pl.col(name) for name in dict.fromkeys(self.mapping.columns().values())]
 
     def _convert(self, frame: pl.DataFrame, first_row: int) -> CardBatch:
         names = self.mapping
