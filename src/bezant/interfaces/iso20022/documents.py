@@ -46,13 +46,13 @@ class Leaves:
         self.line = line
 
     @classmethod
-    def of(cls, element: etree._Element, *, skip: str = "") -> Leaves:
-        """Return the leaves below `element`; children with the local name `skip` are passed over."""
+    def of(cls, element: etree._Element, *, skip: tuple[str, ...] = ()) -> Leaves:
+        """Return the leaves below `element`; children with the local names `skip` are passed over."""
         ordered: list[tuple[str, str]] = []
         names = set()
         for child in element:
             name = local_name(child)
-            if name != skip:
+            if name not in skip:
                 names.add(name)
                 _collect(child, name, ordered)
         return cls(ordered, frozenset(names), known_line(element))

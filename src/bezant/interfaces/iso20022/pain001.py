@@ -246,7 +246,7 @@ class _Reader:
     def _open_block(self, block: etree._Element) -> _PaymentInformation:
         if self._information is None:
             path = f"{self._body_path}/PmtInf[{self._blocks}]"
-            leaves = Leaves.of(block, skip="CdtTrfTxInf")
+            leaves = Leaves.of(block, skip=_PAYMENTS)
             debtor = read_party(leaves, "Dbtr", "DbtrAcct", "DbtrAgt", "FrstAgt")
             if not debtor.account:
                 place = describe_place(f"{path}/DbtrAcct", known_line(block))

@@ -56,6 +56,24 @@ def test_every_version_reads_the_same(version: str) -> None:
     assert bool(structured.uetr) == (int(version) >= 9)
 
 
+def test_the_first_version_had_other_names() -> None:
+    text = (
+        '<Document xmlns="urn:iso:std:iso:20022:xsd:pain.001.001.01"><pain.001.001.01><GrpHdr>'
+        "<GrpId>G1</GrpId></GrpHdr><PmtInf><ReqdExctnDt>2006-01-02</ReqdExctnDt>"
+        "<PmtMtdByFrstAgt>TRF</PmtMtdByFrstAgt>"
+        "<DbtrAcct><Id><DmstAcct><Id>55</Id></DmstAcct></Id></DbtrAcct>"
+        "<FrstAgt><FinInstnId><BIC>AAAADEFF</BIC></FinInstnId></FrstAgt>"
+        "<PmtTx><PmtId><EndToEndId>E</EndToEndId></PmtId>"
+        '<Amt><InstdAmt Ccy="EUR">3.00</InstdAmt></Amt><Cdtr><Nm>Tola</Nm></Cdtr></PmtTx>'
+        "</PmtInf></pain.001.001.01></Document>"
+    )
+    result = read_pain001(text.encode())
+    (instruction,) = result.instructions
+    assert result.header.message_id == "G1"
+    assert (instruction.debtor.account, instruction.debtor.agent) == ("55", "AAAADEFF")
+    assert instruction.payment_method == "TRF"
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 def test_our_samples_are_valid_against_the_published_schemas(version: str) -> None:
     schema = DATA / "iso20022" / "xsd" / "iso" / f"pain.001.001.{version}.xsd"
