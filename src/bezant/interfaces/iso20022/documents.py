@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
@@ -88,6 +89,7 @@ def _collect(element: etree._Element, path: str, ordered: list[tuple[str, str]])
         _collect(child, f"{path}/{local_name(child)}", ordered)
 
 
+@lru_cache(maxsize=4_096)
 def _without_namespace(tag: str) -> str:
     return tag.rpartition("}")[2]
 
