@@ -394,21 +394,22 @@ def test_a_full_disk_keeps_what_was_and_nothing_of_what_failed(
         monkeypatch.setattr("bezant.vault.segments._RESERVE", None)
     low, high, values = ids(200)
     vault = Vault.open(tmp_path)
-    kept = 0
-    with file_limit(20_000):
+
+    def seal_ten(first: int) -> None:
+        part = slice(first, first + 10)
+        vault.seal_rows(VaultKind.EVIDENCE, low[part], high[part], 0, rows(10))
+
+    with file_limit(20_000):  # eight batches of 2,432 bytes fit
+        for first in range(0, 80, 10):
+            seal_ten(first)
         with pytest.raises(StorageError) as e:
-            while kept < 200:
-                part = slice(kept, kept + 10)
-                vault.seal_rows(VaultKind.EVIDENCE, low[part], high[part], 0, rows(10))
-                kept += 10
+            seal_ten(80)
         assert e.value.code == "disk_full"
-        assert kept > 0
         vault.sync()
-    part = slice(kept, kept + 10)
-    vault.seal_rows(VaultKind.EVIDENCE, low[part], high[part], 0, rows(10))  # there is room again
+    seal_ten(80)  # there is room again
     vault.close()
     vault = Vault.open(tmp_path)
-    assert [e.id for e in vault.entries(VaultKind.EVIDENCE)] == values[: kept + 10]
+    assert [e.id for e in vault.entries(VaultKind.EVIDENCE)] == values[:90]
     vault.close()
 
 
