@@ -1,0 +1,7 @@
+"""Personal data, encrypted per party; erasing a party destroys its key."""
+
+from bezant.vault.kinds import VaultKind
+from bezant.vault.parties import NODE_PARTY
+from bezant.vault.vault import Entry, OpenedBatch, Vault
+
+__all__ = ["NODE_PARTY", "Entry", "OpenedBatch", "Vault", "VaultKind"]

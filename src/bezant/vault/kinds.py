@@ -1,0 +1,27 @@
+"""What the vault keeps: the kinds of sealed rows."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class VaultKind(IntEnum):
+    """The kind of a sealed row; its number is on disk and never changes meaning.
+
+    Ids of PAYLOAD, EVIDENCE and RAW_MESSAGE are time-ordered (UUIDv7) and are found by the
+    time they carry. PARTY_PROFILE (id = party number) and ACCOUNT_PARTY (id = account id) are
+    in no order and few, so every one of them has a place in an index in memory.
+    """
+
+    PARTY_PROFILE = 1
+    PAYLOAD = 2
+    EVIDENCE = 3
+    RAW_MESSAGE = 4
+    ACCOUNT_PARTY = 5
+
+    @property
+    def time_ordered(self) -> bool:
+        return self in _TIME_ORDERED
+
+
+_TIME_ORDERED = frozenset({VaultKind.PAYLOAD, VaultKind.EVIDENCE, VaultKind.RAW_MESSAGE})
