@@ -7,7 +7,6 @@ from guessing a row from its commitment.
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from dataclasses import dataclass
 
@@ -19,10 +18,10 @@ from bezant.intelligence.features import FEATURES, FloatMatrix
 from bezant.intelligence.model import Model
 from bezant.intelligence.reasons import ReasonArray
 from bezant.intelligence.rules import score_rules
+from bezant.model.digest import TAG_EVIDENCE, digest_rows
 from bezant.model.records import Bytes32Array, RecordArray
 
 VERSION = 1
-DOMAIN_TAG = b"bezant.decision-evidence.v1\x00"
 RULES = bytes(16)
 """Where a model's name stands, if the rules gave the score."""
 
@@ -101,14 +100,7 @@ def decode_evidence(rows: EvidenceRows) -> RecordArray:
 
 def commitments(rows: EvidenceRows) -> Bytes32Array:
     """Return the digests (n, 32) that bind rows (n, width): SHA-256 over a domain tag and the row."""
-    tagged = hashlib.sha256(DOMAIN_TAG)
-    digests = bytearray()
-    data, width = memoryview(rows.tobytes()), rows.shape[1]
-    for start in range(0, len(data), width):
-        one = tagged.copy()
-        one.update(data[start : start + width])
-        digests += one.digest()
-    return np.frombuffer(digests, np.uint8).reshape(-1, 32)
+    return digest_rows(TAG_EVIDENCE, rows)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,9 @@ class Reasons(IntFlag):
     CONTROL_GROUP = 1 << 19
     """Would have been reviewed, and passed at random, so that recall can be measured."""
 
+    LISTED_NAME = 1 << 20
+    """A party's name resembles one on the watchlist."""
+
     @property
     def words(self) -> list[str]:
         """One short sentence for each reason that is set, for a person who decides."""
@@ -56,6 +59,7 @@ _WORDS = {
     Reasons.MODEL_BLOCK: "The model's score is at or above the block threshold.",
     Reasons.RULES_DECIDED: "The model was not available, so rules with tighter limits decided.",
     Reasons.CONTROL_GROUP: "Passed at random into the control group that measures the screening itself.",
+    Reasons.LISTED_NAME: "The name of a party resembles one on the watchlist.",
 }
 
 

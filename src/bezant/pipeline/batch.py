@@ -95,9 +95,7 @@ class PaymentBatch:
         self.refused[rows & (self.refused == PENDING)] = outcome
 
 
-def join_submissions(
-    submissions: list[Submission], received_ns: int, generation: int
-) -> PaymentBatch:
+def join_submissions(submissions: list[Submission], received_ns: int, generation: int) -> PaymentBatch:
     """Return one batch of everything handed in, in order."""
     if len(submissions) == 1:
         authorisations, records = submissions[0].authorisations, submissions[0].records

@@ -22,14 +22,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from bezant.errors import BezantError, ConfigError, InvariantViolation
+from bezant.errors import ConfigError, InvariantViolation
 from bezant.pipeline.batch import PENDING, PaymentBatch
-from bezant.pipeline.stage import Stage
+from bezant.pipeline.stage import Fallback, Stage
 from bezant.pipeline.telemetry import StageTelemetry
 
 STAGES = ("authenticate", "admit", "screen", "score", "decide", "route", "settle", "notify")
-UNINTERRUPTED = frozenset({"settle", "notify"})
-"""Stages that act on the world: never skipped for being slow."""
 REST_BATCHES = 16
 """For how many batches a stage that broke its budget rests before it is tried again."""
 
@@ -83,27 +81,23 @@ class Flow:
                 batch = stage(batch)
             except InvariantViolation:
                 raise
-            except Exception as error:
+            except Exception:
                 telemetry.failures += 1
-                if stage.name in UNINTERRUPTED:
+                if not stage.has_fallback:
                     raise
-                batch = self._fall_back(stage, position, batch, error)
+                batch = self._fall_back(stage, position, batch)
         elapsed = time.perf_counter_ns() - started
         refused = int(np.count_nonzero(batch.refused != PENDING)) - before
         telemetry.note(elapsed, len(batch), refused)
         self._watch_budget(stage, telemetry, elapsed, len(batch))
         return batch
 
-    def _fall_back(
-        self, stage: Stage, position: int, batch: PaymentBatch, cause: Exception | None = None
-    ) -> PaymentBatch:
-        try:
-            done = stage.fall_back(batch)
-        except BezantError as error:
-            raise error from cause
-        done.fallback |= 1 << position
+    def _fall_back(self, stage: Stage, position: int, batch: PaymentBatch) -> PaymentBatch:
+        if not isinstance(stage, Fallback):
+            raise InvariantViolation(f"stage {stage.name} {stage.version} declares a fallback and has none")
+        batch.fallback |= 1 << position
         self.telemetry[stage.name].fallbacks += 1
-        return done
+        return stage.fall_back(batch)
 
     def _rests(self, name: str) -> bool:
         left = self._resting.get(name, 0)
@@ -115,7 +109,5 @@ class Flow:
         if elapsed_ns / 1000 <= stage.budget_base_us + stage.budget_us * payments:
             return
         telemetry.over_budget += 1
-        if stage.name not in UNINTERRUPTED and telemetry.batches > 1:
-            self._resting.setdefault(stage.name, 0)
-            if not self._resting[stage.name]:
-                self._resting[stage.name] = REST_BATCHES
+        if stage.has_fallback and not self._resting.get(stage.name):
+            self._resting[stage.name] = REST_BATCHES

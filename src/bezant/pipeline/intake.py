@@ -200,5 +200,3 @@ def _answer(batch: PaymentBatch, waiting: list[_Waiting]) -> None:
         end = start + size
         one.reply(Answers(height, time_ns, outcome[start:end], first[start:end], receipts[start:end]))
         start = end
-
-

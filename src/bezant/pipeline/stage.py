@@ -6,7 +6,7 @@ instead when it fails or takes longer. The conformance suite holds it to that.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from bezant.pipeline.batch import PaymentBatch
 
@@ -20,6 +20,9 @@ class Stage(Protocol):
     """Which implementation, e.g. ``lightgbm-1``."""
     reads: frozenset[str]
     writes: frozenset[str]
+    has_fallback: bool
+    """Whether it offers `fall_back`. One that does not is never skipped for being slow, and the
+    batch is refused whole when it fails."""
     budget_us: float
     """Time it may take for one payment, microseconds, beside `budget_base_us` for a batch."""
     budget_base_us: float
@@ -27,5 +30,10 @@ class Stage(Protocol):
     def __call__(self, batch: PaymentBatch) -> PaymentBatch:
         """Return the batch with this stage's columns filled."""
 
+
+@runtime_checkable
+class Fallback(Protocol):
+    """What a stage with `has_fallback` also offers."""
+
     def fall_back(self, batch: PaymentBatch) -> PaymentBatch:
-        """Do the safe thing instead. Raises where there is none: then the batch is refused whole."""
+        """Do the safe thing instead; must not fail."""

@@ -22,6 +22,7 @@ class Admit:
     version: ClassVar = "1"
     reads: ClassVar = frozenset({"records", "authorisations", "record_hashes", "refused"})
     writes: ClassVar = frozenset({"refused", "first_outcome", "debtor_row", "creditor_row"})
+    has_fallback: ClassVar = False
     budget_us: ClassVar = 20.0
     budget_base_us: ClassVar = 20_000.0
 
@@ -39,12 +40,6 @@ class Admit:
         batch.debtor_row = ledger.account_rows(records["debtor_lo"], records["debtor_hi"])
         batch.creditor_row = ledger.account_rows(records["creditor_lo"], records["creditor_hi"])
         return batch
-
-    def fall_back(self, batch: PaymentBatch) -> PaymentBatch:
-        lag = self._store_lag()
-        raise Overloaded(
-            f"payments cannot be admitted at the moment (the store is {lag} behind); nothing was accepted"
-        )
 
     def _check_shape(self, batch: PaymentBatch) -> None:
         records = batch.records
@@ -81,5 +76,3 @@ class Admit:
         batch.first_outcome[seen & open_rows] = first[seen & open_rows]
         batch.refuse(seen & same, Outcome.EXISTS)
         batch.refuse(seen & ~same, Outcome.EXISTS_WITH_OTHER_CONTENT)
-
-

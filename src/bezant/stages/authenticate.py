@@ -6,7 +6,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from bezant.errors import Overloaded
 from bezant.model.digest import as_rows
 from bezant.model.merkle import group_roots, leaf_hashes
 from bezant.model.outcomes import Outcome
@@ -22,6 +21,7 @@ class Authenticate:
     version: ClassVar = "ed25519-1"
     reads: ClassVar = frozenset({"records", "authorisations"})
     writes: ClassVar = frozenset({"record_hashes", "refused"})
+    has_fallback: ClassVar = False
     budget_us: ClassVar = 200.0
     budget_base_us: ClassVar = 50_000.0
 
@@ -39,6 +39,3 @@ class Authenticate:
         batch.refuse(np.repeat(~known, covering["count"]), Outcome.UNKNOWN_AUTHORITY)
         batch.refuse(np.repeat(authentic == 0, covering["count"]), Outcome.BAD_SIGNATURE)
         return batch
-
-    def fall_back(self, batch: PaymentBatch) -> PaymentBatch:
-        raise Overloaded("signatures cannot be checked at the moment; nothing was accepted, send it again")

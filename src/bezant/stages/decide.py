@@ -20,8 +20,11 @@ class Decide:
 
     name: ClassVar = "decide"
     version: ClassVar = "thresholds-1"
-    reads: ClassVar = frozenset({"records", "refused", "screening", "features", "score_ppm", "reasons", "model"})
+    reads: ClassVar = frozenset(
+        {"records", "refused", "screening", "features", "score_ppm", "reasons", "model"}
+    )
     writes: ClassVar = frozenset({"decisions", "evidence", "reasons"})
+    has_fallback: ClassVar = True
     budget_us: ClassVar = 50.0
     budget_base_us: ClassVar = 20_000.0
 
@@ -74,9 +77,7 @@ class Decide:
         batch.reasons[flagged] |= observe(batch.features[flagged]) | np.uint32(Reasons.MODEL_REVIEW)
         batch.reasons[block] |= np.uint32(Reasons.MODEL_BLOCK)
 
-    def _record(
-        self, batch: PaymentBatch, verdict: npt.NDArray[np.uint8], review_ppm: int
-    ) -> PaymentBatch:
+    def _record(self, batch: PaymentBatch, verdict: npt.NDArray[np.uint8], review_ppm: int) -> PaymentBatch:
         model = np.frombuffer(batch.model, np.uint8)
         decisions = batch.decisions
         pays = batch.pays

@@ -15,6 +15,7 @@ class Notify:
     version: ClassVar = "1"
     reads: ClassVar = frozenset({"refused", "first_outcome", "ordered", "block"})
     writes: ClassVar = frozenset[str]()
+    has_fallback: ClassVar = True
     budget_us: ClassVar = 50.0
     budget_base_us: ClassVar = 20_000.0
 

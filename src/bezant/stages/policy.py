@@ -1,4 +1,4 @@
-"""What to do with a score: thresholds in configuration, by which a payment is allowed, reviewed or blocked."""
+"""What to do with a score: the thresholds by which a payment is allowed, reviewed or blocked."""
 
 from __future__ import annotations
 

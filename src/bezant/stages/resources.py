@@ -30,6 +30,10 @@ class PartyColumns:
             self._screening = np.concatenate((self._screening, np.zeros_like(self._screening)))
         self._party[row], self._screening[row] = party, screening
 
+    def rows_of(self, party: int) -> npt.NDArray[np.intp]:
+        """Return the account rows bound to a party."""
+        return np.flatnonzero(self._party == party)
+
     def parties(self, rows: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
         """Return the party of each account row, 0 (the node's own) where nobody is bound."""
         return np.where(rows < len(self._party), self._party[np.minimum(rows, len(self._party) - 1)], 0)
@@ -51,6 +55,8 @@ class Resources:
     policy: Policy
     now_ns: Callable[[], int]
     announce: Callable[[PaymentBatch], None]
+    scales: npt.NDArray[np.int64]
+    """Decimals of each asset, by number."""
     model: Model | None = None
     parties: PartyColumns = field(default_factory=PartyColumns)
     store_lag: Callable[[], int] = lambda: 0

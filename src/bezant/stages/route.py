@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from bezant.errors import Overloaded
 from bezant.model.outcomes import Outcome
 from bezant.model.records import NO_ROW
 from bezant.pipeline.batch import PaymentBatch
@@ -18,6 +17,7 @@ class Route:
     version: ClassVar = "same-asset-1"
     reads: ClassVar = frozenset({"records", "debtor_row", "creditor_row", "refused"})
     writes: ClassVar = frozenset({"refused"})
+    has_fallback: ClassVar = False
     budget_us: ClassVar = 10.0
     budget_base_us: ClassVar = 10_000.0
 
@@ -35,6 +35,3 @@ class Route:
         if differs.any():
             batch.refuse(differs, Outcome.ASSET_MISMATCH)
         return batch
-
-    def fall_back(self, batch: PaymentBatch) -> PaymentBatch:
-        raise Overloaded("payments cannot be routed at the moment; nothing was accepted, send it again")

@@ -24,12 +24,14 @@ class Score:
     version: ClassVar = "lightgbm-1"
     reads: ClassVar = frozenset({"records", "debtor_row", "creditor_row", "refused"})
     writes: ClassVar = frozenset({"features", "score_ppm", "reasons", "model"})
+    has_fallback: ClassVar = True
     budget_us: ClassVar = 200.0
     budget_base_us: ClassVar = 20_000.0
 
     def __init__(self, resources: Resources) -> None:
         self._features: FeatureState = resources.features
         self._model: Model | None = resources.model
+        self._scales = resources.scales
 
     def __call__(self, batch: PaymentBatch) -> PaymentBatch:
         if self._model is None:
@@ -60,5 +62,6 @@ class Score:
             batch.creditor_row[rows].astype(np.int64),
             batch.records["amount"][rows],
             batch.time_ns[rows],
+            scale=self._scales[np.minimum(batch.records["asset"][rows], len(self._scales) - 1)],
         )
         return rows

@@ -18,6 +18,7 @@ class Screen:
     version: ClassVar = "names-1"
     reads: ClassVar = frozenset({"debtor_row", "creditor_row"})
     writes: ClassVar = frozenset({"screening"})
+    has_fallback: ClassVar = True
     budget_us: ClassVar = 10.0
     budget_base_us: ClassVar = 10_000.0
 

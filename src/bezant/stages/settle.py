@@ -8,7 +8,6 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from bezant.errors import InvariantViolation
 from bezant.model.keys import authority_id
 from bezant.model.orders import MAX_ORDER_BYTES, Order, attest
 from bezant.model.records import AUTHORISATION, DECISION, RECORD
@@ -26,6 +25,7 @@ class Settle:
     version: ClassVar = "1"
     reads: ClassVar = frozenset({"records", "authorisations", "decisions", "evidence", "payloads", "refused"})
     writes: ClassVar = frozenset({"ordered", "block"})
+    has_fallback: ClassVar = False
     budget_us: ClassVar = 100.0
     budget_base_us: ClassVar = 100_000.0
 
@@ -43,9 +43,6 @@ class Settle:
         orders = [self._order(batch, part) for part in _parts(covering)]
         batch.block = self._engine.submit(orders)
         return batch
-
-    def fall_back(self, batch: PaymentBatch) -> PaymentBatch:
-        raise InvariantViolation("settle has no fallback: it is the step that gives outcomes")
 
     @staticmethod
     def _kept(batch: PaymentBatch) -> npt.NDArray[np.void]:

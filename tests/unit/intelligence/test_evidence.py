@@ -14,6 +14,7 @@ from bezant.intelligence.features import FEATURES
 from bezant.intelligence.model import Model
 from bezant.intelligence.reasons import Reasons
 from bezant.intelligence.rules import score_rules
+from bezant.model.digest import TAG_EVIDENCE
 
 from .conftest import Judged
 
@@ -80,7 +81,7 @@ def test_commitments_bind_every_byte_under_their_domain(model: Model, judged: Ju
     rows = encoded(model, judged, 2)
     digests = commitments(rows)
     assert digests.shape == (2, 32)
-    assert digests[1].tobytes() == hashlib.sha256(evidence.DOMAIN_TAG + rows[1].tobytes()).digest()
+    assert digests[1].tobytes() == hashlib.sha256(TAG_EVIDENCE + rows[1].tobytes()).digest()
     for byte in range(rows.shape[1]):
         altered = rows[:1].copy()
         altered[0, byte] ^= 1

@@ -1,0 +1,88 @@
+"""Settings: the only reader of the environment and of configuration files.
+
+Defaults suit one machine. A ``bezant.toml`` in the data folder overrides them, and environment
+variables override that: ``BEZANT_HTTP_PORT=8001`` sets ``port`` in ``[http]``.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bezant.errors import ConfigError
+
+
+class Http(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    host: str = "127.0.0.1"
+    port: int = 8790
+    max_body_bytes: int = 1_048_576
+
+
+class Pipeline(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which implementation each stage has: a name from the entry points ``bezant.stages``, or a
+    dotted path ``package.module:Class``."""
+
+    authenticate: str = "bezant.stages.authenticate:Authenticate"
+    admit: str = "bezant.stages.admit:Admit"
+    screen: str = "bezant.stages.screen:Screen"
+    score: str = "bezant.stages.score:Score"
+    decide: str = "bezant.stages.decide:Decide"
+    route: str = "bezant.stages.route:Route"
+    settle: str = "bezant.stages.settle:Settle"
+    notify: str = "bezant.stages.notify:Notify"
+
+
+class Screening(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The list that parties are matched with; none is shipped, so none matches nobody."""
+
+    list: str = ""
+    """Path of a CSV or text file, relative to the data folder."""
+    review_at: float = 85.0
+    block_at: float = 97.0
+
+
+class Store(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    url: str = ""
+    """SQLAlchemy URL; empty means SQLite in the data folder."""
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything that can be set; see each section."""
+
+    http: Http = Http()
+    pipeline: Pipeline = Pipeline()
+    screening: Screening = Screening()
+    store: Store = Store()
+    policy: dict[str, float | int | bool] = {}
+    """Thresholds of the decide stage; see `bezant.stages.policy.Policy`."""
+    delegate_cap_minor: int = 100_000_000
+    """Most that one token-only payment may move from an account opened over REST."""
+
+
+def load_config(folder: Path, environment: Mapping[str, str] | None = None) -> Config:
+    """Return the settings of a data folder. Raises: ConfigError naming the setting."""
+    path = folder / "bezant.toml"
+    raw: dict[str, Any] = {}
+    if path.exists():
+        try:
+            raw = tomllib.loads(path.read_text("utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path}: {error}") from None
+    for name, value in (os.environ if environment is None else environment).items():
+        _override(raw, name, value)
+    try:
+        return msgspec.convert(raw, Config, strict=False)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{path.name} or environment: {error}") from None
+
+
+def _override(raw: dict[str, Any], name: str, value: str) -> None:
+    """Set one value from ``BEZANT_SECTION_KEY``; other variables are somebody else's."""
+    section, _, key = name.removeprefix("BEZANT_").lower().partition("_")
+    if name.startswith("BEZANT_") and key and section in ("http", "pipeline", "screening", "store", "policy"):
+        raw.setdefault(section, {})[key] = value

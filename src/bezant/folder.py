@@ -1,0 +1,182 @@
+"""The data folder: where everything lies, who may open it, and the keys made when it begins.
+
+::
+
+    genesis.json     the network this node belongs to          models/     model files
+    keys/            secrets, readable by the owner alone      store.sqlite the read model
+    chain/           journal and receipts                      vault/      sealed personal data
+    lock             held by the one process that is open      node.json   where that process listens
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from bezant.errors import ConfigError, StorageError
+from bezant.model.genesis import (
+    Genesis,
+    GenesisAsset,
+    GenesisInstitution,
+    Rules,
+    check_genesis,
+    decode_genesis,
+    encode_genesis,
+)
+from bezant.model.keys import SigningKey
+
+DEFAULT_ASSETS = (("EUR", 2), ("USD", 2), ("GBP", 2), ("CHF", 2), ("JPY", 0))
+OPERATOR = 1
+"""The institution that a data folder is made for; it issues the assets."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Keys:
+    """The secrets of one node."""
+
+    node: SigningKey
+    """Seals blocks."""
+    gateway: SigningKey
+    """Attests Orders, and pays for holders who gave it a mandate."""
+    institution: SigningKey
+    """Opens accounts and signs for them."""
+    blinding: bytes
+    """Blinds balances in receipts, 32 bytes."""
+    operator_token: str
+    """What a caller must show to write."""
+
+
+class DataFolder:
+    """An opened data folder, locked against every other process until closed."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises: ConfigError when it was never made, StorageError when another process has it open."""
+        self.path = path
+        if not (path / "genesis.json").exists():
+            raise ConfigError(
+                f"{path} is not a Bezant data folder; make one with: bezant init --data {path}",
+                code="not_initialised",
+            )
+        self._lock = _lock(path)
+        try:
+            self.genesis = decode_genesis((path / "genesis.json").read_bytes())
+            self.keys = _read_keys(path / "keys")
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    @property
+    def chain(self) -> Path:
+        return self.path / "chain"
+
+    @property
+    def model(self) -> Path:
+        """The model in use."""
+        return self.path / "models" / "current.model"
+
+    @property
+    def store_url(self) -> str:
+        return f"sqlite:///{self.path / 'store.sqlite'}"
+
+    @property
+    def address_file(self) -> Path:
+        return self.path / "node.json"
+
+
+def is_data_folder(path: Path) -> bool:
+    return (path / "genesis.json").exists()
+
+
+def create_folder(
+    path: Path,
+    *,
+    network: str = "bezant",
+    assets: tuple[tuple[str, int], ...] = DEFAULT_ASSETS,
+    rules: Rules | None = None,
+    created_ms: int | None = None,
+) -> Genesis:
+    """Make a data folder with fresh keys and a genesis of one institution. Raises: ConfigError."""
+    if is_data_folder(path):
+        raise ConfigError(f"{path} is a data folder already; nothing was changed", code="already_initialised")
+    if path.exists() and any(entry.name != "bezant.toml" for entry in path.iterdir()):
+        raise ConfigError(f"{path} is not empty; name another folder", code="folder_not_empty")
+    made = {name: secrets.token_bytes(32) for name in ("node", "gateway", "institution", "blinding")}
+    public = {name: SigningKey(secret).public.hex() for name, secret in made.items()}
+    genesis = Genesis(
+        version=1,
+        network=network,
+        created_ms=time.time_ns() // 1_000_000 if created_ms is None else created_ms,
+        rules=rules or Rules(),
+        assets=tuple(
+            GenesisAsset(number, code, scale, OPERATOR) for number, (code, scale) in enumerate(assets, 1)
+        ),
+        institutions=(GenesisInstitution(OPERATOR, "Operator", public["institution"]),),
+        gateways=(public["gateway"],),
+        sealers=(public["node"],),
+    )
+    check_genesis(genesis)
+    keys = path / "keys"
+    keys.mkdir(parents=True, mode=0o700)
+    for name, secret in made.items():
+        _write_secret(keys / f"{name}.key", secret.hex())
+    _write_secret(keys / "operator.token", "bzt_" + secrets.token_urlsafe(32))
+    (path / "models").mkdir()
+    # Last, because its presence is what makes the folder a data folder.
+    (path / "genesis.json").write_bytes(encode_genesis(genesis))
+    return genesis
+
+
+def _lock(path: Path) -> int:
+    descriptor = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise StorageError(
+            f"another process has {path} open; stop it, or give this one its own folder with --data",
+            code="data_folder_in_use",
+        ) from None
+    return descriptor
+
+
+def _write_secret(path: Path, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text + "\n")
+
+
+def _read_keys(folder: Path) -> Keys:
+    secret = {name: _read_secret(folder / f"{name}.key") for name in ("node", "gateway", "institution")}
+    return Keys(
+        node=SigningKey(secret["node"]),
+        gateway=SigningKey(secret["gateway"]),
+        institution=SigningKey(secret["institution"]),
+        blinding=_read_secret(folder / "blinding.key"),
+        operator_token=_read_text(folder / "operator.token"),
+    )
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        raise ConfigError(f"{path} cannot be read; restore it from a backup", code="key_missing") from None
+
+
+def _read_secret(path: Path) -> bytes:
+    try:
+        secret = bytes.fromhex(_read_text(path))
+    except ValueError:
+        secret = b""
+    if len(secret) != 32:
+        raise ConfigError(f"{path} does not hold a key; restore it from a backup", code="key_missing")
+    return secret

@@ -1,0 +1,5 @@
+"""What a gateway does for those who ask: parties, accounts, payments, reviews, as signed records.
+
+REST, command line, file replay and the simulated economy all come through here, so what one of
+them can do the others can.
+"""

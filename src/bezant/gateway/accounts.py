@@ -1,0 +1,225 @@
+"""Parties and accounts: who somebody is goes into the vault, what they may hold onto the ledger."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+
+from bezant.errors import BezantError, InputError, NotFound
+from bezant.folder import OPERATOR
+from bezant.gateway import commands
+from bezant.gateway.desk import Desk
+from bezant.intelligence.watchlist import Hit
+from bezant.ledger.batch import account_id
+from bezant.model.identifiers import AccountId, words
+from bezant.model.keys import authority_id
+from bezant.model.money import U64_MAX, Asset
+from bezant.model.orders import MAX_AUTHORISED_RECORDS
+from bezant.model.outcomes import Outcome, Verdict
+from bezant.model.records import NO_ROW, RecordArray
+from bezant.vault import VaultKind
+
+
+class PartyProfile(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What the vault keeps of a party."""
+
+    name: str
+    country: str = ""
+    kind: str = "person"
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """A registered party; `hits` are the listed names it resembles."""
+
+    number: int
+    screening: Verdict
+    hits: tuple[Hit, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """One account to open; limits in minor units."""
+
+    party: int
+    asset: Asset
+    public_key: bytes | None = None
+    """The holder's own Ed25519 key; without it the institution holds the account for the party."""
+    credit_limit: int = 0
+    balance_limit: int = 0
+
+
+class Accounts:
+    """Registers parties and opens, freezes, funds their accounts."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._treasuries: dict[int, AccountId] = {}
+
+    def register_parties(self, profiles: Sequence[PartyProfile]) -> list[Party]:
+        """Register parties: a key each, a sealed profile, and their names matched with the list."""
+        desk = self._desk
+        numbers = desk.vault.new_parties(len(profiles))
+        ids = np.array(numbers, np.uint64)
+        desk.vault.seal_texts(
+            VaultKind.PARTY_PROFILE,
+            ids,
+            np.zeros(len(ids), np.uint64),
+            numbers,
+            [msgspec.json.encode(profile) for profile in profiles],
+        )
+        desk.vault.sync()
+        found = []
+        for number, profile in zip(numbers.tolist(), profiles, strict=True):
+            verdict, hits = desk.screening.judge(profile.name)
+            desk.screening.set(number, verdict)
+            found.append(Party(number, verdict, hits))
+        return found
+
+    def profile(self, party: int) -> PartyProfile:
+        """Return what is known of a party. Raises: NotFound, VaultError code ``erased``."""
+        return msgspec.json.decode(self._desk.vault.read(VaultKind.PARTY_PROFILE, party), type=PartyProfile)
+
+    def open(self, openings: Sequence[Opening]) -> list[AccountId]:
+        """Open accounts and bind them to their parties; returns ids in order, once durable.
+
+        Raises: BezantError naming the outcome when the ledger refuses one.
+        """
+        opened: list[AccountId] = []
+        step = MAX_AUTHORISED_RECORDS // 3
+        for start in range(0, len(openings), step):
+            opened += self._open_some(openings[start : start + step])
+        return opened
+
+    def _open_some(self, openings: Sequence[Opening]) -> list[AccountId]:
+        desk, now_ms = self._desk, self._desk.now_ms()
+        house = authority_id(desk.institution_key.public)
+        keys = {opening.public_key for opening in openings if opening.public_key is not None}
+        self._register_keys(sorted(keys))
+        records, accounts = [], []
+        for opening in openings:
+            holder = authority_id(opening.public_key) if opening.public_key else house
+            salt = secrets.randbits(128) | 1
+            account = account_id(OPERATOR, holder, opening.asset.number, salt)
+            accounts.append(account)
+            records.append(
+                commands.open_account(
+                    now_ms,
+                    account,
+                    holder,
+                    opening.asset.number,
+                    salt,
+                    credit_limit=opening.credit_limit,
+                    balance_limit=opening.balance_limit,
+                )
+            )
+        self._bind(accounts, [opening.party for opening in openings])
+        self._order(records, "open an account")
+        if desk.delegate_cap:
+            gateway = authority_id(desk.gateway_key.public)
+            mandates = [commands.set_delegate(now_ms, a, gateway, desk.delegate_cap) for a in accounts]
+            self._order(mandates, "give the gateway its mandate")
+        self._set_columns(accounts, [opening.party for opening in openings])
+        return accounts
+
+    def treasury(self, asset: Asset) -> AccountId:
+        """Return the issuer's account of an asset, opened on first use; it is where money comes from."""
+        known = self._treasuries.get(asset.number)
+        if known is not None:
+            return known
+        holder = authority_id(self._desk.institution_key.public)
+        account = account_id(OPERATOR, holder, asset.number, 0)
+        if self._desk.engine.ledger.account(account) is None:
+            record = commands.open_account(
+                self._desk.now_ms(), account, holder, asset.number, 0, credit_limit=U64_MAX
+            )
+            self._order([record], "open the treasury")
+        self._treasuries[asset.number] = account
+        return account
+
+    def freeze(self, account: AccountId, frozen: bool) -> None:
+        """Freeze or thaw an account. Raises: NotFound, BezantError."""
+        self.row(account)
+        self._order([commands.set_frozen(self._desk.now_ms(), account, frozen)], "freeze an account")
+
+    def of_party(self, party: int) -> list[AccountId]:
+        """Return the accounts bound to a party."""
+        rows = self._desk.parties.rows_of(party)
+        ledger = self._desk.engine.ledger.accounts
+        return [AccountId(int(ledger["id_hi"][r]) << 64 | int(ledger["id_lo"][r])) for r in rows.tolist()]
+
+    def erase(self, party: int) -> list[AccountId]:
+        """Destroy a party's key, so that nothing sealed for it can be read again, and freeze its
+        accounts; every proof still verifies. Returns the accounts."""
+        accounts = self.of_party(party)
+        for account in accounts:
+            self.freeze(account, True)
+        self._desk.vault.erase(party)
+        self._desk.screening.forget(party)
+        self._set_columns(accounts, [0] * len(accounts))
+        self._desk.on_erased(party, accounts)
+        return accounts
+
+    def row(self, account: AccountId) -> np.void:
+        """Return the ledger's row of an account, dtype ACCOUNT. Raises: NotFound."""
+        row = self._desk.engine.ledger.account(account)
+        if row is None:
+            raise NotFound(f"there is no account {account:032x}", code="account_unknown", param="account")
+        return row
+
+    def asset(self, code: str) -> Asset:
+        """Return an asset of this network by code. Raises: InputError."""
+        try:
+            return self._desk.engine.genesis.asset(code)
+        except KeyError:
+            known = ", ".join(asset.code for asset in self._desk.engine.genesis.assets)
+            raise InputError(
+                f"asset {code[:16]!r} is not known here; there are {known}",
+                code="asset_unknown",
+                param="asset",
+            ) from None
+
+    def load_bindings(self) -> None:
+        """Fill the columns by account row from the vault: whose account it is and how it was screened."""
+        desk = self._desk
+        for profile in desk.vault.entries(VaultKind.PARTY_PROFILE):
+            verdict, _ = desk.screening.judge(msgspec.json.decode(profile.text, type=PartyProfile).name)
+            desk.screening.set(profile.party, verdict)
+        for batch in desk.vault.batches(VaultKind.ACCOUNT_PARTY):
+            rows = desk.engine.ledger.account_rows(batch.ids_lo, batch.ids_hi)
+            for row, party in zip(rows.tolist(), batch.party.tolist(), strict=True):
+                if row != NO_ROW:
+                    desk.parties.set(row, party, desk.screening.of(party))
+
+    def _register_keys(self, keys: Sequence[bytes]) -> None:
+        desk, now_ms = self._desk, self._desk.now_ms()
+        new = [key for key in keys if desk.engine.ledger.authority_key(authority_id(key)) is None]
+        if new:
+            records = [commands.register_authority(now_ms, authority_id(key), key) for key in new]
+            self._order(records, "register a key", also=Outcome.AUTHORITY_EXISTS)
+
+    def _bind(self, accounts: Sequence[AccountId], parties: Sequence[int]) -> None:
+        """Seal which account is whose, durable before the account exists."""
+        pairs = np.array([words(account) for account in accounts], np.uint64).reshape(-1, 2)
+        columns = np.array(parties, np.uint32)
+        texts = [b"1"] * len(accounts)
+        vault = self._desk.vault
+        low, high = np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1])
+        vault.seal_texts(VaultKind.ACCOUNT_PARTY, low, high, columns, texts)
+        vault.sync()
+
+    def _set_columns(self, accounts: Sequence[AccountId], parties: Sequence[int]) -> None:
+        pairs = np.array([words(account) for account in accounts], np.uint64).reshape(-1, 2)
+        rows = self._desk.engine.ledger.account_rows(pairs[:, 0], pairs[:, 1])
+        for row, party in zip(rows.tolist(), parties, strict=True):
+            self._desk.parties.set(row, party, self._desk.screening.of(party))
+
+    def _order(self, records: list[RecordArray], doing: str, also: Outcome = Outcome.APPLIED) -> None:
+        answers = self._desk.order(np.concatenate(records), self._desk.institution_key)
+        bad = [Outcome(int(o)) for o in answers.outcome if o not in (Outcome.APPLIED, also)]
+        if bad:
+            raise BezantError(f"could not {doing}: the ledger answers {bad[0].label}", code=bad[0].label)

@@ -1,0 +1,51 @@
+"""What the gateway's parts share: keys, vault, engine, intake, and the clock of the node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from bezant.chain.embedded.engine import EmbeddedEngine
+from bezant.gateway.screening import Screening
+from bezant.model.identifiers import AccountId
+from bezant.model.keys import SigningKey
+from bezant.model.orders import authorise
+from bezant.model.records import RecordArray
+from bezant.pipeline.batch import Submission
+from bezant.pipeline.intake import Answers, Intake
+from bezant.stages.resources import PartyColumns
+from bezant.vault import Vault
+
+
+@dataclass
+class Desk:
+    """Filled in once by the composition root."""
+
+    engine: EmbeddedEngine
+    vault: Vault
+    intake: Intake
+    screening: Screening
+    parties: PartyColumns
+    institution_key: SigningKey
+    gateway_key: SigningKey
+    now_ns: Callable[[], int]
+    delegate_cap: int = 0
+    on_erased: Callable[[int, list[AccountId]], None] = field(default=lambda party, accounts: None)
+
+    def now_ms(self) -> int:
+        return self.now_ns() // 1_000_000
+
+    def sign(
+        self,
+        records: RecordArray,
+        key: SigningKey,
+        payloads: tuple[bytes, ...] = (),
+        *,
+        together: bool = True,
+    ) -> Submission:
+        """Return records signed by one key, as one Authorisation or one each."""
+        return Submission(authorise(self.engine.network, key, records, together=together), records, payloads)
+
+    def order(self, records: RecordArray, key: SigningKey) -> Answers:
+        """Sign, submit and wait until durable."""
+        return self.intake.call(self.sign(records, key))

@@ -1,0 +1,225 @@
+"""The composition root: the one file that wires everything.
+
+data folder ─ keys, genesis, configuration
+     │
+vault ─ features ─ model ─ engine (replays its journal; features learn on the way)
+     │
+flow of eight stages ─ intake ─ gateway (accounts, payments)
+     │
+store follows the committed blocks
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from bezant.chain.blocks import CommittedBlock
+from bezant.chain.clock import Clock, SystemClock
+from bezant.chain.embedded.engine import EmbeddedEngine
+from bezant.chain.signatures import Signatures
+from bezant.config import Config, load_config
+from bezant.config import Pipeline as PipelineConfig
+from bezant.errors import ConfigError, InvariantViolation
+from bezant.folder import DataFolder
+from bezant.gateway import commands
+from bezant.gateway.accounts import Accounts
+from bezant.gateway.desk import Desk
+from bezant.gateway.payments import Payments
+from bezant.gateway.screening import Screening
+from bezant.intelligence.features import FeatureState
+from bezant.intelligence.learning import learn_block
+from bezant.intelligence.model import Model
+from bezant.intelligence.watchlist import Thresholds, Watchlist
+from bezant.model.genesis import network_id
+from bezant.model.keys import authority_id
+from bezant.model.outcomes import Outcome
+from bezant.pipeline.batch import PaymentBatch
+from bezant.pipeline.flow import STAGES, Flow
+from bezant.pipeline.intake import Intake
+from bezant.pipeline.stage import Stage
+from bezant.stages.policy import Policy
+from bezant.stages.resources import PartyColumns, Resources
+from bezant.store.follower import Follower
+from bezant.store.store import Store
+from bezant.vault import Vault
+
+Progress = Callable[[str, int], None]
+"""Hears what is being done and how far it is; for progress bars."""
+THREADS = 2
+
+
+def _silent(doing: str, done: int) -> None:
+    return None
+
+
+class Node:
+    """An open node on the embedded engine. Close it, or use it as a context manager."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        clock: Clock | None = None,
+        with_store: bool = True,
+        progress: Progress = _silent,
+    ) -> None:
+        """Open the data folder, replay the journal, and be ready to take payments.
+
+        Raises: ConfigError, StorageError, JournalDamaged, VaultError, ModelError.
+        """
+        self.folder = DataFolder(path)
+        self.config: Config = load_config(path)
+        self.started_ns = time.time_ns()
+        clock = clock or SystemClock()
+        keys = self.folder.keys
+        self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="verify")
+        self.vault = Vault.open(path)
+        self.features = FeatureState()
+        self.scales = np.array([0, *(asset.scale for asset in self.folder.genesis.assets)], np.int64)
+        self.model = Model.load(self.folder.model) if self.folder.model.exists() else None
+        self.engine = EmbeddedEngine(
+            self.folder.chain,
+            self.folder.genesis,
+            keys.node,
+            keys.blinding,
+            signatures=Signatures(network_id(self.folder.genesis), self._executor, THREADS),
+            clock=clock,
+            before_sync=self.vault.sync,
+            on_applied=self._learn,
+            progress=lambda height: progress("replay the journal", height),
+        )
+        self.parties = PartyColumns()
+        resources = Resources(
+            engine=self.engine,
+            vault=self.vault,
+            gateway_key=keys.gateway,
+            features=self.features,
+            policy=_policy(self.config),
+            now_ns=clock.now_ns,
+            announce=self._announce,
+            scales=self.scales,
+            model=self.model,
+            parties=self.parties,
+            store_lag=self._store_lag,
+        )
+        self.resources = resources
+        self.flow = Flow(_build_stages(self.config.pipeline, resources))
+        self.intake = Intake(self.flow, clock.now_ns)
+        self.engine.subscribe(self.intake.on_durable)
+        self.engine.watch_failure(self.intake.on_failure)
+        self.store: Store | None = None
+        self.follower: Follower | None = None
+        if with_store:
+            self._open_store()
+        self.desk = Desk(
+            engine=self.engine,
+            vault=self.vault,
+            intake=self.intake,
+            screening=_screening(self.config, path),
+            parties=self.parties,
+            institution_key=keys.institution,
+            gateway_key=keys.gateway,
+            now_ns=clock.now_ns,
+            delegate_cap=self.config.delegate_cap_minor,
+        )
+        self.accounts = Accounts(self.desk)
+        self.payments = Payments(self.desk, self.accounts)
+        self.accounts.load_bindings()
+        self._register_gateway()
+
+    def replace_stage(self, name: str, implementation: str) -> int:
+        """Swap one stage while payments flow; return the new pipeline generation."""
+        return self.flow.replace(_build_stage(name, implementation, self.resources))
+
+    def close(self) -> None:
+        """Finish what was accepted, then stop; safe to call twice."""
+        self.intake.close()
+        self.engine.close()
+        if self.follower is not None:
+            self.follower.close()
+        if self.store is not None:
+            self.store.close()
+        self.vault.close()
+        self._executor.shutdown()
+        self.folder.close()
+
+    def __enter__(self) -> Node:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # Wiring.
+
+    def _learn(self, block: CommittedBlock) -> None:
+        learn_block(self.features, block, self.scales)
+
+    def _announce(self, batch: PaymentBatch) -> None:
+        self.intake.announce(batch)
+
+    def _store_lag(self) -> int:
+        return 0 if self.follower is None else self.follower.lag
+
+    def _open_store(self) -> None:
+        self.store = Store.open(self.config.store.url or self.folder.store_url)
+        self.follower = Follower(self.store, self.engine.blocks_from)
+        self.engine.subscribe(self.follower.follow)
+
+    def _register_gateway(self) -> None:
+        """Make the gateway's key an authority of the ledger, so that holders can give it mandates."""
+        key = self.desk.gateway_key.public
+        if self.engine.ledger.authority_key(authority_id(key)) is None:
+            record = commands.register_authority(self.desk.now_ms(), authority_id(key), key)
+            answers = self.desk.order(record, self.desk.institution_key)
+            if answers.first is not Outcome.APPLIED:
+                raise InvariantViolation(f"the gateway's key was not registered: {answers.first.label}")
+
+
+def _policy(config: Config) -> Policy:
+    try:
+        return msgspec.convert(config.policy, Policy, strict=False)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"policy: {error}") from None
+
+
+def _screening(config: Config, folder: Path) -> Screening:
+    thresholds = Thresholds(config.screening.review_at, config.screening.block_at)
+    if not config.screening.list:
+        return Screening(Watchlist.empty(), thresholds)
+    return Screening(Watchlist.load(folder / config.screening.list), thresholds)
+
+
+def _build_stages(config: PipelineConfig, resources: Resources) -> Mapping[str, Stage]:
+    return {name: _build_stage(name, getattr(config, name), resources) for name in STAGES}
+
+
+def _build_stage(name: str, implementation: str, resources: Resources) -> Stage:
+    """Return a stage by entry point name or dotted path. Raises: ConfigError."""
+    factory: Any = None
+    for entry in entry_points(group="bezant.stages", name=implementation):
+        factory = entry.load()
+    if factory is None:
+        module, _, attribute = implementation.partition(":")
+        try:
+            factory = getattr(import_module(module), attribute)
+        except (ImportError, AttributeError, ValueError):
+            raise ConfigError(
+                f"pipeline.{name} = {implementation!r} is neither an entry point of the group "
+                "'bezant.stages' nor a path like package.module:Class",
+                param=f"pipeline.{name}",
+            ) from None
+    stage: Stage = factory(resources)
+    if stage.name != name:
+        raise ConfigError(
+            f"{implementation} is a {stage.name!r} stage, not {name!r}", param=f"pipeline.{name}"
+        )
+    return stage
