@@ -84,18 +84,20 @@ class Accounts:
         """Return what is known of a party. Raises: NotFound, VaultError code ``erased``."""
         return msgspec.json.decode(self._desk.vault.read(VaultKind.PARTY_PROFILE, party), type=PartyProfile)
 
-    def open(self, openings: Sequence[Opening]) -> list[AccountId]:
+    def open(self, openings: Sequence[Opening], *, mandates: bool = True) -> list[AccountId]:
         """Open accounts and bind them to their parties; returns ids in order, once durable.
+
+        With `mandates` the gateway may pay from them, up to the configured cap a payment.
 
         Raises: BezantError naming the outcome when the ledger refuses one.
         """
         opened: list[AccountId] = []
-        step = MAX_AUTHORISED_RECORDS // 3
+        step = MAX_AUTHORISED_RECORDS
         for start in range(0, len(openings), step):
-            opened += self._open_some(openings[start : start + step])
+            opened += self._open_some(openings[start : start + step], mandates)
         return opened
 
-    def _open_some(self, openings: Sequence[Opening]) -> list[AccountId]:
+    def _open_some(self, openings: Sequence[Opening], mandates: bool) -> list[AccountId]:
         desk, now_ms = self._desk, self._desk.now_ms()
         house = authority_id(desk.institution_key.public)
         keys = {opening.public_key for opening in openings if opening.public_key is not None}
@@ -119,10 +121,10 @@ class Accounts:
             )
         self._bind(accounts, [opening.party for opening in openings])
         self._order(records, "open an account")
-        if desk.delegate_cap:
+        if mandates and desk.delegate_cap:
             gateway = authority_id(desk.gateway_key.public)
-            mandates = [commands.set_delegate(now_ms, a, gateway, desk.delegate_cap) for a in accounts]
-            self._order(mandates, "give the gateway its mandate")
+            granted = [commands.set_delegate(now_ms, a, gateway, desk.delegate_cap) for a in accounts]
+            self._order(granted, "give the gateway its mandate")
         self._set_columns(accounts, [opening.party for opening in openings])
         return accounts
 

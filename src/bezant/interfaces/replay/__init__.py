@@ -1,0 +1,1 @@
+"""Replaying real files through the whole node, with the files' own time as block time."""
