@@ -24,8 +24,11 @@ class Engine(Protocol):
     network: bytes
     ledger: ColumnarLedger
 
-    def submit(self, orders: Sequence[Order]) -> CommittedBlock:
+    def submit(self, orders: Sequence[Order], prepare: Callable[[], object] = ...) -> CommittedBlock:
         """Apply orders as the next block and return it; subscribers hear of it once it is durable.
+
+        `prepare` is called by the writing thread before anything of the block is written: what it
+        does (sealing evidence) is durable first.
 
         Raises: StorageError when the engine can accept nothing (disk full, clock jumped).
         """

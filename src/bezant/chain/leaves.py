@@ -13,7 +13,6 @@ import numpy as np
 from numba import njit
 
 from bezant.model.digest import (
-    PADDING,
     TAG_APP,
     TAG_BLIND,
     TAG_BLIND_SEED,
@@ -23,10 +22,12 @@ from bezant.model.digest import (
     as_rows,
     digest_rows,
     hash_into,
+    new_scratch,
     sha256,
 )
 from bezant.model.identifiers import id_bytes
 from bezant.model.merkle import leaf_hashes
+from bezant.model.native import KERNEL
 from bezant.model.records import NO_ROW, SIDE, RecordArray
 
 LEAF_VERSION = 1
@@ -57,27 +58,26 @@ _SIDE_BYTES = SIDE.itemsize
 _NOWHERE = np.uint32(NO_ROW)
 
 
-@njit(cache=True, nogil=True)
-def _blind_sides(rows, ids, sides, seeds, account_ids, out):
+@njit(cache=True, **KERNEL)
+def _blind_sides(rows, ids, sides, seeds, account_ids, context, blind, key, message, out):
     """Write the side commitment of every receipt; rows (n,), ids (n, 16), sides (n, 64), out (n, 32)."""
-    context = np.empty(28, np.uint32)
-    blind = np.empty(32, np.uint8)
     tag, lead = len(_BLIND), len(_SIDE)
-    key = np.empty(tag + 48 + PADDING, np.uint8)
-    message = np.empty(lead + 48 + _SIDE_BYTES + PADDING, np.uint8)
-    key[:tag] = _BLIND
-    message[:lead] = _SIDE
     for i in range(len(rows)):
         row = rows[i]
         if row == _NOWHERE:
-            out[i] = np.uint8(0)
+            for j in range(32):
+                out[i, j] = np.uint8(0)
             continue
-        key[tag : tag + 32] = seeds[row]
-        key[tag + 32 : tag + 48] = ids[i]
+        for j in range(32):
+            key[tag + j] = seeds[row, j]
+        for j in range(16):
+            key[tag + 32 + j] = ids[i, j]
+            message[lead + 32 + j] = account_ids[row, j]
         hash_into(context, key, tag + 48, blind)
-        message[lead : lead + 32] = blind
-        message[lead + 32 : lead + 48] = account_ids[row]
-        message[lead + 48 : lead + 48 + _SIDE_BYTES] = sides[i]
+        for j in range(32):
+            message[lead + j] = blind[j]
+        for j in range(_SIDE_BYTES):
+            message[lead + 48 + j] = sides[i, j]
         hash_into(context, message, lead + 48 + _SIDE_BYTES, out[i])
 
 
@@ -116,6 +116,9 @@ def build_leaves(
     leaves["record_hash"][system:] = record_hashes
     leaves["decision_hash"][system:] = digest_rows(b"", as_rows(decisions))
     ids = np.ascontiguousarray(as_rows(receipts)[:, :16])
+    context, key = new_scratch(len(TAG_BLIND) + 48)
+    _, message = new_scratch(len(TAG_SIDE) + 48 + _SIDE_BYTES)
+    key[: len(TAG_BLIND)], message[: len(TAG_SIDE)] = _BLIND, _SIDE
     for side in ("debtor", "creditor"):
         commitments = np.empty((len(receipts), 32), np.uint8)
         _blind_sides(
@@ -124,6 +127,10 @@ def build_leaves(
             as_rows(np.ascontiguousarray(receipts[f"{side}_side"])),
             seeds,
             account_ids,
+            context,
+            np.empty(32, np.uint8),
+            key,
+            message,
             commitments,
         )
         leaves[f"{side}_side"] = commitments

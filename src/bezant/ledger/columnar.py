@@ -17,11 +17,11 @@ from bezant.ledger.batch import NS_PER_S, Batch
 from bezant.ledger.kernel.apply import apply_records, count_due, expire_holds, find_rows, sum_books
 from bezant.ledger.kernel.checks import recall
 from bezant.ledger.kernel.tables import fill_hold_index, fill_index
-from bezant.model.digest import Digests, as_rows
+from bezant.model.digest import Digests, as_rows, new_scratch
 from bezant.model.genesis import Genesis
 from bezant.model.identifiers import AuthorityId, words
 from bezant.model.orders import MAX_AUTHORISED_RECORDS
-from bezant.model.records import NO_ROW, RECEIPT, Kind, RecordArray
+from bezant.model.records import NO_ROW, RECEIPT, RECORD, Kind, RecordArray
 
 Rows = npt.NDArray[np.uint32]
 Mask = npt.NDArray[np.bool_]
@@ -40,6 +40,7 @@ class ColumnarLedger:
         self.state = layout.new_state(genesis)
         fill_index(self.state.authorities, len(genesis.institutions), self.state.authority_index)
         self._undo = _new_undo()
+        self._scratch = (*new_scratch(1 + RECORD.itemsize), np.empty(32, np.uint8))
         self._blocks = 0
 
     def apply(self, batch: Batch) -> RecordArray:
@@ -57,7 +58,6 @@ class ColumnarLedger:
         apply_records(
             self.state,
             records,
-            as_rows(records),
             np.ascontiguousarray(batch.decisions),
             covering,
             signers,
@@ -65,6 +65,7 @@ class ColumnarLedger:
             batch.accepted,
             time_ns,
             self.limits,
+            (*self._scratch, as_rows(records)),
             self._undo,
             receipts[due:],
         )
@@ -119,7 +120,8 @@ class ColumnarLedger:
     def check_invariants(self) -> None:
         """Raise InvariantViolation unless, per asset, debits equal credits, pending sums equal the
         open holds, and no account is below its limit."""
-        sums, below = sum_books(self.state, len(self.genesis.assets) + 1)
+        sums = np.zeros((len(self.genesis.assets) + 1, 10), np.uint64)
+        below = sum_books(self.state, sums)
         if below >= 0:
             raise InvariantViolation(f"account row {below} is below its limit; restore from the journal")
         for asset in self.genesis.assets:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit, types
 
-from bezant.model.native import SHA256_START, sha256_block
+from bezant.model.native import KERNEL, SHA256_START, sha256_block
 
 Digests = npt.NDArray[np.uint8]
 """Shape (n, 32)."""
@@ -42,7 +42,7 @@ def sha256(*parts: bytes | memoryview) -> bytes:
     return hashlib.sha256(b"".join(parts)).digest()
 
 
-@njit(nogil=True)
+@njit(**KERNEL)
 def hash_into(context, message, length, out):
     """Hash ``message[:length]`` into ``out`` (32,).
 
@@ -70,21 +70,26 @@ def hash_into(context, message, length, out):
         out[4 * i + 3] = np.uint8(word & np.uint32(0xFF))
 
 
-@njit(cache=True, nogil=True)
-def _digest_rows(prefix, rows, out):
-    context = np.empty(28, np.uint32)
-    lead, width = len(prefix), rows.shape[1]
-    message = np.empty(lead + width + PADDING, np.uint8)
-    message[:lead] = prefix
+@njit(cache=True, **KERNEL)
+def _digest_rows(rows, lead, context, message, out):
+    width = rows.shape[1]
     for i in range(rows.shape[0]):
-        message[lead : lead + width] = rows[i]
+        for j in range(width):
+            message[lead + j] = rows[i, j]
         hash_into(context, message, lead + width, out[i])
+
+
+def new_scratch(length: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint8]]:
+    """Return (context, message) to hash up to `length` bytes with."""
+    return np.empty(28, np.uint32), np.empty(length + PADDING, np.uint8)
 
 
 def digest_rows(prefix: bytes, rows: npt.NDArray[np.uint8]) -> Digests:
     """Return SHA-256(prefix ‖ row) for every row of ``rows`` (n, width), as (n, 32)."""
     out = np.empty((len(rows), 32), np.uint8)
-    _digest_rows(np.frombuffer(prefix, np.uint8), rows, out)
+    context, message = new_scratch(len(prefix) + rows.shape[1])
+    message[: len(prefix)] = np.frombuffer(prefix, np.uint8)
+    _digest_rows(rows, len(prefix), context, message, out)
     return out
 
 

@@ -14,7 +14,7 @@ from numba import njit, types
 
 from bezant.model.digest import TAG_AUTHORITY, sha256
 from bezant.model.identifiers import AuthorityId
-from bezant.model.native import ed25519_open
+from bezant.model.native import KERNEL, ed25519_open
 
 SCHEME_ED25519 = 1
 
@@ -55,15 +55,14 @@ def authority_id(public: bytes) -> AuthorityId:
     return AuthorityId(int.from_bytes(digest[:16], "little"))
 
 
-@njit(cache=True, nogil=True)
-def _verify_rows(signatures, messages, keys, out):
+@njit(cache=True, **KERNEL)
+def _verify_rows(signatures, messages, keys, signed, opened, length, out):
     width = messages.shape[1]
-    signed = np.empty(64 + width, np.uint8)
-    opened = np.empty(64 + width, np.uint8)
-    length = np.empty(1, np.uint64)
     for i in range(messages.shape[0]):
-        signed[:64] = signatures[i]
-        signed[64:] = messages[i]
+        for j in range(64):
+            signed[j] = signatures[i, j]
+        for j in range(width):
+            signed[64 + j] = messages[i, j]
         out[i] = np.uint8(
             ed25519_open(
                 types.uintp(opened.ctypes.data),
@@ -84,7 +83,14 @@ def verify_rows(
     signatures (n, 64), messages (n, width), keys (n, 32), all uint8 and contiguous.
     """
     out = np.zeros(len(messages), np.uint8)
+    room = 64 + messages.shape[1]
     _verify_rows(
-        np.ascontiguousarray(signatures), np.ascontiguousarray(messages), np.ascontiguousarray(keys), out
+        np.ascontiguousarray(signatures),
+        np.ascontiguousarray(messages),
+        np.ascontiguousarray(keys),
+        np.empty(room, np.uint8),
+        np.empty(room, np.uint8),
+        np.empty(1, np.uint64),
+        out,
     )
     return out

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 from numba import njit
 
-from bezant.model.digest import PADDING, Digests, Integers, digest_rows, hash_into, sha256
+from bezant.model.digest import Digests, Integers, digest_rows, hash_into, new_scratch, sha256
+from bezant.model.native import KERNEL
 
 LEAF = b"\x00"
 INNER = b"\x01"
@@ -24,39 +25,39 @@ def leaf_hashes(rows: Digests) -> Digests:
     return digest_rows(LEAF, rows)
 
 
-@njit(nogil=True)
-def _fold(level, count):
-    """Fold ``level[:count]`` in place to its root in ``level[0]``."""
-    context = np.empty(28, np.uint32)
-    message = np.empty(65 + PADDING, np.uint8)
+@njit(**KERNEL)
+def _fold(level, start, count, context, message):
+    """Fold ``level[start : start + count]`` in place to its root in ``level[start]``."""
     message[0] = np.uint8(1)
     while count > 1:
         pairs = count // 2
         for i in range(pairs):
-            message[1:33] = level[2 * i]
-            message[33:65] = level[2 * i + 1]
-            hash_into(context, message, 65, level[i])
+            for j in range(32):
+                message[1 + j] = level[start + 2 * i, j]
+                message[33 + j] = level[start + 2 * i + 1, j]
+            hash_into(context, message, 65, level[start + i])
         if count % 2:
-            level[pairs] = level[count - 1]
+            for j in range(32):
+                level[start + pairs, j] = level[start + count - 1, j]
         count = pairs + count % 2
 
 
-@njit(cache=True, nogil=True)
-def _group_roots(leaves, first, count, out):
+@njit(cache=True, **KERNEL)
+def _group_roots(level, first, count, context, message, out):
     for group in range(len(first)):
-        start, size = np.int64(first[group]), np.int64(count[group])
-        if size == 1:
-            out[group] = leaves[start]
-        else:
-            level = leaves[start : start + size].copy()
-            _fold(level, size)
-            out[group] = level[0]
+        start = np.int64(first[group])
+        _fold(level, start, np.int64(count[group]), context, message)
+        for j in range(32):
+            out[group, j] = level[start, j]
 
 
 def group_roots(leaves: Digests, first: Integers, count: Integers) -> Digests:
     """Return the root of each group ``leaves[first : first + count]``, (m, 32); every count is at least 1."""
     out = np.empty((len(first), 32), np.uint8)
-    _group_roots(leaves, first, count, out)
+    if len(first) == len(leaves):
+        out[:] = leaves
+    else:
+        _group_roots(leaves.copy(), first, count, *new_scratch(65), out)
     return out
 
 

@@ -39,9 +39,8 @@ class Settle:
         batch.ordered = _rows_under(covering)
         if not len(covering):
             return batch
-        self._seal(batch)
         orders = [self._order(batch, part) for part in _parts(covering)]
-        batch.block = self._engine.submit(orders)
+        batch.block = self._engine.submit(orders, prepare=lambda: self._seal(batch))
         return batch
 
     @staticmethod

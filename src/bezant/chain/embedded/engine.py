@@ -1,8 +1,8 @@
 """The embedded engine: apply at once, make durable in groups, tell only then.
 
-Two threads. The caller's applies a block and queues its bytes; the journal's takes everything
-queued, makes the vault durable first, writes the frames, syncs once, and then tells the
-subscribers. While one group is on its way to the disk the next blocks are being applied.
+Two threads. The caller's applies a block and queues it; the journal's takes everything queued,
+seals and makes durable what belongs in the vault, writes the frames, syncs once, and then tells
+the subscribers. While one group is on its way to the disk the next blocks are being applied.
 """
 
 from __future__ import annotations
@@ -41,10 +41,17 @@ QUEUE_BLOCKS = 64
 """Blocks applied ahead of the disk; beyond that the caller waits."""
 
 
+def _nothing() -> None:
+    """Prepare nothing: the block has no evidence to seal."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Pending:
-    body: bytes
+    """A block that is applied and not yet durable, and what has to be durable before it."""
+
+    journaled: JournaledBlock
     block: CommittedBlock
+    prepare: Callable[[], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +90,8 @@ class EmbeddedEngine:
         self.network = network_id(genesis)
         self.ledger = ColumnarLedger(genesis)
         self.signatures = signatures or Signatures(self.network)
+        self.height = 0
+        """The last height applied; durable a moment later."""
         self.time_ns = 0
         self.app_hash = bytes(32)
         self._node_key, self._ledger_seed = node_key, ledger_seed
@@ -105,7 +114,7 @@ class EmbeddedEngine:
 
     # The engine's protocol.
 
-    def submit(self, orders: Sequence[Order]) -> CommittedBlock:
+    def submit(self, orders: Sequence[Order], prepare: Callable[[], object] = _nothing) -> CommittedBlock:
         """Apply orders as the next block; see `Engine.submit`."""
         self._check_running()
         self._journal.check_room()
@@ -119,9 +128,8 @@ class EmbeddedEngine:
         journaled = JournaledBlock(
             self.height + 1, now_ns, self.app_hash, tuple(orders), authentic, per_order
         )
-        body = frames.encode_block(self.network, journaled)
         block = self._apply(journaled, columns, hashes)
-        self._queue.put(_Pending(body, block))
+        self._queue.put(_Pending(journaled, block, prepare))
         return block
 
     def subscribe(self, subscriber: Subscriber) -> None:
@@ -142,12 +150,6 @@ class EmbeddedEngine:
                 raise NotFound(f"no durable record has the id {payment:032x}", code="payment_unknown")
             return self._evidence(place.height, place.position)
 
-    def locate(self, payment: int) -> np.void | None:
-        """Return the RECEIPT row that first answered a payment, durable or not yet, or None."""
-        with self._reading:
-            place = self._archive.find(payment)
-            return None if place is None else self._archive.receipts(place.height)[place.position]
-
     def wait_durable(self, height: int) -> None:
         """Return once block `height` is durable. Raises: what stopped the engine."""
         with self._durable:
@@ -163,11 +165,6 @@ class EmbeddedEngine:
             self._thread.join()
         self._journal.close()
         self._archive.close()
-
-    @property
-    def height(self) -> int:
-        """The last height applied; durable a moment later."""
-        return self._archive.height
 
     @property
     def durable_height(self) -> int:
@@ -193,9 +190,7 @@ class EmbeddedEngine:
         built = self._leaves(receipts, hashes, columns.decisions)
         if len(receipts):
             self.app_hash = leaves.next_app_hash(self.app_hash, merkle.root(leaves.hash_leaves(built)))
-        self.time_ns = journaled.time_ns
-        with self._reading:
-            self._archive.append(journaled.time_ns, self.app_hash, receipts)
+        self.time_ns, self.height = journaled.time_ns, journaled.height
         block = CommittedBlock(
             journaled.height,
             journaled.time_ns,
@@ -238,9 +233,12 @@ class EmbeddedEngine:
                 self._durable.notify_all()
 
     def _write(self, pending: list[_Pending]) -> None:
+        for item in pending:
+            item.prepare()
         self._before_sync()
         for item in pending:
-            self._journal.append(item.body)
+            self._journal.append(frames.encode_block(self.network, item.journaled))
+            self._file(item.block)
         self._journal.sync()
         for item in pending:
             for subscriber in self._subscribers:
@@ -251,6 +249,10 @@ class EmbeddedEngine:
         self._failure = error
         for listener in self._on_failure:
             listener(error)
+
+    def _file(self, block: CommittedBlock) -> None:
+        with self._reading:
+            self._archive.append(block.time_ns, block.app_hash, block.receipts)
 
     def _check_running(self) -> None:
         if self._failure is not None:
@@ -270,7 +272,7 @@ class EmbeddedEngine:
                     code="history_differs",
                 )
             columns = _join(journaled.orders)
-            self._apply(journaled, columns, leaf_hashes(as_rows(columns.records)))
+            self._file(self._apply(journaled, columns, leaf_hashes(as_rows(columns.records))))
             progress(frame.height)
 
     def _load(self, height: int) -> CommittedBlock:

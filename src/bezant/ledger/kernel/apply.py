@@ -12,7 +12,6 @@ from bezant.ledger.kernel.checks import (
     check_authentic,
     check_new,
     hash_content,
-    new_scratch,
     remember,
     word_at,
 )
@@ -30,6 +29,7 @@ from bezant.ledger.kernel.payments import (
 )
 from bezant.ledger.kernel.tables import NOWHERE, find, find_hold
 from bezant.ledger.kernel.words import ZERO, add_wide
+from bezant.model.native import KERNEL
 from bezant.model.outcomes import Outcome
 from bezant.model.records import NO_ROW
 
@@ -41,7 +41,7 @@ MS = np.uint64(1_000_000)
 IMAGE, PLACED, CLOSED = np.uint8(0), np.uint8(1), np.uint8(2)
 
 
-@njit(nogil=True)
+@njit(**KERNEL)
 def copy_side(side, account):
     side.debits_pending_lo, side.debits_pending_hi = account.debits_pending_lo, account.debits_pending_hi
     side.debits_posted_lo, side.debits_posted_hi = account.debits_posted_lo, account.debits_posted_hi
@@ -49,7 +49,7 @@ def copy_side(side, account):
     side.credits_posted_lo, side.credits_posted_hi = account.credits_posted_lo, account.credits_posted_hi
 
 
-@njit(nogil=True)
+@njit(**KERNEL)
 def write_receipt(state, receipt, outcome, amount, mode, debtor_row, creditor_row):
     """Fill the ledger's answer; balances only where something happened."""
     receipt.outcome, receipt.amount, receipt.mode = outcome, amount, mode
@@ -60,7 +60,7 @@ def write_receipt(state, receipt, outcome, amount, mode, debtor_row, creditor_ro
         copy_side(receipt.creditor_side, state.accounts[creditor_row])
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, **KERNEL)
 def count_due(state, time_ns):
     """Return how many holds expire by `time_ns`, so that room for their receipts can be made."""
     due = 0
@@ -71,7 +71,7 @@ def count_due(state, time_ns):
     return due
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, **KERNEL)
 def expire_holds(state, time_ns, receipts):
     """Return every reserve whose time has come, earliest first, and answer each with a system receipt."""
     for at in range(len(receipts)):
@@ -88,18 +88,18 @@ def expire_holds(state, time_ns, receipts):
         write_receipt(state, receipt, HOLD_EXPIRED, amount, SYSTEM, debtor_row, creditor_row)
 
 
-@njit(nogil=True)
-def effect(state, record, decision, signer_row, time_ns, limits, in_chain):
+@njit(**KERNEL)
+def effect(state, record, decision, signer_row, time_ns, limits, scratch, in_chain):
     """Return (outcome, amount, mode, debtor row, creditor row, hold slot)."""
     if record.kind >= REGISTER_AUTHORITY:
-        outcome, mode, row = command(state, record, signer_row)
+        outcome, mode, row = command(state, record, signer_row, scratch)
         return outcome, ZERO, mode, row, NOWHERE, NO_SLOT
     if record.kind == CAPTURE or record.kind == RELEASE:
         return end_hold(state, record, signer_row)
     return pay(state, record, decision.verdict, signer_row, time_ns, limits, in_chain)
 
 
-@njit(nogil=True)
+@njit(**KERNEL)
 def answer_early(state, records, decisions, i, signer, now_ms, limits, scratch, receipt):
     """Check everything before effects and write a refusal's receipt; return (refusal or PASSED, content)."""
     signer_row, authentic, accepted = signer
@@ -118,7 +118,7 @@ def answer_early(state, records, decisions, i, signer, now_ms, limits, scratch, 
     return refusal, content_lo, content_hi
 
 
-@njit(nogil=True)
+@njit(**KERNEL)
 def apply_alone(state, records, decisions, i, signer, time_ns, limits, scratch, receipt):
     """Apply one record that stands for itself."""
     refusal, content_lo, content_hi = answer_early(
@@ -128,13 +128,13 @@ def apply_alone(state, records, decisions, i, signer, time_ns, limits, scratch, 
         return
     record, signer_row = records[i], signer[0]
     outcome, amount, mode, debtor, creditor, _ = effect(
-        state, record, decisions[i], signer_row, time_ns, limits, False
+        state, record, decisions[i], signer_row, time_ns, limits, scratch, False
     )
     write_receipt(state, receipt, outcome, amount, mode, debtor, creditor)
     remember(state, record, content_lo, content_hi, signer_row, outcome)
 
 
-@njit(nogil=True)
+@njit(**KERNEL)
 def note_images(state, record, undo, count):
     """Keep both accounts and, for a capture or release, the hold as they are before a member applies."""
     what, rows, accounts, _ = undo
@@ -149,7 +149,7 @@ def note_images(state, record, undo, count):
     return count
 
 
-@njit(nogil=True)
+@njit(**KERNEL)
 def roll_back(state, undo, count):
     """Undo a chain's members, newest change first."""
     what, rows, accounts, holds = undo
@@ -162,7 +162,7 @@ def roll_back(state, undo, count):
             reopen_hold(state, rows[at], holds[at])
 
 
-@njit(nogil=True)
+@njit(**KERNEL)
 def apply_chain(
     state, records, decisions, start, end, is_open, signer, time_ns, limits, scratch, undo, receipts
 ):
@@ -187,7 +187,7 @@ def apply_chain(
             if slot_before != NOWHERE:
                 hold_images[changes] = state.holds[slot_before]
         outcome, amount, mode, debtor, creditor, slot = effect(
-            state, record, decisions[i], signer_row, time_ns, limits, True
+            state, record, decisions[i], signer_row, time_ns, limits, scratch, True
         )
         write_receipt(state, receipt, outcome, amount, mode, debtor, creditor)
         if outcome >= FIRST_REFUSAL:
@@ -208,7 +208,7 @@ def apply_chain(
     )
 
 
-@njit(nogil=True)
+@njit(**KERNEL)
 def hold_slot(state, record):
     """Return the slot of the hold a capture or release names, NOWHERE if there is none."""
     debtor = find(state.accounts, state.account_index, record.debtor_lo, record.debtor_hi)
@@ -217,7 +217,7 @@ def hold_slot(state, record):
     return find_hold(state.holds, state.hold_index, record.related_lo, record.related_hi, debtor)
 
 
-@njit(nogil=True)
+@njit(**KERNEL)
 def clear_receipt(receipt):
     receipt.debtor_row, receipt.creditor_row = NOWHERE, NOWHERE
     for side in (receipt.debtor_side, receipt.creditor_side):
@@ -226,7 +226,7 @@ def clear_receipt(receipt):
         side.credits_posted_lo = side.credits_posted_hi = ZERO
 
 
-@njit(nogil=True)
+@njit(**KERNEL)
 def refuse_members(
     state, records, decisions, start, end, is_open, failed_at, signer, now_ms, limits, scratch, receipts
 ):
@@ -252,11 +252,10 @@ def refuse_members(
             remember(state, records[i], content_lo, content_hi, signer[0], cause)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, **KERNEL)
 def apply_records(
     state,
     records,
-    raw,
     decisions,
     authorisations,
     signer_rows,
@@ -264,15 +263,16 @@ def apply_records(
     accepted,
     time_ns,
     limits,
+    scratch,
     undo,
     receipts,
 ):
     """Apply every record of a block and write its receipt.
 
-    records, decisions, receipts (n,); raw (n, 128) the records' bytes; authorisations,
-    signer_rows, authentic, accepted (m,). Room in the tables has been made before.
+    records, decisions, receipts (n,); authorisations, signer_rows, authentic, accepted (m,); scratch
+    what to hash with: context, message, digest, and the records' bytes (n, 128). Room in the tables
+    has been made before.
     """
-    scratch = new_scratch(raw)
     for a in range(len(authorisations)):
         signer = (signer_rows[a], authentic[a], accepted[a])
         i = np.int64(authorisations[a].first)
@@ -304,22 +304,21 @@ def apply_records(
             i = end
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, **KERNEL)
 def find_rows(table, index, lo, hi, out):
     """Write the row of every id, NOWHERE where there is none; (n,) each."""
     for i in range(len(lo)):
         out[i] = find(table, index, lo[i], hi[i])
 
 
-@njit(cache=True, nogil=True)
-def sum_books(state, assets):
-    """Return per-asset sums as (assets, 10) u64 and the first account row below its limit, or -1.
+@njit(cache=True, **KERNEL)
+def sum_books(state, sums):
+    """Add the books up into ``sums`` (assets, 10) u64; return the first account row below its limit, or -1.
 
     Columns are pairs (low, high): debits pending, debits posted, credits pending, credits
     posted, open holds. Sums of sums are taken modulo 2**128, which cannot hide a difference
     smaller than that.
     """
-    sums = np.zeros((assets, 10), np.uint64)
     below = -1
     for row in range(np.int64(state.counters[0].accounts)):
         a = state.accounts[row]
@@ -335,4 +334,4 @@ def sum_books(state, assets):
         if hold.sequence != ZERO:
             s = sums[state.accounts[hold.debtor].asset]
             s[8], s[9], _ = add_wide(s[8], s[9], hold.amount, ZERO)
-    return sums, below
+    return below

@@ -7,7 +7,8 @@ from numba import njit
 
 from bezant.ledger.kernel.tables import NOWHERE, find_remembered, insert, mix
 from bezant.ledger.kernel.words import ONE, ZERO
-from bezant.model.digest import PADDING, hash_into
+from bezant.model.digest import hash_into
+from bezant.model.native import KERNEL
 from bezant.model.outcomes import Outcome, Verdict
 from bezant.model.records import RECORD, Flag, Kind
 
@@ -34,7 +35,7 @@ CAPACITY = np.uint16(Outcome.CAPACITY)
 RECORD_BYTES = RECORD.itemsize
 
 
-@njit(nogil=True)
+@njit(**KERNEL)
 def well_formed(record, decision):
     """Return whether kind, flags and the fields that must be zero are as the format says."""
     kind, flags = record.kind, record.flags
@@ -58,7 +59,7 @@ def well_formed(record, decision):
     return not (has_related and (pays or kind == SET_FROZEN or kind == SET_DELEGATE))
 
 
-@njit(nogil=True)
+@njit(**KERNEL)
 def check_authentic(record, decision, signer_row, authentic, accepted, now_ms, limits):
     """Return PASSED or the first refusal of shape, signature, gateway or time."""
     if not well_formed(record, decision):
@@ -78,16 +79,17 @@ def check_authentic(record, decision, signer_row, authentic, accepted, now_ms, l
     return PASSED
 
 
-@njit(nogil=True)
+@njit(**KERNEL)
 def hash_content(records, at, scratch):
     """Hash one record into the first 32 bytes of ``scratch.digest``; its first 16 tell content apart."""
     context, message, digest, raw = scratch
     message[0] = np.uint8(0)
-    message[1 : 1 + RECORD_BYTES] = raw[at]
+    for j in range(RECORD_BYTES):
+        message[1 + j] = raw[at, j]
     hash_into(context, message, 1 + RECORD_BYTES, digest)
 
 
-@njit(inline="always")
+@njit(inline="always", **KERNEL)
 def word_at(digest, start):
     """Return eight little-endian bytes as u64."""
     value = ZERO
@@ -96,7 +98,7 @@ def word_at(digest, start):
     return value
 
 
-@njit(nogil=True)
+@njit(**KERNEL)
 def check_new(state, record, content_lo, content_hi, signer_row, limits):
     """Return (PASSED or a refusal, the first outcome where the same content was answered before)."""
     lo, hi = record.id_lo, record.id_hi
@@ -115,7 +117,7 @@ def check_new(state, record, content_lo, content_hi, signer_row, limits):
     return PASSED, np.uint16(0)
 
 
-@njit(nogil=True)
+@njit(**KERNEL)
 def remember(state, record, content_lo, content_hi, signer_row, outcome):
     """Enter an id with its first answer; room has been made before the batch."""
     row = np.int64(state.counters[0].ids)
@@ -127,18 +129,7 @@ def remember(state, record, content_lo, content_hi, signer_row, outcome):
     insert(state.id_index, mix(record.id_lo, record.id_hi), np.uint32(row))
 
 
-@njit(nogil=True)
-def new_scratch(raw):
-    """Return the buffers one batch hashes with: context, message, digest, and the records' bytes (n, 128)."""
-    return (
-        np.empty(28, np.uint32),
-        np.empty(1 + RECORD_BYTES + PADDING, np.uint8),
-        np.empty(32, np.uint8),
-        raw,
-    )
-
-
-@njit(cache=True, nogil=True)
+@njit(cache=True, **KERNEL)
 def recall(state, records, hashes, signer_rows, seen, same, first):
     """Say of each record whether its id is remembered, with the same content, and its first answer.
 

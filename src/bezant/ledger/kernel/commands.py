@@ -16,8 +16,9 @@ from bezant.ledger.kernel.payments import (
 )
 from bezant.ledger.kernel.tables import NOWHERE, find, insert, mix
 from bezant.ledger.kernel.words import ONE, ZERO
-from bezant.model.digest import PADDING, TAG_ACCOUNT, TAG_AUTHORITY, hash_into
+from bezant.model.digest import TAG_ACCOUNT, TAG_AUTHORITY, hash_into
 from bezant.model.keys import SCHEME_ED25519
+from bezant.model.native import KERNEL
 from bezant.model.outcomes import Outcome
 
 AUTHORITY_EXISTS = np.uint16(Outcome.AUTHORITY_EXISTS)
@@ -32,13 +33,13 @@ ACCOUNT_PREFIX = np.frombuffer(TAG_ACCOUNT, np.uint8)
 LOW_48 = np.uint64(0xFFFFFFFFFFFF)
 
 
-@njit(nogil=True)
-def command(state, record, signer_row):
+@njit(**KERNEL)
+def command(state, record, signer_row, scratch):
     """Return (outcome, mode, account row)."""
     if record.kind == REGISTER_AUTHORITY:
-        return register_authority(state, record, signer_row)
+        return register_authority(state, record, signer_row, scratch)
     if record.kind == OPEN_ACCOUNT:
-        return open_account(state, record, signer_row)
+        return open_account(state, record, signer_row, scratch)
     row = find(state.accounts, state.account_index, record.debtor_lo, record.debtor_hi)
     if row == NOWHERE:
         return DEBTOR_UNKNOWN, SYSTEM, NOWHERE
@@ -59,37 +60,40 @@ def command(state, record, signer_row):
     return APPLIED, mode, row
 
 
-@njit(nogil=True)
-def register_authority(state, record, signer_row):
+@njit(**KERNEL)
+def register_authority(state, record, signer_row, scratch):
     if state.authorities[signer_row].institution == ZERO:
         return NOT_AUTHORISED, SYSTEM, NOWHERE
     lo, hi = record.debtor_lo, record.debtor_hi
     if find(state.authorities, state.authority_index, lo, hi) != NOWHERE:
         return AUTHORITY_EXISTS, SYSTEM, NOWHERE
     lead = len(AUTHORITY_PREFIX)
-    message, digest = np.empty(lead + 32 + PADDING, np.uint8), np.empty(32, np.uint8)
-    message[:lead] = AUTHORITY_PREFIX
-    message[lead : lead + 32] = record.payload_commitment
-    hash_into(np.empty(28, np.uint32), message, lead + 32, digest)
+    context, message, digest, _ = scratch
+    for j in range(lead):
+        message[j] = AUTHORITY_PREFIX[j]
+    for j in range(32):
+        message[lead + j] = record.payload_commitment[j]
+    hash_into(context, message, lead + 32, digest)
     if word_at(digest, 0) != lo or word_at(digest, 8) != hi:
         return ID_NOT_DERIVED, SYSTEM, NOWHERE
     row = np.int64(state.counters[0].authorities)
     state.counters[0].authorities += ONE
     entry = state.authorities[row]
     entry.id_lo, entry.id_hi, entry.institution = lo, hi, ZERO
-    state.authorities[row].key[:] = record.payload_commitment
+    for j in range(32):
+        entry.key[j] = record.payload_commitment[j]
     insert(state.authority_index, mix(lo, hi), np.uint32(row))
     return APPLIED, INSTITUTION, NOWHERE
 
 
-@njit(nogil=True)
+@njit(**KERNEL)
 def put_word(message, start, value, width):
     for i in range(width):
         message[start + i] = np.uint8((value >> np.uint64(8 * i)) & np.uint64(0xFF))
 
 
-@njit(nogil=True)
-def open_account(state, record, signer_row):
+@njit(**KERNEL)
+def open_account(state, record, signer_row, scratch):
     institution = state.authorities[signer_row].institution
     if institution == ZERO:
         return NOT_AUTHORISED, SYSTEM, NOWHERE
@@ -97,15 +101,16 @@ def open_account(state, record, signer_row):
     if find(state.accounts, state.account_index, lo, hi) != NOWHERE:
         return ACCOUNT_EXISTS, SYSTEM, NOWHERE
     lead = len(ACCOUNT_PREFIX)
-    message, digest = np.empty(lead + 40 + PADDING, np.uint8), np.empty(32, np.uint8)
-    message[:lead] = ACCOUNT_PREFIX
+    context, message, digest, _ = scratch
+    for j in range(lead):
+        message[j] = ACCOUNT_PREFIX[j]
     put_word(message, lead, institution, 4)
     put_word(message, lead + 4, record.creditor_lo, 8)
     put_word(message, lead + 12, record.creditor_hi, 8)
     put_word(message, lead + 20, np.uint64(record.asset), 4)
     put_word(message, lead + 24, record.related_lo, 8)
     put_word(message, lead + 32, record.related_hi, 8)
-    hash_into(np.empty(28, np.uint32), message, lead + 40, digest)
+    hash_into(context, message, lead + 40, digest)
     if word_at(digest, 0) != lo or word_at(digest, 8) & LOW_48 != hi:
         return ID_NOT_DERIVED, SYSTEM, NOWHERE
     if record.asset == np.uint32(0) or np.int64(record.asset) >= len(state.issuers):

@@ -8,23 +8,24 @@ from numba import njit
 from bezant.ledger.kernel.tables import hold_key, insert, remove_hold
 from bezant.ledger.kernel.words import ONE, ZERO
 from bezant.ledger.state import EMPTY
+from bezant.model.native import KERNEL
 
 NO_SLOT = np.uint64(EMPTY)
 
 
-@njit(inline="always")
+@njit(inline="always", **KERNEL)
 def _earlier(a, b):
     return a.expires_ns < b.expires_ns or (a.expires_ns == b.expires_ns and a.sequence < b.sequence)
 
 
-@njit(nogil=True)
+@njit(**KERNEL)
 def _swap(heap, a, b):
     expires, sequence, slot = heap[a].expires_ns, heap[a].sequence, heap[a].slot
     heap[a].expires_ns, heap[a].sequence, heap[a].slot = heap[b].expires_ns, heap[b].sequence, heap[b].slot
     heap[b].expires_ns, heap[b].sequence, heap[b].slot = expires, sequence, slot
 
 
-@njit(nogil=True)
+@njit(**KERNEL)
 def push_expiry(state, expires_ns, sequence, slot):
     """Enter an expiry; room has been made before the batch."""
     heap, counters = state.expiries, state.counters[0]
@@ -39,7 +40,7 @@ def push_expiry(state, expires_ns, sequence, slot):
         at = parent
 
 
-@njit(nogil=True)
+@njit(**KERNEL)
 def pop_expiry(state):
     """Drop the earliest expiry."""
     heap, counters = state.expiries, state.counters[0]
@@ -63,7 +64,7 @@ def pop_expiry(state):
         at = child
 
 
-@njit(nogil=True)
+@njit(**KERNEL)
 def next_due(state, time_ns):
     """Return the slot of the earliest open hold that has expired at `time_ns`, NO_SLOT if none has."""
     counters = state.counters[0]
@@ -75,7 +76,7 @@ def next_due(state, time_ns):
     return NO_SLOT
 
 
-@njit(nogil=True)
+@njit(**KERNEL)
 def open_hold(state, record, debtor, creditor, expires_ns):
     """Place a hold in a free slot and return the slot; the caller has reserved the amount."""
     counters = state.counters[0]
@@ -96,7 +97,7 @@ def open_hold(state, record, debtor, creditor, expires_ns):
     return slot
 
 
-@njit(nogil=True)
+@njit(**KERNEL)
 def close_hold(state, slot):
     """Take a hold out; its heap entry goes stale and is dropped when it surfaces."""
     counters = state.counters[0]
@@ -108,7 +109,7 @@ def close_hold(state, slot):
     counters.open_holds -= ONE
 
 
-@njit(nogil=True)
+@njit(**KERNEL)
 def reopen_hold(state, slot, image):
     """Undo `close_hold`: undone in reverse order, the slot is on top of the free list."""
     counters = state.counters[0]

@@ -17,6 +17,7 @@ from bezant.ledger.kernel.checks import (
 from bezant.ledger.kernel.holds import NO_SLOT, close_hold, open_hold
 from bezant.ledger.kernel.tables import NOWHERE, find, find_hold
 from bezant.ledger.kernel.words import ZERO, above, add, add_wide, overflows, subtract
+from bezant.model.native import KERNEL
 from bezant.model.outcomes import Outcome, SigningMode
 
 APPLIED, HELD = np.uint16(Outcome.APPLIED), np.uint16(Outcome.HELD)
@@ -38,7 +39,7 @@ FREE = np.uint16(0)
 NS_PER_S = np.uint64(1_000_000_000)
 
 
-@njit(inline="always")
+@njit(inline="always", **KERNEL)
 def signing_mode(state, signer_row, account):
     """Return INSTITUTION or SELF, SYSTEM where the signer has no say over the account."""
     if state.authorities[signer_row].institution == np.uint64(account.institution):
@@ -46,7 +47,7 @@ def signing_mode(state, signer_row, account):
     return SELF if account.authority == signer_row else SYSTEM
 
 
-@njit(nogil=True)
+@njit(**KERNEL)
 def payer_mode(state, signer_row, account, amount):
     mode = signing_mode(state, signer_row, account)
     if mode == SYSTEM and account.delegate == signer_row and amount <= account.delegate_cap:
@@ -54,7 +55,7 @@ def payer_mode(state, signer_row, account, amount):
     return mode
 
 
-@njit(nogil=True)
+@njit(**KERNEL)
 def closing_mode(state, signer_row, debtor, creditor, kind, slot):
     """Return who closes a hold; SYSTEM where the signer may not. See the reference for the rule."""
     mode = signing_mode(state, signer_row, debtor)
@@ -66,7 +67,7 @@ def closing_mode(state, signer_row, debtor, creditor, kind, slot):
     return signing_mode(state, signer_row, creditor)
 
 
-@njit(nogil=True)
+@njit(**KERNEL)
 def check_sums(debtor, creditor, amount):
     """Return APPLIED, or which sum, limit or balance does not allow the amount."""
     if overflows(
@@ -101,7 +102,7 @@ def check_sums(debtor, creditor, amount):
     return APPLIED
 
 
-@njit(nogil=True)
+@njit(**KERNEL)
 def spends_too_much(account, amount):
     """Return whether debits, reserved ones and `amount` exceed credits and the credit limit."""
     lo, hi, _ = add_wide(
@@ -115,7 +116,7 @@ def spends_too_much(account, amount):
     return above(lo, hi, most_lo, most_hi)
 
 
-@njit(nogil=True)
+@njit(**KERNEL)
 def pay(state, record, verdict, signer_row, time_ns, limits, in_chain):
     """Post a transfer, or place a hold. Return (outcome, amount, mode, debtor row, creditor row, slot)."""
     # CHECK
@@ -169,7 +170,7 @@ def pay(state, record, verdict, signer_row, time_ns, limits, in_chain):
     return outcome, amount, mode, debtor_row, creditor_row, slot
 
 
-@njit(inline="always")
+@njit(inline="always", **KERNEL)
 def post(debtor, creditor, amount):
     """Move posted value; every sum has been checked."""
     debtor.debits_posted_lo, debtor.debits_posted_hi = add(
@@ -180,7 +181,7 @@ def post(debtor, creditor, amount):
     )
 
 
-@njit(inline="always")
+@njit(inline="always", **KERNEL)
 def return_reserve(debtor, creditor, amount):
     """Undo a reserve on both sides."""
     debtor.debits_pending_lo, debtor.debits_pending_hi = subtract(
@@ -191,7 +192,7 @@ def return_reserve(debtor, creditor, amount):
     )
 
 
-@njit(nogil=True)
+@njit(**KERNEL)
 def end_hold(state, record, signer_row):
     """Capture or release. Return (outcome, amount, mode, debtor row, creditor row, slot)."""
     # CHECK

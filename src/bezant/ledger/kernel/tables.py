@@ -10,6 +10,7 @@ import numpy as np
 from numba import njit
 
 from bezant.ledger.state import EMPTY
+from bezant.model.native import KERNEL
 
 NOWHERE = np.uint32(EMPTY)
 _M1 = np.uint64(0xFF51AFD7ED558CCD)
@@ -17,7 +18,7 @@ _M2 = np.uint64(0xC4CEB9FE1A85EC53)
 _S33 = np.uint64(33)
 
 
-@njit(inline="always")
+@njit(inline="always", **KERNEL)
 def mix(lo, hi):
     """Return a well-spread u64 of a 128-bit key (the finaliser of MurmurHash3)."""
     h = lo ^ (hi * np.uint64(0x9E3779B97F4A7C15))
@@ -29,7 +30,7 @@ def mix(lo, hi):
     return h
 
 
-@njit(nogil=True)
+@njit(**KERNEL)
 def find(table, index, lo, hi):
     """Return the row of an account or authority id, NOWHERE if there is none."""
     mask = np.uint64(len(index) - 1)
@@ -41,7 +42,7 @@ def find(table, index, lo, hi):
         at = (at + np.uint64(1)) & mask
 
 
-@njit(nogil=True)
+@njit(**KERNEL)
 def insert(index, start, row):
     """Enter a row at the first free place from `start`."""
     mask = np.uint64(len(index) - 1)
@@ -51,7 +52,7 @@ def insert(index, start, row):
     index[at] = row
 
 
-@njit(nogil=True)
+@njit(**KERNEL)
 def find_remembered(table, index, lo, hi, authority):
     """Return the row of a remembered (authority, id), NOWHERE if there is none."""
     mask = np.uint64(len(index) - 1)
@@ -66,12 +67,12 @@ def find_remembered(table, index, lo, hi, authority):
         at = (at + np.uint64(1)) & mask
 
 
-@njit(inline="always")
+@njit(inline="always", **KERNEL)
 def hold_key(lo, hi, debtor):
     return mix(lo ^ (np.uint64(debtor) << np.uint64(32)), hi)
 
 
-@njit(nogil=True)
+@njit(**KERNEL)
 def find_hold(holds, index, lo, hi, debtor):
     """Return the slot of an open hold of a debtor's account row, NOWHERE if there is none."""
     mask = np.uint64(len(index) - 1)
@@ -86,7 +87,7 @@ def find_hold(holds, index, lo, hi, debtor):
         at = (at + np.uint64(1)) & mask
 
 
-@njit(nogil=True)
+@njit(**KERNEL)
 def remove_hold(holds, index, slot):
     """Take a hold out of the index and close the gap it leaves."""
     mask = np.uint64(len(index) - 1)
@@ -109,14 +110,14 @@ def remove_hold(holds, index, slot):
     index[gap] = NOWHERE
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, **KERNEL)
 def fill_index(table, count, index):
     """Enter rows 0..count of accounts, authorities or remembered ids into an empty index."""
     for row in range(count):
         insert(index, mix(table[row].id_lo, table[row].id_hi), np.uint32(row))
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, **KERNEL)
 def fill_hold_index(holds, count, index):
     """Enter every open hold (sequence not 0) into an empty index."""
     for slot in range(count):

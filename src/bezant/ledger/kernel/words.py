@@ -6,24 +6,26 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from bezant.model.native import KERNEL
+
 ZERO = np.uint64(0)
 ONE = np.uint64(1)
 
 
-@njit(inline="always")
+@njit(inline="always", **KERNEL)
 def add(lo, hi, amount):
     """Return (lo, hi) + amount; the caller has checked that it fits."""
     total = lo + amount
     return total, hi + (ONE if total < lo else ZERO)
 
 
-@njit(inline="always")
+@njit(inline="always", **KERNEL)
 def subtract(lo, hi, amount):
     """Return (lo, hi) - amount; the caller has checked that it is not negative."""
     return lo - amount, hi - (ONE if lo < amount else ZERO)
 
 
-@njit(inline="always")
+@njit(inline="always", **KERNEL)
 def add_wide(a_lo, a_hi, b_lo, b_hi):
     """Return (lo, hi, overflowed) of a sum of two 128-bit numbers."""
     lo = a_lo + b_lo
@@ -34,13 +36,13 @@ def add_wide(a_lo, a_hi, b_lo, b_hi):
     return lo, hi_carried, over or hi_carried < hi
 
 
-@njit(inline="always")
+@njit(inline="always", **KERNEL)
 def above(a_lo, a_hi, b_lo, b_hi):
     """Return whether a > b."""
     return a_hi > b_hi or (a_hi == b_hi and a_lo > b_lo)
 
 
-@njit(inline="always")
+@njit(inline="always", **KERNEL)
 def overflows(pending_lo, pending_hi, posted_lo, posted_hi, amount):
     """Return whether pending + posted + amount + 2**64 leaves 128 bits.
 
