@@ -1,0 +1,148 @@
+"""Payments in process, everything included: verify, features, score, apply, receipts, vault, fsync."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+import numpy as np
+
+from bezant.gateway.accounts import Opening, PartyProfile
+from bezant.gateway.bulk import AccountColumns, new_ids, transfers
+from bezant.model.orders import authorise
+from bezant.model.outcomes import Outcome
+from bezant.model.records import RecordArray
+from bezant.node import Node
+from bezant.pipeline.batch import Submission
+from bezant.pipeline.intake import Answers
+from bezant.pipeline.telemetry import Histogram
+
+FUNDS_MINOR = 10**12
+CALLERS = 8
+"""Submissions under way at once; enough to keep verifying, applying and the disk all busy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One run."""
+
+    payments: int
+    seconds: float
+    latency: Histogram
+    outcomes: dict[str, int]
+    stages_us: dict[str, float]
+
+    @property
+    def per_second(self) -> float:
+        return self.payments / self.seconds
+
+    def as_dict(self) -> dict[str, object]:
+        return {
+            "payments": self.payments,
+            "payments_per_second": round(self.per_second),
+            "p50_ms": round(self.latency.quantile_ns(0.5) / 1e6, 2),
+            "p99_ms": round(self.latency.quantile_ns(0.99) / 1e6, 2),
+            "outcomes": self.outcomes,
+            "stages_us_per_payment": self.stages_us,
+        }
+
+
+class Bench:
+    """A node with funded accounts to pay between."""
+
+    def __init__(self, node: Node, accounts: int = 1_000, seed: int = 1) -> None:
+        self._node = node
+        self._random = np.random.default_rng(seed)
+        self._asset = node.accounts.asset("EUR")
+        self._accounts = AccountColumns()
+        for start in range(0, accounts, 1_000):
+            self._open(min(1_000, accounts - start))
+
+    def batches(self, payments: int, per_signature: int = 1_000) -> Measured:
+        """Pay with one institution's signature over each batch."""
+        return self._measure(
+            [self._sign(per_signature, together=True) for _ in range(payments // per_signature)]
+        )
+
+    def individually(self, payments: int, per_submission: int = 256) -> Measured:
+        """Pay with a signature each, handed in `per_submission` at a time as a busy front would."""
+        return self._measure(
+            [self._sign(per_submission, together=False) for _ in range(payments // per_submission)]
+        )
+
+    def one_at_a_time(self, payments: int) -> Measured:
+        """Pay, wait until it is durable, pay again."""
+        return self._measure([self._sign(1, together=True) for _ in range(payments)], callers=1)
+
+    def _measure(self, submissions: list[Submission], callers: int = CALLERS) -> Measured:
+        telemetry = self._node.flow.telemetry
+        before = {name: (stage.busy_ns, stage.payments) for name, stage in telemetry.items()}
+        latency, outcomes = Histogram(), np.zeros(256, np.int64)
+        waiting: list[tuple[int, int, Future[Answers]]] = []
+
+        def finish() -> None:
+            sent_ns, count, future = waiting.pop(0)
+            answers = future.result()
+            latency.add(time.perf_counter_ns() - sent_ns, count)
+            np.add.at(outcomes, answers.outcome, 1)
+
+        started = time.perf_counter()
+        for submission in submissions:
+            if len(waiting) == callers:
+                finish()
+            waiting.append((time.perf_counter_ns(), len(submission), self._node.intake.future(submission)))
+        while waiting:
+            finish()
+        seconds = time.perf_counter() - started
+        stages = {
+            name: round(
+                (stage.busy_ns - before[name][0]) / 1000 / max(stage.payments - before[name][1], 1), 3
+            )
+            for name, stage in telemetry.items()
+        }
+        counted = {Outcome(code).label: int(outcomes[code]) for code in np.flatnonzero(outcomes).tolist()}
+        return Measured(sum(len(s) for s in submissions), seconds, latency, counted, stages)
+
+    def _sign(self, count: int, *, together: bool) -> Submission:
+        records, key = self._records(count), self._node.desk.institution_key
+        return Submission(authorise(self._node.engine.network, key, records, together=together), records)
+
+    def _records(self, count: int) -> RecordArray:
+        random, total = self._random, len(self._accounts)
+        debtor = random.integers(0, total, count)
+        creditor = (debtor + random.integers(1, total, count)) % total
+        return transfers(
+            new_ids(np.full(count, self._node.desk.now_ms()), random),
+            (self._accounts.lo[debtor], self._accounts.hi[debtor]),
+            (self._accounts.lo[creditor], self._accounts.hi[creditor]),
+            self._asset.number,
+            random.integers(100, 10_000, count).astype(np.uint64),
+        )
+
+    def _open(self, count: int) -> None:
+        node, first = self._node, len(self._accounts)
+        parties = node.accounts.register_parties([PartyProfile(f"Bench {first + i}") for i in range(count)])
+        self._accounts.append(
+            node.accounts.open([Opening(party.number, self._asset) for party in parties], mandates=False)
+        )
+        treasury = node.accounts.treasury(self._asset)
+        records = transfers(
+            new_ids(np.full(count, node.desk.now_ms()), self._random),
+            (np.full(count, treasury & (2**64 - 1), np.uint64), np.full(count, treasury >> 64, np.uint64)),
+            (self._accounts.lo[first:], self._accounts.hi[first:]),
+            self._asset.number,
+            np.full(count, FUNDS_MINOR, np.uint64),
+        )
+        # Issuance is not for a model to judge.
+        records["flags"] = 0
+        node.desk.order(records, node.desk.institution_key)
+
+
+def warm_up(bench: Bench, note: Callable[[str], None]) -> None:
+    """Let every kernel compile and every cache fill before anything is timed."""
+    note("warm up")
+    bench.batches(10_000)
+    bench.individually(2_560)
+    bench.one_at_a_time(20)
