@@ -35,6 +35,7 @@ class _Chunk:
     time_ns: int
     amounts: npt.NDArray[np.uint64]
     labels: npt.NDArray[np.uint8] | None
+    judged: npt.NDArray[np.bool_]
 
 
 class CardReplay:
@@ -44,8 +45,19 @@ class CardReplay:
     id window, so no payment is too old when its block comes.
     """
 
-    def __init__(self, node: Node, clock: SetClock, file: CardFile, asset: Asset, *, each: bool = False):
-        """`each`: one signature a payment instead of one for each batch."""
+    def __init__(
+        self,
+        node: Node,
+        clock: SetClock,
+        file: CardFile,
+        asset: Asset,
+        *,
+        each: bool = False,
+        judged_from_ns: int = 0,
+    ) -> None:
+        """`each`: one signature a payment instead of one for each batch. Decisions on payments
+        before `judged_from_ns` do not count for precision and recall."""
+        self._judged_from_ns = judged_from_ns
         self._node, self._clock, self._file, self._asset, self._each = node, clock, file, asset, each
         self._debtors, self._creditors = AccountColumns(), AccountColumns()
         self._random = np.random.default_rng(0)
@@ -78,7 +90,7 @@ class CardReplay:
     def _finish(self, chunk: _Chunk, sent_ns: int, future: Future[Answers]) -> None:
         answers = future.result()
         elapsed = time.perf_counter_ns() - sent_ns
-        self.summary.add(answers, chunk.amounts, self._asset.code, elapsed, chunk.labels)
+        self.summary.add(answers, chunk.amounts, self._asset.code, elapsed, chunk.labels, chunk.judged)
 
     def _open_accounts(self, batch: CardBatch) -> None:
         for codes, known, keys, kind in (
@@ -119,7 +131,8 @@ class CardReplay:
             valid_for_s=self._node.folder.genesis.rules.id_window_s,
         )
         labels = None if batch.label is None else batch.label[rows]
-        return _Chunk(self._sign(records), int(times[-1]), amounts, labels)
+        judged = times >= self._judged_from_ns
+        return _Chunk(self._sign(records), int(times[-1]), amounts, labels, judged)
 
     def _sign(self, records: RecordArray) -> Submission:
         desk = self._node.desk

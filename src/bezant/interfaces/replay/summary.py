@@ -26,6 +26,7 @@ class Summary:
     flagged_fraud: int = 0
     fraud: int = 0
     labelled: int = 0
+    """Payments whose decision is held against a label."""
     flagged_labelled: int = 0
     seconds: float = 0.0
     latency: Histogram = field(default_factory=Histogram)
@@ -38,8 +39,12 @@ class Summary:
         asset: str,
         elapsed_ns: int,
         labels: npt.NDArray[np.uint8] | None = None,
+        judged: npt.NDArray[np.bool_] | None = None,
     ) -> None:
-        """Count a batch; amounts (n,) minor units, labels (n,) 1 for fraud."""
+        """Count a batch; amounts (n,) minor units, labels (n,) 1 for fraud.
+
+        `judged` (n,) says which decisions count for precision and recall; None means all.
+        """
         outcome = answers.outcome
         self.payments += len(outcome)
         self.latency.add(elapsed_ns, len(outcome))
@@ -56,8 +61,9 @@ class Summary:
         self.reviewed += int(np.count_nonzero(verdict == Verdict.REVIEW))
         self.blocked += int(np.count_nonzero(verdict == Verdict.BLOCK))
         if labels is not None:
-            is_fraud = labels == 1
-            self.labelled += len(labels)
+            counts = np.ones(len(labels), np.bool_) if judged is None else judged
+            is_fraud, flagged = (labels == 1) & counts, flagged & counts
+            self.labelled += int(np.count_nonzero(counts))
             self.fraud += int(np.count_nonzero(is_fraud))
             self.flagged_labelled += int(np.count_nonzero(flagged))
             self.flagged_fraud += int(np.count_nonzero(flagged & is_fraud))
@@ -89,7 +95,9 @@ class Summary:
             "payments_per_second": round(self.per_second, 1),
             "p50_ms": round(self.latency.quantile_ns(0.50) / 1e6, 3),
             "p99_ms": round(self.latency.quantile_ns(0.99) / 1e6, 3),
+            "judged": self.labelled,
             "fraud": self.fraud if self.labelled else None,
+            "flagged": self.flagged_labelled if self.labelled else None,
             "precision": self.precision,
             "recall": self.recall,
             "remarks": self.remarks,
