@@ -37,10 +37,10 @@ def test_it_catches_up_and_then_follows(store: Store, world: BlockScribe) -> Non
     follower.start()
     assert follower.wait_for(10, LONG_S)
     block = world.commit((BANK, world.transfer(world.alice, world.bob, 9)))
-    follower.offer(block)
+    follower.follow(block)
     assert follower.wait_for(11, LONG_S)
     assert (follower.height, follower.lag, follower.failure) == (11, 0, None)
-    follower.stop()
+    follower.close()
     assert store.queries.account(world.alice).balance == 100_000 - 45
 
 
@@ -53,11 +53,11 @@ def test_a_full_queue_is_made_up_for_from_the_chain(store: Store, world: BlockSc
 
     follower = Follower(store, blocks_from, queue_blocks=3)
     for block in world.blocks:
-        follower.offer(block)
+        follower.follow(block)
     assert follower.lag == 10
     follower.start()
     assert follower.wait_for(10, LONG_S)
-    follower.stop()
+    follower.close()
     assert asked == [1, 4], "three came from the queue, the rest from the chain"
     assert store.height == 10
 
@@ -71,10 +71,10 @@ def test_after_a_restart_it_goes_on_where_the_store_is(store: Store, world: Bloc
         return world.blocks_from(height)
 
     follower = Follower(store, blocks_from)
-    follower.offer(world.blocks[2])  # old news changes nothing
+    follower.follow(world.blocks[2])  # old news changes nothing
     follower.start()
     assert follower.wait_for(10, LONG_S)
-    follower.stop()
+    follower.close()
     assert asked == [5]
 
 
@@ -89,7 +89,9 @@ def test_its_failure_is_heard_by_everyone(store: Store, world: BlockScribe) -> N
         follower.wait_for(2, LONG_S)
     assert e.value.code == "follower_failed"
     assert isinstance(follower.failure, InvariantViolation)
-    for act in (lambda: follower.offer(world.blocks[1]), follower.stop):
+    follower.follow(world.blocks[1])
+    assert follower.lag == 2
+    for act in (follower.check, follower.close):
         with pytest.raises(StorageError, match="stopped following"):
             act()
 
@@ -98,6 +100,6 @@ def test_it_stops_at_once_when_there_is_nothing_to_do(store: Store) -> None:
     follower = Follower(store, lambda height: iter(()))
     follower.start()
     assert not follower.wait_for(1, 0.0)
-    follower.stop()
+    follower.close()
     unstarted = Follower(store, lambda height: iter(()))
-    unstarted.stop()
+    unstarted.close()
