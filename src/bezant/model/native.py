@@ -21,6 +21,7 @@ from numba import carray, cfunc, njit, types  # type: ignore[attr-defined]
 SHA256_SYMBOL = "bezant_sha256_block"
 VERIFY_SYMBOL = "bezant_ed25519_open"
 SEAL_SYMBOL = "bezant_xchacha20poly1305_seal"
+OPEN_SYMBOL = "bezant_xchacha20poly1305_open"
 
 
 def _primes(count: int) -> list[int]:
@@ -114,6 +115,7 @@ def _sodium_address(name: str) -> int:
 llvm.add_symbol(SHA256_SYMBOL, _sha256_address())
 llvm.add_symbol(VERIFY_SYMBOL, _sodium_address("crypto_sign_open"))
 llvm.add_symbol(SEAL_SYMBOL, _sodium_address("crypto_aead_xchacha20poly1305_ietf_encrypt"))
+llvm.add_symbol(OPEN_SYMBOL, _sodium_address("crypto_aead_xchacha20poly1305_ietf_decrypt"))
 
 sha256_block = types.ExternalFunction(SHA256_SYMBOL, types.void(types.uintp, types.uintp))
 """(state, block): one compression; `state` points to at least 28 uint32, the first 8 are the hash."""
@@ -138,3 +140,19 @@ aead_seal = types.ExternalFunction(
     ),
 )
 """(out, out length, message, length, associated data, its length, 0, nonce 24, key 32) -> 0."""
+
+aead_open = types.ExternalFunction(
+    OPEN_SYMBOL,
+    types.int32(
+        types.uintp,
+        types.uintp,
+        types.uintp,
+        types.uintp,
+        types.uint64,
+        types.uintp,
+        types.uint64,
+        types.uintp,
+        types.uintp,
+    ),
+)
+"""(out, out length, 0, sealed, length, associated data, its length, nonce 24, key 32) -> 0 when authentic."""

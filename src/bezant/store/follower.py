@@ -24,7 +24,7 @@ _PAUSE_S: Final = 0.05
 
 
 class Follower:
-    """Projects offered blocks in the background. `offer`, `wait_for` and `stop` from any thread."""
+    """Projects offered blocks in the background. Everything but `start` from any thread."""
 
     def __init__(self, store: Store, blocks_from: BlocksFrom, *, queue_blocks: int = QUEUE_BLOCKS) -> None:
         self._store = store
@@ -38,17 +38,28 @@ class Follower:
         self._thread = threading.Thread(target=self._run, name="store-follower", daemon=True)
 
     def start(self) -> None:
-        """Catch up from the chain, then follow what is offered."""
+        """Catch up from the chain, then follow what `follow` hears of."""
         self._thread.start()
 
-    def offer(self, block: CommittedBlock, end_to_end_ids: Mapping[int, str] | None = None) -> None:
-        """Tell of a durable block; never waits. Raises: StorageError once the follower has failed."""
+    def follow(self, block: CommittedBlock, end_to_end_ids: Mapping[int, str] | None = None) -> None:
+        """Hear of a durable block; never waits and never fails, so a chain can call it.
+
+        After a failure blocks are only counted: `lag` grows, and `check` says why.
+        """
         with self._changed:
-            self._check()
             self._offered_height = max(self._offered_height, block.height)
-            if len(self._queue) < self._capacity:
+            if self._failure is None and len(self._queue) < self._capacity:
                 self._queue.append((block, end_to_end_ids))
             self._changed.notify_all()
+
+    def check(self) -> None:
+        """Raise StorageError ``follower_failed`` if the thread had to stop."""
+        if self._failure is not None:
+            raise StorageError(
+                f"the store stopped following at block {self._store.height}: {self._failure}; "
+                "restart the node, and rebuild the store if it happens again",
+                code="follower_failed",
+            ) from self._failure
 
     @property
     def height(self) -> int:
@@ -72,17 +83,17 @@ class Follower:
             )
             if self._store.height >= height:
                 return True
-            self._check()
+            self.check()
             return False
 
-    def stop(self) -> None:
+    def close(self) -> None:
         """Finish the group at hand and end the thread. Raises: StorageError if it had failed."""
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
         if self._thread.ident is not None:
             self._thread.join()
-        self._check()
+        self.check()
 
     def _run(self) -> None:
         try:
@@ -147,11 +158,3 @@ class Follower:
         with self._changed:
             self._offered_height = max(self._offered_height, self._store.height)
             self._changed.notify_all()
-
-    def _check(self) -> None:
-        if self._failure is not None:
-            raise StorageError(
-                f"the store stopped following at block {self._store.height}: {self._failure}; "
-                "restart the node, and rebuild the store if it happens again",
-                code="follower_failed",
-            ) from self._failure

@@ -52,7 +52,11 @@ class IdempotencyKeys:
     def open(url: str) -> IdempotencyKeys:
         """Open or create the table. In SQLite give it a file of its own, not the read model's."""
         database = Database(url, durable=True)
-        database.migrate("idempotency", (idempotency_metadata.create_all,))
+        try:
+            database.migrate("idempotency", (idempotency_metadata.create_all,))
+        except BaseException:
+            database.close()
+            raise
         return IdempotencyKeys(database)
 
     def begin(

@@ -251,7 +251,8 @@ def _entries(run: _Run, at: npt.NDArray[np.intp]) -> list[Row]:
     credits_ = zip(
         creditor, ordinals, ["credit"] * count, amounts, payment, debtor, after_credit, strict=True
     )
-    return [*debits, *credits_]
+    # In the order of their key: a B-tree takes sorted rows a good deal quicker.
+    return sorted([*debits, *credits_])
 
 
 def _accounts(run: _Run, at: npt.NDArray[np.intp]) -> list[Row]:

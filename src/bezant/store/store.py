@@ -93,8 +93,12 @@ class Store:
         if len(key) != 32:
             raise ConfigError(f"the store's key must have 32 bytes, not {len(key)}", param="store_key")
         database = Database(url, durable=False)
-        database.migrate("store", (_create_tables,))
-        return Store(database, EndToEndHashes(key, payload_of), events)
+        try:
+            database.migrate("store", (_create_tables,))
+            return Store(database, EndToEndHashes(key, payload_of), events)
+        except BaseException:
+            database.close()
+            raise
 
     @property
     def height(self) -> int:

@@ -63,8 +63,7 @@ class Vault:
     def __init__(self, keys: PartyKeys, segments: Segments, *, native: bool) -> None:
         self._keys = keys
         self._segments = segments
-        self._encrypt_at = sealing.ENCRYPT_ADDRESS if native else 0
-        self._decrypt_at = sealing.DECRYPT_ADDRESS if native else 0
+        self._native = native
         self._index_lock = threading.Lock()
         self._index: dict[VaultKind, TimeIndex | IdIndex] = {
             kind: TimeIndex() if kind.time_ordered else IdIndex() for kind in VaultKind
@@ -287,7 +286,7 @@ class Vault:
                 columns.offsets,
                 self._keys.keys,
                 prefix,
-                address=self._encrypt_at,
+                native=self._native,
             )
             if self._keys.version == version:
                 return sealed
@@ -319,7 +318,7 @@ class Vault:
                 self._keys.keys,
                 header["nonce"].tobytes(),
                 readable,
-                address=self._decrypt_at,
+                native=self._native,
             )
             if self._keys.version == version:
                 break

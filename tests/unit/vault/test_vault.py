@@ -301,7 +301,6 @@ def test_without_its_key_table_a_vault_is_not_begun_anew(tmp_path: Path) -> None
 
 
 def test_both_ways_of_sealing_give_the_same_bytes() -> None:
-    assert sealing.ENCRYPT_ADDRESS, "this machine's PyNaCl exposes libsodium"
     rng = np.random.default_rng(3)
     low, high, _ = ids(40)
     keys = rng.integers(0, 256, (5, 32), dtype=np.uint8)
@@ -311,20 +310,20 @@ def test_both_ways_of_sealing_give_the_same_bytes() -> None:
     plain = rng.integers(0, 256, int(offsets[-1]), dtype=np.uint8)
     prefix = bytes(range(16))
     fast = sealing.seal(3, low, high, party, plain, offsets, keys, prefix)
-    slow = sealing.seal(3, low, high, party, plain, offsets, keys, prefix, address=0)
+    slow = sealing.seal(3, low, high, party, plain, offsets, keys, prefix, native=False)
     assert fast.tobytes() == slow.tobytes()
     assert len(fast) == len(plain) + 40 * sealing.TAG_BYTES
 
     chosen = np.array([39, 0, 7], np.int64)
     expected = b"".join(plain[offsets[r] : offsets[r + 1]].tobytes() for r in chosen)
-    for address in (sealing.DECRYPT_ADDRESS, 0):
+    for native in (True, False):
         args = (low, high, party, fast, offsets, keys, prefix, chosen)
-        opened, bad = sealing.unseal(3, *args, address=address)
+        opened, bad = sealing.unseal(3, *args, native=native)
         assert (opened.tobytes(), bad) == (expected, -1)
-        assert sealing.unseal(2, *args, address=address)[1] == 39, "the tag binds the kind"
+        assert sealing.unseal(2, *args, native=native)[1] == 39, "the tag binds the kind"
         keys_of_others = keys[::-1].copy()
         _, bad = sealing.unseal(
-            3, low, high, party, fast, offsets, keys_of_others, prefix, chosen, address=address
+            3, low, high, party, fast, offsets, keys_of_others, prefix, chosen, native=native
         )
         assert bad >= 0
 
