@@ -1,0 +1,169 @@
+"""One database: SQLite in a file by default, PostgreSQL by URL; one writer, many readers.
+
+SQLite runs in WAL mode, where readers in other threads never wait for the writer. `durable=False`
+sets synchronous=NORMAL: a power cut may take the last transactions back, but never part of one,
+and because the checkpoint goes back with its rows the follower replays them from the journal.
+What cannot be replayed (idempotency keys) is opened with `durable=True`: synchronous=FULL.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from bezant.errors import ConfigError, StorageError
+
+Migration = Callable[[sa.Connection], None]
+"""Brings a component's tables from one version to the next, inside the opening transaction."""
+
+_versions_metadata = sa.MetaData()
+_versions = sa.Table(
+    "schema_version",
+    _versions_metadata,
+    sa.Column("component", sa.Text, primary_key=True),
+    sa.Column("version", sa.Integer, nullable=False),
+)
+_SQLITE_BUSY_S: Final = 30
+
+
+class Database:
+    """Two doors to one database: `read` for any thread, `write` for one at a time."""
+
+    def __init__(self, url: str, *, durable: bool) -> None:
+        """Connect lazily. Raises: ConfigError for a URL that is no SQLite file and no PostgreSQL."""
+        self.url = _parse_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self._write_lock = threading.Lock()
+        if self.is_sqlite:
+            self._writer = _sqlite_engine(self.url, "FULL" if durable else "NORMAL", writes=True)
+            self._reader = _sqlite_engine(self.url, "NORMAL", writes=False)
+        else:
+            self._writer = self._reader = sa.create_engine(self.url)
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """One transaction that writes; committed on leaving, rolled back on an exception."""
+        with self._write_lock, _typed_errors(self.url), self._writer.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """One transaction that sees one state of the database throughout."""
+        with _typed_errors(self.url), self._reader.connect() as connection:
+            if not self.is_sqlite:
+                connection = connection.execution_options(isolation_level="REPEATABLE READ")
+            yield connection
+
+    def insert_many(
+        self, connection: sa.Connection, table: sa.Table, rows: Sequence[tuple[Any, ...]], suffix: str = ""
+    ) -> int:
+        """Insert tuples in column order by one driver call; return how many rows it wrote.
+
+        `suffix` is an ON CONFLICT clause, which both databases write alike.
+        """
+        if not rows:
+            return 0
+        names = ", ".join(f'"{column.name}"' for column in table.columns)
+        marks = ", ".join([self._mark] * len(table.columns))
+        statement = f'INSERT INTO "{table.name}" ({names}) VALUES ({marks}) {suffix}'
+        return connection.exec_driver_sql(statement, list(rows)).rowcount
+
+    def update_many(self, connection: sa.Connection, sql: str, rows: Sequence[tuple[Any, ...]]) -> int:
+        """Run one UPDATE, written with ``?`` marks, for every tuple; return how many rows it met."""
+        if not rows:
+            return 0
+        return connection.exec_driver_sql(sql.replace("?", self._mark), list(rows)).rowcount
+
+    def migrate(self, component: str, migrations: Sequence[Migration]) -> None:
+        """Bring a component's tables to the newest version, in one transaction.
+
+        Raises: StorageError ``schema_newer`` for tables of a later Bezant.
+        """
+        with self.write() as connection:
+            _versions_metadata.create_all(connection)
+            stored = connection.scalar(
+                sa.select(_versions.c.version).where(_versions.c.component == component)
+            )
+            version = stored or 0
+            if version > len(migrations):
+                raise StorageError(
+                    f"{self.url.render_as_string()} has {component} tables of version {version}; "
+                    f"this Bezant knows up to {len(migrations)}: install the newer one",
+                    code="schema_newer",
+                )
+            for migration in migrations[version:]:
+                migration(connection)
+            if stored is None:
+                connection.execute(_versions.insert().values(component=component, version=len(migrations)))
+            else:
+                connection.execute(
+                    _versions.update()
+                    .where(_versions.c.component == component)
+                    .values(version=len(migrations))
+                )
+
+    def close(self) -> None:
+        self._writer.dispose()
+        self._reader.dispose()
+
+    @property
+    def _mark(self) -> str:
+        return "?" if self.is_sqlite else "%s"
+
+
+def _parse_url(text: str) -> sa.URL:
+    try:
+        url = sa.make_url(text)
+        backend = url.get_backend_name()
+    except SQLAlchemyError as error:
+        raise ConfigError(f"{text[:64]!r} is not a database URL", param="database") from error
+    if backend == "postgresql":
+        return url.set(drivername="postgresql+psycopg")
+    if backend != "sqlite" or not url.database or url.database == ":memory:":
+        raise ConfigError(
+            f"{url.render_as_string()} is neither a SQLite file (sqlite:///path) nor PostgreSQL "
+            "(postgresql://...)",
+            param="database",
+        )
+    return url
+
+
+def _sqlite_engine(url: sa.URL, synchronous: str, *, writes: bool) -> sa.Engine:
+    engine = sa.create_engine(url, connect_args={"timeout": _SQLITE_BUSY_S})
+
+    @sa.event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: object) -> None:
+        # The driver's own idea of when to begin is switched off: `begin` below says it.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute(f"PRAGMA synchronous={synchronous}")
+        cursor.execute("PRAGMA cache_size=-65536")
+        if not writes:
+            cursor.execute("PRAGMA query_only=ON")
+        cursor.close()
+
+    @sa.event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        # A writer takes the lock at once: one that only finds out later could not wait for it.
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+@contextmanager
+def _typed_errors(url: sa.URL) -> Iterator[None]:
+    try:
+        yield
+    except (DBAPIError, PoolTimeout) as error:
+        reason = str(getattr(error, "orig", None) or error)
+        code = "disk_full" if "disk is full" in reason or "No space left" in reason else None
+        raise StorageError(
+            f"the database {url.render_as_string()} refused: {reason.splitlines()[0]}", code=code
+        ) from error

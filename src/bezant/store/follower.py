@@ -1,0 +1,157 @@
+"""A thread that keeps the store up with the chain, and never holds the chain up.
+
+Committed blocks are offered to a bounded queue. When it is full a block is simply not queued: the
+thread sees the gap and reads what it missed from the chain, from where it also starts after a
+restart. So the queue is an optimisation, and the chain the only source.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+from bezant.chain.blocks import CommittedBlock
+from bezant.errors import StorageError
+from bezant.store.store import GROUP_RECORDS, Store, in_groups
+
+BlocksFrom = Callable[[int], Iterable[CommittedBlock]]
+"""Yields the durable blocks from a height on, that one included."""
+
+QUEUE_BLOCKS: Final = 1024
+_PAUSE_S: Final = 0.05
+
+
+class Follower:
+    """Projects offered blocks in the background. `offer`, `wait_for` and `stop` from any thread."""
+
+    def __init__(self, store: Store, blocks_from: BlocksFrom, *, queue_blocks: int = QUEUE_BLOCKS) -> None:
+        self._store = store
+        self._blocks_from = blocks_from
+        self._capacity = queue_blocks
+        self._queue: deque[tuple[CommittedBlock, Mapping[int, str] | None]] = deque()
+        self._changed = threading.Condition()
+        self._offered_height = store.height
+        self._stopping = False
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="store-follower", daemon=True)
+
+    def start(self) -> None:
+        """Catch up from the chain, then follow what is offered."""
+        self._thread.start()
+
+    def offer(self, block: CommittedBlock, end_to_end_ids: Mapping[int, str] | None = None) -> None:
+        """Tell of a durable block; never waits. Raises: StorageError once the follower has failed."""
+        with self._changed:
+            self._check()
+            self._offered_height = max(self._offered_height, block.height)
+            if len(self._queue) < self._capacity:
+                self._queue.append((block, end_to_end_ids))
+            self._changed.notify_all()
+
+    @property
+    def height(self) -> int:
+        return self._store.height
+
+    @property
+    def lag(self) -> int:
+        """How many blocks are known to be committed and not yet projected."""
+        return max(0, self._offered_height - self._store.height)
+
+    @property
+    def failure(self) -> BaseException | None:
+        """What stopped the thread; None while it is well."""
+        return self._failure
+
+    def wait_for(self, height: int, timeout_s: float) -> bool:
+        """Return whether the store reached a height in time. Raises: StorageError if it never will."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._store.height >= height or self._failure is not None, timeout_s
+            )
+            if self._store.height >= height:
+                return True
+            self._check()
+            return False
+
+    def stop(self) -> None:
+        """Finish the group at hand and end the thread. Raises: StorageError if it had failed."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+        if self._thread.ident is not None:
+            self._thread.join()
+        self._check()
+
+    def _run(self) -> None:
+        try:
+            self._catch_up()
+            while self._wait():
+                self._project_queued()
+        except BaseException as error:
+            # Nothing may end this thread unseen: every caller hears of it from now on.
+            with self._changed:
+                self._failure = error
+                self._queue.clear()
+                self._changed.notify_all()
+
+    def _wait(self) -> bool:
+        """Wait for work; return False when it is time to end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._stopping or self._behind())
+            return not self._stopping
+
+    def _behind(self) -> bool:
+        return bool(self._queue) or self._offered_height > self._store.height
+
+    def _project_queued(self) -> None:
+        group, known = self._take_group()
+        if group and group[0].height == self._store.height + 1:
+            self._project(group, known)
+        elif self._offered_height > self._store.height:
+            self._catch_up()
+            self._pause_if_still_behind()
+
+    def _take_group(self) -> tuple[list[CommittedBlock], dict[int, str]]:
+        """Take consecutive blocks off the queue, without those that are already in."""
+        group: list[CommittedBlock] = []
+        known: dict[int, str] = {}
+        records = 0
+        with self._changed:
+            while self._queue and records < GROUP_RECORDS:
+                block, texts = self._queue[0]
+                if group and block.height != group[-1].height + 1:
+                    break
+                self._queue.popleft()
+                if block.height > self._store.height:
+                    group.append(block)
+                    records += len(block.records)
+                    known.update(texts or {})
+        return group, known
+
+    def _catch_up(self) -> None:
+        for group in in_groups(self._blocks_from(self._store.height + 1)):
+            if self._stopping:
+                return
+            self._project(group, None)
+
+    def _pause_if_still_behind(self) -> None:
+        """Wait a moment where the chain does not give yet what was offered, rather than spin."""
+        with self._changed:
+            if not self._stopping and not self._queue and self._offered_height > self._store.height:
+                self._changed.wait(_PAUSE_S)
+
+    def _project(self, group: list[CommittedBlock], known: Mapping[int, str] | None) -> None:
+        self._store.project(group, known)
+        with self._changed:
+            self._offered_height = max(self._offered_height, self._store.height)
+            self._changed.notify_all()
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise StorageError(
+                f"the store stopped following at block {self._store.height}: {self._failure}; "
+                "restart the node, and rebuild the store if it happens again",
+                code="follower_failed",
+            ) from self._failure

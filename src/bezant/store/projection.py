@@ -1,0 +1,288 @@
+"""What a run of blocks means in rows: pure, column by column, no database.
+
+What becomes a payment: every TRANSFER or HOLD whose answer is one to its payer. Left to the
+journal are answers that prove nothing about the payer (MALFORMED to GATEWAY_NOT_ACCEPTED: anyone
+can send those under any name) and those that change nothing (EXISTS, EXISTS_WITH_OTHER_CONTENT).
+
+The ledger's duplicate key is (authority, id), so that is a payment's key here too. Three refusals
+are not remembered by the ledger (`UNREMEMBERED`): the same id may come again and apply. A later
+answer therefore replaces one of those, and never replaces any other.
+
+A CAPTURE or RELEASE that took effect, and a system receipt for an expiry, change the payment they
+close, found by its id and debtor account, which is how the ledger keys a hold. A capture may be for
+less than was held: `settled_amount` says for how much, the rest returned at once.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from bezant.chain.blocks import CommittedBlock
+from bezant.errors import InvariantViolation
+from bezant.model.outcomes import Outcome
+from bezant.model.payment import Payload
+from bezant.model.records import Kind, RecordArray
+from bezant.store import columns
+from bezant.store.schema import HASH_BYTES, POSITION_BITS, STATUS_OF, PaymentStatus
+
+Row = tuple[Any, ...]
+PayloadSource = Callable[[int], Payload | None]
+"""Gives the texts of a payment by its id; None if there are none or they were erased."""
+
+UNREMEMBERED: Final = (Outcome.ID_IN_FUTURE, Outcome.EXPIRED, Outcome.CAPACITY)
+_STATUS: Final = {int(outcome): status.value for outcome, status in STATUS_OF.items()}
+
+
+@dataclass(slots=True)
+class ProjectedRows:
+    """Rows in the column order of their tables, and updates in the order of `store`'s statements."""
+
+    blocks: list[Row] = field(default_factory=list)
+    payments: list[Row] = field(default_factory=list)
+    closings: list[Row] = field(default_factory=list)
+    expiries: list[Row] = field(default_factory=list)
+    entries: list[Row] = field(default_factory=list)
+    accounts: list[Row] = field(default_factory=list)
+    freezes: list[Row] = field(default_factory=list)
+    delegates: list[Row] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class EndToEndHashes:
+    """How an end-to-end id becomes what it is found by: an HMAC under a key of the store.
+
+    `payload_of` is asked for payments that are not in the `known` texts of a call.
+    """
+
+    key: bytes
+    payload_of: PayloadSource | None = None
+
+    def digest(self, end_to_end_id: str) -> bytes:
+        return hmac.digest(self.key, end_to_end_id.encode(), "sha256")[:HASH_BYTES]
+
+    def column(
+        self, ids: list[bytes], committed: list[bool], known: Mapping[int, str] | None
+    ) -> list[bytes | None]:
+        """Return the hash, or None, of every payment; `committed` says which have any texts."""
+        if known is None and self.payload_of is None:
+            return [None] * len(ids)
+        found = (
+            self._text(int.from_bytes(id_, "big"), known) if has else ""
+            for id_, has in zip(ids, committed, strict=True)
+        )
+        return [self.digest(text) if text else None for text in found]
+
+    def _text(self, id_: int, known: Mapping[int, str] | None) -> str:
+        if known is not None and id_ in known:
+            return known[id_]
+        payload = self.payload_of(id_) if self.payload_of is not None else None
+        return payload.end_to_end_id if payload is not None else ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Several blocks as one set of columns, each (n,); system receipts apart, each (s,)."""
+
+    records: RecordArray
+    decisions: RecordArray
+    receipts: RecordArray
+    authorities: RecordArray
+    ordinals: npt.NDArray[np.int64]
+    times: npt.NDArray[np.int64]
+    system: RecordArray
+    system_times: npt.NDArray[np.int64]
+
+
+def project_rows(
+    blocks: Sequence[CommittedBlock], hashes: EndToEndHashes, known: Mapping[int, str] | None = None
+) -> ProjectedRows:
+    """Return every row that the blocks add or change. Raises: InvariantViolation for a block whose
+    receipts do not answer its records."""
+    run = _join(blocks)
+    kind, outcome = run.records["kind"], run.receipts["outcome"]
+    pays = (kind == Kind.TRANSFER) | (kind == Kind.HOLD)
+    unproven = (outcome >= Outcome.MALFORMED) & (outcome <= Outcome.GATEWAY_NOT_ACCEPTED)
+    changes_nothing = (outcome == Outcome.EXISTS) | (outcome == Outcome.EXISTS_WITH_OTHER_CONTENT)
+    applied = outcome == Outcome.APPLIED
+    captured = outcome == Outcome.CAPTURED
+
+    rows = ProjectedRows()
+    rows.blocks = [(b.height, b.time_ns, b.app_hash, len(b.records)) for b in blocks]
+    rows.payments = _payments(run, np.flatnonzero(pays & ~unproven & ~changes_nothing), hashes, known)
+    rows.closings = _closings(run, np.flatnonzero(captured | (outcome == Outcome.RELEASED)))
+    rows.expiries = _expiries(run)
+    rows.entries = _entries(run, np.flatnonzero(applied & (kind == Kind.TRANSFER) | captured))
+    rows.accounts = _accounts(run, np.flatnonzero(applied & (kind == Kind.OPEN_ACCOUNT)))
+    rows.freezes = _freezes(run, np.flatnonzero(applied & (kind == Kind.SET_FROZEN)))
+    rows.delegates = _delegates(run, np.flatnonzero(applied & (kind == Kind.SET_DELEGATE)))
+    return rows
+
+
+def _join(blocks: Sequence[CommittedBlock]) -> _Run:
+    for block in blocks:
+        _check_block(block)
+    counts = [len(block.records) for block in blocks]
+    systems = [block.system_count for block in blocks]
+    firsts = [(b.height << POSITION_BITS) + b.system_count for b in blocks]
+    ordinals = [first + np.arange(n, dtype=np.int64) for first, n in zip(firsts, counts, strict=True)]
+    times = np.array([block.time_ns for block in blocks], np.int64)
+    covering = np.concatenate([block.authorisations for block in blocks])
+    authorities = covering[["authority_lo", "authority_hi"]]
+    return _Run(
+        np.concatenate([block.records for block in blocks]),
+        np.concatenate([block.decisions for block in blocks]),
+        np.concatenate([block.receipts[block.system_count :] for block in blocks]),
+        np.repeat(authorities, covering["count"].astype(np.int64)),
+        np.concatenate(ordinals),
+        np.repeat(times, counts),
+        np.concatenate([block.receipts[: block.system_count] for block in blocks]),
+        np.repeat(times, systems),
+    )
+
+
+def _check_block(block: CommittedBlock) -> None:
+    records, receipts = block.records, block.receipts[block.system_count :]
+    answered = (
+        block.system_count >= 0
+        and len(block.receipts) < 1 << POSITION_BITS
+        and len(block.decisions) == len(records)
+        and int(block.authorisations["count"].sum()) == len(records)
+        and np.array_equal(receipts["order_index"], np.arange(len(records)))
+        and np.array_equal(receipts["id_lo"], records["id_lo"])
+        and np.array_equal(receipts["id_hi"], records["id_hi"])
+    )
+    if not answered:
+        raise InvariantViolation(f"block {block.height}: its receipts do not answer its records one by one")
+    if block.receipts["fee"].any():
+        raise InvariantViolation(f"block {block.height} charges a fee, and entries of schema 1 have none")
+
+
+def _payments(
+    run: _Run, at: npt.NDArray[np.intp], hashes: EndToEndHashes, known: Mapping[int, str] | None
+) -> list[Row]:
+    records, receipts, decisions = run.records[at], run.receipts[at], run.decisions[at]
+    keys, outcomes, times = columns.ids(records, "id"), receipts["outcome"].tolist(), run.times[at].tolist()
+    amounts = columns.amounts(records["amount"])
+    settled = [outcome == Outcome.APPLIED for outcome in outcomes]
+    committed: list[bool] = np.any(records["payload_commitment"], axis=1).tolist()
+    return list(
+        zip(
+            run.ordinals[at].tolist(),
+            keys,
+            columns.ids(run.authorities[at], "authority"),
+            records["kind"].tolist(),
+            columns.ids(records, "debtor"),
+            columns.ids(records, "creditor"),
+            records["asset"].tolist(),
+            amounts,
+            [amount if yes else None for amount, yes in zip(amounts, settled, strict=True)],
+            [_STATUS.get(outcome, PaymentStatus.REFUSED.value) for outcome in outcomes],
+            outcomes,
+            receipts["verdict"].tolist(),
+            decisions["score_ppm"].tolist(),
+            decisions["fallback"].tolist(),
+            decisions["generation"].tolist(),
+            receipts["mode"].tolist(),
+            times,
+            times,
+            [time if yes else None for time, yes in zip(times, settled, strict=True)],
+            [None] * len(keys),
+            hashes.column(keys, committed, known),
+            strict=True,
+        )
+    )
+
+
+def _closings(run: _Run, at: npt.NDArray[np.intp]) -> list[Row]:
+    """(status, outcome, settled_amount, updated, settled, closed_by | id, debtor)."""
+    records, times = run.records[at], run.times[at].tolist()
+    outcomes = run.receipts["outcome"][at].tolist()
+    moved = columns.amounts(run.receipts["amount"][at])
+    captured = [outcome == Outcome.CAPTURED for outcome in outcomes]
+    return list(
+        zip(
+            [_STATUS[outcome] for outcome in outcomes],
+            outcomes,
+            [amount if yes else None for amount, yes in zip(moved, captured, strict=True)],
+            times,
+            [time if yes else None for time, yes in zip(times, captured, strict=True)],
+            columns.ids(records, "id"),
+            columns.ids(records, "related"),
+            columns.ids(records, "debtor"),
+            strict=True,
+        )
+    )
+
+
+def _expiries(run: _Run) -> list[Row]:
+    """(status, outcome, updated | id, row of the debtor account)."""
+    if np.any(run.system["outcome"] != Outcome.HOLD_EXPIRED):
+        raise InvariantViolation("a system receipt that is no expiry: schema 1 does not know it")
+    count = len(run.system)
+    return list(
+        zip(
+            [PaymentStatus.EXPIRED.value] * count,
+            [int(Outcome.HOLD_EXPIRED)] * count,
+            run.system_times.tolist(),
+            columns.ids(run.system, "id"),
+            run.system["debtor_row"].tolist(),
+            strict=True,
+        )
+    )
+
+
+def _entries(run: _Run, at: npt.NDArray[np.intp]) -> list[Row]:
+    records, receipts = run.records[at], run.receipts[at]
+    ordinals, amounts = run.ordinals[at].tolist(), columns.amounts(receipts["amount"])
+    own, related = columns.ids(records, "id"), columns.ids(records, "related")
+    transfers = (records["kind"] == Kind.TRANSFER).tolist()
+    payment = [a if is_own else b for a, b, is_own in zip(own, related, transfers, strict=True)]
+    debtor, creditor = columns.ids(records, "debtor"), columns.ids(records, "creditor")
+    count = len(ordinals)
+    after_debit = columns.balances(receipts["debtor_side"])
+    after_credit = columns.balances(receipts["creditor_side"])
+    debits = zip(debtor, ordinals, ["debit"] * count, amounts, payment, creditor, after_debit, strict=True)
+    credits_ = zip(
+        creditor, ordinals, ["credit"] * count, amounts, payment, debtor, after_credit, strict=True
+    )
+    return [*debits, *credits_]
+
+
+def _accounts(run: _Run, at: npt.NDArray[np.intp]) -> list[Row]:
+    records, count = run.records[at], len(at)
+    return list(
+        zip(
+            columns.ids(records, "debtor"),
+            run.receipts["debtor_row"][at].tolist(),
+            columns.ids(records, "creditor"),
+            records["asset"].tolist(),
+            columns.amounts(records["amount"]),
+            columns.amounts(records["max_fee"]),
+            [False] * count,
+            [None] * count,
+            [0] * count,
+            run.times[at].tolist(),
+            run.ordinals[at].tolist(),
+            strict=True,
+        )
+    )
+
+
+def _freezes(run: _Run, at: npt.NDArray[np.intp]) -> list[Row]:
+    """(frozen | account)."""
+    records = run.records[at]
+    return list(zip((records["amount"] != 0).tolist(), columns.ids(records, "debtor"), strict=True))
+
+
+def _delegates(run: _Run, at: npt.NDArray[np.intp]) -> list[Row]:
+    """(delegate, cap | account); a cap of 0 revokes."""
+    records = run.records[at]
+    caps, delegates = columns.amounts(records["amount"]), columns.ids(records, "creditor")
+    named = [delegate if cap else None for delegate, cap in zip(delegates, caps, strict=True)]
+    return list(zip(named, caps, columns.ids(records, "debtor"), strict=True))

@@ -1,0 +1,253 @@
+"""Reading: payments, accounts and statements, from any thread while the writer writes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from bezant.errors import InputError, NotFound, StorageError
+from bezant.model.identifiers import AccountId, AuthorityId, PaymentId, render_id, render_payment_id
+from bezant.model.outcomes import Outcome
+from bezant.store.cursors import decode_cursor, encode_cursor
+from bezant.store.database import Database
+from bezant.store.projection import EndToEndHashes
+from bezant.store.schema import (
+    NOT_SETTLED,
+    POSITION_BITS,
+    PaymentStatus,
+    account_parties,
+    accounts,
+    blocks,
+    entries,
+    id_key,
+    payments,
+)
+from bezant.store.views import (
+    Page,
+    Statement,
+    StatementEntry,
+    StoredAccount,
+    StoredPayment,
+    account_view,
+    entry_view,
+    payment_view,
+)
+
+MAX_LIMIT: Final = 1000
+_ENTRY_HEIGHT: Final = sa.literal_column(f"(entries.ordinal >> {POSITION_BITS})", sa.BigInteger)
+
+
+class Queries:
+    """The questions that interfaces ask. Lists go newest first, statements oldest first."""
+
+    def __init__(self, database: Database, hashes: EndToEndHashes) -> None:
+        self._database = database
+        self._hashes = hashes
+
+    def payment(self, id_: PaymentId, authority: AuthorityId | None = None) -> StoredPayment:
+        """Return one payment; raises NotFound ``payment_unknown``.
+
+        Two authorities may use one id. Without `authority`, a payment that its signer was allowed to
+        make comes before one it was not, then the first ordered.
+        """
+        query = sa.select(payments).where(payments.c.id == id_key(id_))
+        if authority is not None:
+            query = query.where(payments.c.authority == id_key(authority))
+        not_authorised = sa.case((payments.c.outcome == int(Outcome.NOT_AUTHORISED), 1), else_=0)
+        with self._database.read() as connection:
+            row = connection.execute(query.order_by(not_authorised, payments.c.ordinal).limit(1)).first()
+        if row is None:
+            raise NotFound(f"no payment {render_payment_id(id_)} is known", code="payment_unknown")
+        return payment_view(row)
+
+    def payments_by_end_to_end_id(self, end_to_end_id: str, limit: int = 50) -> list[StoredPayment]:
+        """Return the payments of an end-to-end id, newest first; payers choose it, so there may be many."""
+        query = (
+            sa.select(payments)
+            .where(payments.c.end_to_end_hash == self._hashes.digest(end_to_end_id))
+            .order_by(payments.c.ordinal.desc())
+            .limit(_checked(limit))
+        )
+        with self._database.read() as connection:
+            return [payment_view(row) for row in connection.execute(query)]
+
+    def payments(
+        self,
+        *,
+        account: AccountId | None = None,
+        status: PaymentStatus | None = None,
+        from_ns: int | None = None,
+        to_ns: int | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> Page[StoredPayment]:
+        """Return payments created in [from_ns, to_ns), newest first.
+
+        By account, attempts that their signer was not authorised to make are left out: a stranger
+        could fill anyone's list with those. Raises: InputError ``cursor_invalid``.
+        """
+        limit = _checked(limit)
+        scope = f"payments {account} {status} {from_ns} {to_ns}"
+        with self._database.read() as connection:
+            first, end = _ordinal_range(connection, from_ns, to_ns)
+            if cursor is not None:
+                end = min(end, decode_cursor(scope, cursor))
+            conditions: list[Any] = [payments.c.ordinal >= first, payments.c.ordinal < end]
+            if status is not None:
+                conditions.append(payments.c.status == status.value)
+                # Said literally, so that the planner sees it may use the partial index.
+                conditions += [NOT_SETTLED] if status is not PaymentStatus.SETTLED else []
+            if account is None:
+                query = _newest(payments, conditions, limit)
+            else:
+                query = _of_account(account, conditions, limit)
+            rows = connection.execute(query).all()
+        next_cursor = encode_cursor(scope, rows[limit - 1].ordinal) if len(rows) > limit else None
+        return Page([payment_view(row) for row in rows[:limit]], next_cursor)
+
+    def account(self, id_: AccountId) -> StoredAccount:
+        """Return one account; raises NotFound ``account_unknown``."""
+        with self._database.read() as connection:
+            row = connection.execute(_accounts().where(accounts.c.id == id_key(id_))).first()
+        if row is None:
+            raise _unknown_account(id_)
+        return account_view(row)
+
+    def accounts(
+        self, *, authority: AuthorityId | None = None, cursor: str | None = None, limit: int = 50
+    ) -> Page[StoredAccount]:
+        """Return accounts in the order of their ids. Raises: InputError ``cursor_invalid``."""
+        limit = _checked(limit)
+        scope = f"accounts {authority}"
+        query = _accounts().order_by(accounts.c.id).limit(limit + 1)
+        if authority is not None:
+            query = query.where(accounts.c.authority == id_key(authority))
+        if cursor is not None:
+            query = query.where(accounts.c.id > id_key(decode_cursor(scope, cursor)))
+        with self._database.read() as connection:
+            found = [account_view(row) for row in connection.execute(query)]
+        next_cursor = encode_cursor(scope, found[limit - 1].id) if len(found) > limit else None
+        return Page(found[:limit], next_cursor)
+
+    def statement(
+        self,
+        account: AccountId,
+        *,
+        from_ns: int | None = None,
+        to_ns: int | None = None,
+        cursor: str | None = None,
+        limit: int = 200,
+    ) -> Statement:
+        """Return a page of what was posted to an account in [from_ns, to_ns), oldest first.
+
+        Raises: NotFound ``account_unknown``; InputError ``cursor_invalid``; StorageError
+        ``statement_inconsistent`` should entries and balances not add up.
+        """
+        limit, key = _checked(limit), id_key(account)
+        scope = f"statement {account} {from_ns} {to_ns}"
+        with self._database.read() as connection:
+            asset = connection.scalar(sa.select(accounts.c.asset).where(accounts.c.id == key))
+            if asset is None:
+                raise _unknown_account(account)
+            first, end = _ordinal_range(connection, from_ns, to_ns)
+            start = first if cursor is None else decode_cursor(scope, cursor) + 1
+            query = (
+                sa.select(entries, blocks.c.time_ns)
+                .select_from(entries.join(blocks, blocks.c.height == _ENTRY_HEIGHT))
+                .where(entries.c.account == key, entries.c.ordinal >= start, entries.c.ordinal < end)
+                .order_by(entries.c.ordinal)
+                .limit(limit + 1)
+            )
+            rows = connection.execute(query).all()
+            opening, period_opening, period_closing = (
+                _balance_before(connection, key, ordinal) for ordinal in (start, first, end)
+            )
+        shown = [entry_view(row) for row in rows[:limit]]
+        return Statement(
+            account=account,
+            asset=asset,
+            entries=shown,
+            opening=opening,
+            closing=_checked_closing(account, opening, shown),
+            period_opening=period_opening,
+            period_closing=period_closing,
+            next_cursor=encode_cursor(scope, rows[limit - 1].ordinal) if len(rows) > limit else None,
+        )
+
+
+def _ordinal_range(connection: sa.Connection, from_ns: int | None, to_ns: int | None) -> tuple[int, int]:
+    """Return the ordinals [first, end) of a time range; block times only ever grow."""
+    first = 0 if from_ns is None else _first_ordinal(connection, from_ns)
+    end = 2**63 - 1 if to_ns is None else _first_ordinal(connection, to_ns)
+    return first, end
+
+
+def _first_ordinal(connection: sa.Connection, time_ns: int) -> int:
+    bounded = max(0, min(time_ns, 2**63 - 1))
+    query = sa.select(blocks.c.height).where(blocks.c.time_ns >= bounded).order_by(blocks.c.time_ns).limit(1)
+    height = connection.scalar(query)
+    return 2**63 - 1 if height is None else height << POSITION_BITS
+
+
+def _newest(table: Any, conditions: Sequence[Any], limit: int) -> sa.Select[Any]:
+    return sa.select(table).where(*conditions).order_by(table.c.ordinal.desc()).limit(limit + 1)
+
+
+def _of_account(account: AccountId, conditions: Sequence[Any], limit: int) -> sa.Select[Any]:
+    """Both sides' newest, each by its own index, then the newest of those."""
+    key = id_key(account)
+    allowed = [*conditions, payments.c.outcome != int(Outcome.NOT_AUTHORISED)]
+    paid = _newest(payments, [*allowed, payments.c.debtor == key], limit).subquery()
+    received = _newest(
+        payments, [*allowed, payments.c.creditor == key, payments.c.debtor != key], limit
+    ).subquery()
+    return _newest(sa.union_all(sa.select(paid), sa.select(received)).subquery(), [], limit)
+
+
+def _accounts() -> sa.Select[Any]:
+    balance = (
+        sa.select(entries.c.balance)
+        .where(entries.c.account == accounts.c.id)
+        .order_by(entries.c.ordinal.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    joined = accounts.outerjoin(account_parties, account_parties.c.account == accounts.c.id)
+    return sa.select(accounts, account_parties.c.party, balance.label("balance")).select_from(joined)
+
+
+def _balance_before(connection: sa.Connection, account: bytes, ordinal: int) -> int:
+    query = (
+        sa.select(entries.c.balance)
+        .where(entries.c.account == account, entries.c.ordinal < ordinal)
+        .order_by(entries.c.ordinal.desc())
+        .limit(1)
+    )
+    return int(connection.scalar(query) or 0)
+
+
+def _checked_closing(account: AccountId, opening: int, shown: Sequence[StatementEntry]) -> int:
+    balance = opening
+    for entry in shown:
+        balance += entry.signed_amount
+        if balance != entry.balance:
+            raise StorageError(
+                f"the entries of account {render_id(account)} do not add up at block {entry.height}, "
+                f"position {entry.position}; rebuild the store from the journal",
+                code="statement_inconsistent",
+            )
+    return balance
+
+
+def _checked(limit: int) -> int:
+    if not 1 <= limit <= MAX_LIMIT:
+        raise InputError(
+            f"a page has 1 to {MAX_LIMIT} rows, not {limit}", code="limit_invalid", param="limit"
+        )
+    return limit
+
+
+def _unknown_account(account: AccountId) -> NotFound:
+    return NotFound(f"no account {render_id(account)} is known", code="account_unknown")

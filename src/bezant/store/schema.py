@@ -1,0 +1,231 @@
+"""The tables of the read model, and how exact values lie in them.
+
+- A 128-bit id is 16 *big-endian* bytes, so that sorting by id sorts UUIDv7 by time.
+- An amount is u64 and SQL integers are signed: it is stored as the signed 64-bit integer of the
+  same bits (`signed_amount`). Every amount below 2**63 reads as itself in any SQL tool; a larger
+  one shows as amount - 2**64, and `unsigned_amount` gives it back. Nothing is rounded or refused.
+- A balance is signed and needs up to 129 bits: decimal text.
+- A time is nanoseconds since 1970 as BIGINT (good until 2262), and is always a block's time.
+- `ordinal` is height * 2**24 + position among the block's receipts: one integer that orders
+  everything that ever happened, which is what lists are sorted by and cursors hold.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+import sqlalchemy as sa
+
+from bezant.model.outcomes import Outcome
+
+POSITION_BITS: Final = 24
+HASH_BYTES: Final = 16
+"""Length of the truncated HMAC-SHA256 under which an end-to-end id is found."""
+
+
+class PaymentStatus(StrEnum):
+    """Where a payment stands.
+
+    ==========  ======================================================================
+    settled     TRANSFER answered APPLIED
+    held        HOLD answered HELD: reserved until captured, released or expired
+    in_review   TRANSFER answered HELD_FOR_REVIEW: reserved until a person answers
+    captured    a held or reviewed payment that a CAPTURE settled, all or in part
+    released    a held or reviewed payment whose reserve a RELEASE returned
+    expired     a held or reviewed payment whose reserve the ledger returned in time
+    blocked     answered BLOCKED: the decision was to refuse
+    refused     any other refusal that is an answer to the payer (see `projection`)
+    ==========  ======================================================================
+    """
+
+    SETTLED = "settled"
+    HELD = "held"
+    IN_REVIEW = "in_review"
+    CAPTURED = "captured"
+    RELEASED = "released"
+    EXPIRED = "expired"
+    REFUSED = "refused"
+    BLOCKED = "blocked"
+
+
+STATUS_OF: Final = {
+    Outcome.APPLIED: PaymentStatus.SETTLED,
+    Outcome.HELD: PaymentStatus.HELD,
+    Outcome.HELD_FOR_REVIEW: PaymentStatus.IN_REVIEW,
+    Outcome.CAPTURED: PaymentStatus.CAPTURED,
+    Outcome.RELEASED: PaymentStatus.RELEASED,
+    Outcome.HOLD_EXPIRED: PaymentStatus.EXPIRED,
+    Outcome.BLOCKED: PaymentStatus.BLOCKED,
+}
+"""Every other outcome is REFUSED."""
+
+metadata = sa.MetaData()
+
+
+def _id(name: str, *, primary_key: bool = False, index: bool = False) -> sa.Column[bytes]:
+    return sa.Column(name, sa.LargeBinary(16), primary_key=primary_key, nullable=False, index=index)
+
+
+blocks = sa.Table(
+    "blocks",
+    metadata,
+    sa.Column("height", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("time_ns", sa.BigInteger, nullable=False, index=True),
+    sa.Column("app_hash", sa.LargeBinary(32), nullable=False),
+    sa.Column("records", sa.Integer, nullable=False),
+)
+
+payments = sa.Table(
+    "payments",
+    metadata,
+    sa.Column("ordinal", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+    _id("id"),
+    _id("authority"),
+    sa.Column("kind", sa.SmallInteger, nullable=False),
+    _id("debtor"),
+    _id("creditor"),
+    sa.Column("asset", sa.BigInteger, nullable=False),
+    sa.Column("amount", sa.BigInteger, nullable=False),
+    sa.Column("settled_amount", sa.BigInteger),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("outcome", sa.SmallInteger, nullable=False),
+    sa.Column("verdict", sa.SmallInteger, nullable=False),
+    sa.Column("score_ppm", sa.BigInteger, nullable=False),
+    sa.Column("fallback", sa.SmallInteger, nullable=False),
+    sa.Column("generation", sa.BigInteger, nullable=False),
+    sa.Column("mode", sa.SmallInteger, nullable=False),
+    sa.Column("created_ns", sa.BigInteger, nullable=False),
+    sa.Column("updated_ns", sa.BigInteger, nullable=False),
+    sa.Column("settled_ns", sa.BigInteger),
+    sa.Column("closed_by", sa.LargeBinary(16)),
+    sa.Column("end_to_end_hash", sa.LargeBinary(HASH_BYTES)),
+    sa.UniqueConstraint("id", "authority", name="payments_id_authority"),
+)
+"""`closed_by` is the id of the CAPTURE or RELEASE; an expiry has none."""
+sa.Index("payments_debtor", payments.c.debtor, payments.c.ordinal)
+sa.Index("payments_creditor", payments.c.creditor, payments.c.ordinal)
+
+NOT_SETTLED: Final = sa.text("status <> 'settled'")
+"""The condition of the status index, repeated word for word by queries that are to use it. Nearly
+every payment is settled, and a list of those needs no index of its own."""
+sa.Index(
+    "payments_status",
+    payments.c.status,
+    payments.c.ordinal,
+    sqlite_where=NOT_SETTLED,
+    postgresql_where=NOT_SETTLED,
+)
+_HASHED = sa.text("end_to_end_hash IS NOT NULL")
+sa.Index("payments_end_to_end", payments.c.end_to_end_hash, sqlite_where=_HASHED, postgresql_where=_HASHED)
+
+entries = sa.Table(
+    "entries",
+    metadata,
+    _id("account", primary_key=True),
+    sa.Column("ordinal", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("side", sa.Text, nullable=False),
+    sa.Column("amount", sa.BigInteger, nullable=False),
+    _id("payment"),
+    _id("counterparty"),
+    sa.Column("balance", sa.Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""One posted leg. No payment has one account on both sides, so the key needs no side. Without a
+rowid SQLite keeps an account's entries together, which is the order statements read them in."""
+
+accounts = sa.Table(
+    "accounts",
+    metadata,
+    _id("id", primary_key=True),
+    sa.Column("row", sa.BigInteger, nullable=False, unique=True),
+    _id("authority", index=True),
+    sa.Column("asset", sa.BigInteger, nullable=False),
+    sa.Column("credit_limit", sa.BigInteger, nullable=False),
+    sa.Column("balance_limit", sa.BigInteger, nullable=False),
+    sa.Column("frozen", sa.Boolean, nullable=False),
+    sa.Column("delegate", sa.LargeBinary(16)),
+    sa.Column("delegate_cap", sa.BigInteger, nullable=False),
+    sa.Column("opened_ns", sa.BigInteger, nullable=False),
+    sa.Column("ordinal", sa.BigInteger, nullable=False),
+)
+"""`row` is the ledger's own number of the account, by which system receipts name it."""
+
+account_parties = sa.Table(
+    "account_parties",
+    metadata,
+    _id("account", primary_key=True),
+    sa.Column("party", sa.BigInteger, nullable=False, index=True),
+    sa.Column("erased", sa.Boolean, nullable=False),
+)
+"""Which party of the vault an account belongs to. Not from blocks, so it survives a rebuild."""
+
+checkpoint = sa.Table(
+    "checkpoint",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("height", sa.BigInteger, nullable=False),
+    sa.Column("app_hash", sa.LargeBinary(32), nullable=False),
+    sa.Column("events_height", sa.BigInteger, nullable=False),
+)
+"""The last block projected, and the last whose events went to the outbox (a rebuild sends none)."""
+
+outbox = sa.Table(
+    "outbox",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("sequence", sa.BigInteger, nullable=False, index=True),
+    sa.Column("type", sa.Text, nullable=False),
+    sa.Column("endpoint", sa.Text, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("created_ns", sa.BigInteger, nullable=False),
+    sa.Column("attempts", sa.SmallInteger, nullable=False),
+    sa.Column("next_attempt_ns", sa.BigInteger),
+    sa.Column("delivered_ns", sa.BigInteger),
+    sa.Column("last_error", sa.Text),
+)
+_WAITING = sa.text("next_attempt_ns IS NOT NULL")
+sa.Index(
+    "outbox_due",
+    outbox.c.next_attempt_ns,
+    outbox.c.sequence,
+    sqlite_where=_WAITING,
+    postgresql_where=_WAITING,
+)
+
+PROJECTED: Final = (blocks, payments, entries, accounts)
+"""What a rebuild empties and fills again from the blocks."""
+
+idempotency_metadata = sa.MetaData()
+
+idempotency_keys = sa.Table(
+    "idempotency_keys",
+    idempotency_metadata,
+    sa.Column("scope", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("request_hash", sa.LargeBinary(32), nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    _id("payment"),
+    sa.Column("status", sa.SmallInteger),
+    sa.Column("answer", sa.LargeBinary),
+    sa.Column("created_ns", sa.BigInteger, nullable=False, index=True),
+)
+
+
+def signed_amount(amount: int) -> int:
+    """Return the signed 64-bit integer that stores a u64 amount.
+
+    >>> signed_amount(1250), signed_amount(2**64 - 1)
+    (1250, -1)
+    """
+    return amount - 2**64 if amount >= 2**63 else amount
+
+
+def unsigned_amount(stored: int) -> int:
+    """Return the u64 amount behind a stored integer; the inverse of `signed_amount`."""
+    return stored & 0xFFFFFFFFFFFFFFFF
+
+
+def id_key(value: int) -> bytes:
+    """Return the 16 big-endian bytes under which an id is stored."""
+    return value.to_bytes(16, "big")

@@ -1,0 +1,242 @@
+"""The read model: follows committed blocks exactly once, and can always be made again from them.
+
+Rows and the height they reach are written in one transaction. A block that is already in is passed
+over; one that skips a height is refused. The store never answers for the ledger: payment state that
+decides anything comes from ledger and journal, this is for lists, search and statements.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Final
+
+import sqlalchemy as sa
+
+from bezant.chain.blocks import CommittedBlock
+from bezant.errors import ConfigError, InvariantViolation
+from bezant.model.identifiers import AccountId
+from bezant.store import schema
+from bezant.store.database import Database
+from bezant.store.outbox import Event, Outbox
+from bezant.store.projection import (
+    UNREMEMBERED,
+    EndToEndHashes,
+    PayloadSource,
+    ProjectedRows,
+    project_rows,
+)
+from bezant.store.queries import Queries
+from bezant.store.schema import account_parties, accounts, checkpoint, id_key, payments
+
+EventSource = Callable[[CommittedBlock], Iterable[Event]]
+"""Says which events a block gives rise to; must depend on the block alone."""
+
+GROUP_RECORDS: Final = 20_000
+"""How many records share one transaction when there is much to catch up with."""
+
+_NAME: Final = "ledger"
+_COLUMNS: Final = [column.name for column in payments.columns]
+_DEBTOR, _CREDITOR, _HASH = map(_COLUMNS.index, ("debtor", "creditor", "end_to_end_hash"))
+_REPLACE: Final = (
+    "ON CONFLICT (id, authority) DO UPDATE SET "
+    + ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS if name not in ("id", "authority"))
+    + f" WHERE payments.outcome IN ({', '.join(str(int(outcome)) for outcome in UNREMEMBERED)})"
+)
+_CLOSE: Final = (
+    "UPDATE payments SET status = ?, outcome = ?, settled_amount = ?, updated_ns = ?, settled_ns = ?, "
+    "closed_by = ? WHERE id = ? AND debtor = ? AND status IN ('held', 'in_review')"
+)
+_EXPIRE: Final = (
+    "UPDATE payments SET status = ?, outcome = ?, updated_ns = ? WHERE id = ? "
+    "AND debtor = (SELECT id FROM accounts WHERE \"row\" = ?) AND status IN ('held', 'in_review')"
+)
+_FORGET: Final = tuple(
+    f"UPDATE payments SET end_to_end_hash = NULL WHERE {side} = ? AND end_to_end_hash IS NOT NULL"
+    for side in ("debtor", "creditor")
+)
+_FREEZE: Final = "UPDATE accounts SET frozen = ? WHERE id = ?"
+_DELEGATE: Final = "UPDATE accounts SET delegate = ?, delegate_cap = ? WHERE id = ?"
+
+
+class Store:
+    """The open read model. `project` and `rebuild` from one thread, everything else from any."""
+
+    def __init__(self, database: Database, hashes: EndToEndHashes, events: EventSource | None) -> None:
+        self._database = database
+        self._hashes = hashes
+        self._events = events
+        self.queries = Queries(database, hashes)
+        self.outbox = Outbox(database)
+        self._state_lock = threading.Lock()
+        with database.read() as connection:
+            at = connection.execute(sa.select(checkpoint)).one()
+            erased = sa.select(account_parties.c.account).where(account_parties.c.erased)
+            self._erased = {bytes(account) for account in connection.scalars(erased)}
+        self._height: int = at.height
+
+    @staticmethod
+    def open(
+        url: str,
+        *,
+        key: bytes,
+        payload_of: PayloadSource | None = None,
+        events: EventSource | None = None,
+    ) -> Store:
+        """Open or create the store at ``sqlite:///path`` or ``postgresql://...``.
+
+        `key` (32 bytes, secret, kept) makes the hashes of end-to-end ids; `payload_of` reads texts of
+        payments whose end-to-end id is not given to `project`. Raises: ConfigError; StorageError,
+        ``schema_newer`` among them.
+        """
+        if len(key) != 32:
+            raise ConfigError(f"the store's key must have 32 bytes, not {len(key)}", param="store_key")
+        database = Database(url, durable=False)
+        database.migrate("store", (_create_tables,))
+        return Store(database, EndToEndHashes(key, payload_of), events)
+
+    @property
+    def height(self) -> int:
+        """The height of the last block projected; 0 before the first."""
+        return self._height
+
+    def project(
+        self, blocks: Sequence[CommittedBlock], end_to_end_ids: Mapping[int, str] | None = None
+    ) -> int:
+        """Write consecutive blocks in one transaction; return how many were new.
+
+        `end_to_end_ids` gives texts that are at hand, by payment id, to spare reading the vault.
+        Raises: InvariantViolation for a gap, for another block at a known height, or for a block that
+        closes a hold the store does not know; StorageError.
+        """
+        with self._state_lock:
+            with self._database.write() as connection:
+                at = connection.execute(
+                    sa.select(checkpoint).where(checkpoint.c.name == _NAME).with_for_update()
+                ).one()
+                fresh = _fresh_blocks(blocks, at.height, bytes(at.app_hash))
+                if fresh:
+                    self._write(connection, project_rows(fresh, self._hashes, end_to_end_ids))
+                    last = fresh[-1]
+                    self._append_events(connection, fresh, at.events_height)
+                    connection.execute(
+                        checkpoint.update()
+                        .where(checkpoint.c.name == _NAME)
+                        .values(
+                            height=last.height,
+                            app_hash=last.app_hash,
+                            events_height=max(at.events_height, last.height),
+                        )
+                    )
+            self._height = fresh[-1].height if fresh else at.height
+        return len(fresh)
+
+    def rebuild(self, blocks: Iterable[CommittedBlock]) -> None:
+        """Empty what blocks say and project them again from height 1.
+
+        Parties, the outbox and what was already told stay. After a crash in between, the follower
+        goes on from where the rebuild was.
+        """
+        with self._state_lock:
+            with self._database.write() as connection:
+                for table in schema.PROJECTED:
+                    connection.execute(table.delete())
+                connection.execute(checkpoint.update().values(height=0, app_hash=b""))
+            self._height = 0
+        for group in in_groups(blocks):
+            self.project(group)
+
+    def bind_parties(self, parties: Mapping[AccountId, int]) -> None:
+        """Say which party of the vault each account belongs to; a later word replaces an earlier."""
+        rows = [(id_key(account), party, False) for account, party in parties.items()]
+        with self._database.write() as connection:
+            self._database.insert_many(
+                connection,
+                account_parties,
+                rows,
+                "ON CONFLICT (account) DO UPDATE SET party = excluded.party WHERE NOT account_parties.erased",
+            )
+
+    def erase_party(self, party: int) -> int:
+        """Forget every end-to-end hash of a party's accounts, now and in any rebuild; return how many.
+
+        The vault's key is destroyed separately; this removes what was derived from its texts.
+        """
+        with self._state_lock, self._database.write() as connection:
+            of_party = account_parties.c.party == party
+            connection.execute(account_parties.update().where(of_party).values(erased=True))
+            found = connection.scalars(sa.select(account_parties.c.account).where(of_party))
+            keys = [(bytes(key),) for key in found]
+            self._erased.update(key for (key,) in keys)
+            return sum(self._database.update_many(connection, forget, keys) for forget in _FORGET)
+
+    def close(self) -> None:
+        self._database.close()
+
+    def _write(self, connection: sa.Connection, rows: ProjectedRows) -> None:
+        insert, update = self._database.insert_many, self._database.update_many
+        insert(connection, schema.blocks, rows.blocks)
+        insert(connection, accounts, rows.accounts)
+        insert(connection, payments, self._without_erased(rows.payments), _REPLACE)
+        insert(connection, schema.entries, rows.entries)
+        closed = update(connection, _CLOSE, rows.closings) + update(connection, _EXPIRE, rows.expiries)
+        changed = update(connection, _FREEZE, rows.freezes) + update(connection, _DELEGATE, rows.delegates)
+        if closed != len(rows.closings) + len(rows.expiries):
+            raise InvariantViolation("a block closes a hold that the store does not know as open")
+        if changed != len(rows.freezes) + len(rows.delegates):
+            raise InvariantViolation("a block changes an account that the store does not know")
+
+    def _without_erased(self, rows: list[tuple[object, ...]]) -> list[tuple[object, ...]]:
+        if not self._erased:
+            return rows
+        return [
+            (*row[:_HASH], None) if row[_DEBTOR] in self._erased or row[_CREDITOR] in self._erased else row
+            for row in rows
+        ]
+
+    def _append_events(
+        self, connection: sa.Connection, blocks: Sequence[CommittedBlock], told_height: int
+    ) -> None:
+        if self._events is None:
+            return
+        for block in blocks:
+            if block.height > told_height:
+                self.outbox.append(self._events(block), block.time_ns, connection)
+
+
+def in_groups(
+    blocks: Iterable[CommittedBlock], records: int = GROUP_RECORDS
+) -> Iterator[list[CommittedBlock]]:
+    """Yield runs of blocks that together have about so many records, at most 500 blocks each."""
+    pending = iter(blocks)
+    while first := next(pending, None):
+        group, size = [first], len(first.records)
+        for block in islice(pending, 499) if size < records else ():
+            group.append(block)
+            size += len(block.records)
+            if size >= records:
+                break
+        yield group
+
+
+def _fresh_blocks(blocks: Sequence[CommittedBlock], height: int, app_hash: bytes) -> Sequence[CommittedBlock]:
+    """Return the blocks above a height, which must follow it one by one."""
+    for block in blocks:
+        if block.height == height and block.app_hash != app_hash:
+            raise InvariantViolation(
+                f"block {height} was projected with another app hash: the store follows another chain"
+            )
+    fresh = [block for block in blocks if block.height > height]
+    expected = list(range(height + 1, height + 1 + len(fresh)))
+    if [block.height for block in fresh] != expected:
+        raise InvariantViolation(
+            f"the store is at block {height} and was given {[block.height for block in fresh][:5]}: "
+            "blocks must follow one by one"
+        )
+    return fresh
+
+
+def _create_tables(connection: sa.Connection) -> None:
+    schema.metadata.create_all(connection)
+    connection.execute(checkpoint.insert().values(name=_NAME, height=0, app_hash=b"", events_height=0))

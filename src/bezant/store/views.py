@@ -1,0 +1,171 @@
+"""What the store answers with: frozen rows in the units of the model, never raw table rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeVar
+
+from bezant.model.identifiers import AccountId, AuthorityId, PaymentId
+from bezant.model.outcomes import Outcome, SigningMode, Verdict
+from bezant.model.records import Kind
+from bezant.store.schema import POSITION_BITS, PaymentStatus, unsigned_amount
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """A part of a list; `next_cursor` is None on the last page."""
+
+    items: Sequence[T]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPayment:
+    """One payment as it stands; amounts in minor units, times in nanoseconds since 1970.
+
+    `outcome` is the ledger's latest answer concerning it; `settled_amount` what was paid in the end,
+    `closed_by` the CAPTURE or RELEASE that ended a hold.
+    """
+
+    id: PaymentId
+    authority: AuthorityId
+    kind: Kind
+    debtor: AccountId
+    creditor: AccountId
+    asset: int
+    amount: int
+    settled_amount: int | None
+    status: PaymentStatus
+    outcome: Outcome
+    verdict: Verdict
+    score_ppm: int
+    fallback: int
+    generation: int
+    mode: SigningMode
+    height: int
+    position: int
+    created_ns: int
+    updated_ns: int
+    settled_ns: int | None
+    closed_by: PaymentId | None
+    end_to_end_hash: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAccount:
+    """One account; limits and `balance` (posted, signed) in minor units.
+
+    `balance` is as of the store's height; the ledger answers with the live one.
+    """
+
+    id: AccountId
+    authority: AuthorityId
+    asset: int
+    credit_limit: int
+    balance_limit: int
+    frozen: bool
+    delegate: AuthorityId | None
+    delegate_cap: int
+    opened_ns: int
+    party: int | None
+    balance: int
+
+
+@dataclass(frozen=True, slots=True)
+class StatementEntry:
+    """One posted leg, and the account's balance after it."""
+
+    height: int
+    position: int
+    time_ns: int
+    side: Literal["debit", "credit"]
+    amount: int
+    payment: PaymentId
+    counterparty: AccountId
+    balance: int
+
+    @property
+    def signed_amount(self) -> int:
+        """The amount, negative for a debit."""
+        return self.amount if self.side == "credit" else -self.amount
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A page of an account's entries, oldest first.
+
+    `opening` and `closing` are the balances before and after this page, and differ by exactly its
+    entries; `period_opening` and `period_closing` are those of the whole time asked for.
+    """
+
+    account: AccountId
+    asset: int
+    entries: Sequence[StatementEntry]
+    opening: int
+    closing: int
+    period_opening: int
+    period_closing: int
+    next_cursor: str | None
+
+
+def payment_view(row: Any) -> StoredPayment:
+    return StoredPayment(
+        id=PaymentId(_int(row.id)),
+        authority=AuthorityId(_int(row.authority)),
+        kind=Kind(row.kind),
+        debtor=AccountId(_int(row.debtor)),
+        creditor=AccountId(_int(row.creditor)),
+        asset=row.asset,
+        amount=unsigned_amount(row.amount),
+        settled_amount=None if row.settled_amount is None else unsigned_amount(row.settled_amount),
+        status=PaymentStatus(row.status),
+        outcome=Outcome(row.outcome),
+        verdict=Verdict(row.verdict),
+        score_ppm=row.score_ppm,
+        fallback=row.fallback,
+        generation=row.generation,
+        mode=SigningMode(row.mode),
+        height=row.ordinal >> POSITION_BITS,
+        position=row.ordinal & (1 << POSITION_BITS) - 1,
+        created_ns=row.created_ns,
+        updated_ns=row.updated_ns,
+        settled_ns=row.settled_ns,
+        closed_by=None if row.closed_by is None else PaymentId(_int(row.closed_by)),
+        end_to_end_hash=None if row.end_to_end_hash is None else bytes(row.end_to_end_hash),
+    )
+
+
+def account_view(row: Any) -> StoredAccount:
+    return StoredAccount(
+        id=AccountId(_int(row.id)),
+        authority=AuthorityId(_int(row.authority)),
+        asset=row.asset,
+        credit_limit=unsigned_amount(row.credit_limit),
+        balance_limit=unsigned_amount(row.balance_limit),
+        frozen=row.frozen,
+        delegate=None if row.delegate is None else AuthorityId(_int(row.delegate)),
+        delegate_cap=unsigned_amount(row.delegate_cap),
+        opened_ns=row.opened_ns,
+        party=row.party,
+        balance=int(row.balance or 0),
+    )
+
+
+def entry_view(row: Any) -> StatementEntry:
+    return StatementEntry(
+        height=row.ordinal >> POSITION_BITS,
+        position=row.ordinal & (1 << POSITION_BITS) - 1,
+        time_ns=row.time_ns,
+        side=row.side,
+        amount=unsigned_amount(row.amount),
+        payment=PaymentId(_int(row.payment)),
+        counterparty=AccountId(_int(row.counterparty)),
+        balance=int(row.balance),
+    )
+
+
+def _int(key: bytes) -> int:
+    return int.from_bytes(key, "big")

@@ -1,0 +1,95 @@
+"""Committed blocks without a chain: the readable ledger applied to what a test writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bezant.chain.blocks import CommittedBlock
+from bezant.ledger.reference import ReferenceLedger
+from bezant.model.digest import sha256
+from bezant.model.identifiers import AccountId, PaymentId
+from bezant.model.keys import SigningKey
+from bezant.model.outcomes import Verdict
+from bezant.model.records import Kind, RecordArray
+from bezant.testing.ledgers import BANK, ISSUER, Scribe, record, small_genesis, treasury
+
+Part = tuple[SigningKey, RecordArray]
+
+
+class BlockScribe:
+    """Two EUR accounts of the bank, `alice` and `bob`, funded by the issuer's, and their blocks.
+
+    Blocks 1 and 2 open and fund them; every `commit` adds one, a second later.
+    """
+
+    def __init__(self, funds: int = 100_000) -> None:
+        self.scribe = Scribe(sha256(b"store tests"))
+        self.ledger = ReferenceLedger(small_genesis())
+        self.blocks: list[CommittedBlock] = []
+        opening, self.treasury = treasury(self.scribe)
+        alice, self.alice = self.scribe.open(2, BANK, salt=1)
+        bob, self.bob = self.scribe.open(2, BANK, salt=2)
+        self.commit((ISSUER, opening), (BANK, alice), (BANK, bob))
+        if funds:
+            self.commit(
+                (ISSUER, self.transfer(self.treasury, self.alice, funds)),
+                (ISSUER, self.transfer(self.treasury, self.bob, funds)),
+            )
+
+    def commit(
+        self, *parts: Part, verdicts: dict[int, Verdict] | None = None, authentic: bool = True
+    ) -> CommittedBlock:
+        """Apply one block of signed parts and return it."""
+        batch = self.scribe.batch(*parts, verdicts=verdicts, authentic=authentic)
+        receipts = self.ledger.apply(batch)
+        height = len(self.blocks) + 1
+        app_hash = sha256(b"test app hash", height.to_bytes(8, "little"), receipts.tobytes())
+        block = CommittedBlock(
+            height,
+            batch.time_ns,
+            app_hash,
+            batch.records,
+            batch.decisions,
+            batch.authorisations,
+            receipts,
+        )
+        self.blocks.append(block)
+        return block
+
+    def transfer(
+        self, debtor: AccountId, creditor: AccountId, amount: int, *, id: int | None = None, flags: int = 0
+    ) -> RecordArray:
+        return self.pays(Kind.TRANSFER, debtor, creditor, amount, id=id, flags=flags)
+
+    def pays(
+        self,
+        kind: Kind,
+        debtor: AccountId,
+        creditor: AccountId,
+        amount: int,
+        *,
+        id: int | None = None,
+        related: int = 0,
+        hold_for_s: int = 0,
+        flags: int = 0,
+        commitment: bytes = bytes(32),
+    ) -> RecordArray:
+        """Return one record about value between two accounts."""
+        return record(
+            kind,
+            id=self.scribe.new_id() if id is None else id,
+            debtor=debtor,
+            creditor=creditor,
+            amount=amount,
+            related=related,
+            hold_for_s=hold_for_s,
+            flags=flags,
+            commitment=commitment,
+        )
+
+    def new_id(self) -> PaymentId:
+        return self.scribe.new_id()
+
+    def blocks_from(self, height: int) -> Iterator[CommittedBlock]:
+        """Yield the blocks from a height on, as an engine does."""
+        return iter(self.blocks[max(height, 1) - 1 :])
