@@ -6,6 +6,7 @@
     keys/            secrets, readable by the owner alone      store.sqlite the read model
     chain/           journal and receipts                      vault/      sealed personal data
     lock             held by the one process that is open      node.json   where that process listens
+    bezant.toml      settings, where they differ               idempotency.sqlite  keys of requests
 """
 
 from __future__ import annotations
@@ -86,6 +87,11 @@ class DataFolder:
     @property
     def store_url(self) -> str:
         return f"sqlite:///{self.path / 'store.sqlite'}"
+
+    @property
+    def idempotency_url(self) -> str:
+        """A file of its own: it is synced at once, the read model is not."""
+        return f"sqlite:///{self.path / 'idempotency.sqlite'}"
 
     @property
     def address_file(self) -> Path:

@@ -28,7 +28,7 @@ from bezant.chain.embedded.engine import EmbeddedEngine
 from bezant.chain.signatures import Signatures
 from bezant.config import Config, load_config
 from bezant.config import Pipeline as PipelineConfig
-from bezant.errors import ConfigError, InvariantViolation
+from bezant.errors import ConfigError, InvariantViolation, VaultError
 from bezant.folder import DataFolder
 from bezant.gateway import commands
 from bezant.gateway.accounts import Accounts
@@ -39,17 +39,19 @@ from bezant.intelligence.features import FeatureState
 from bezant.intelligence.learning import learn_block
 from bezant.intelligence.model import Model
 from bezant.intelligence.watchlist import Thresholds, Watchlist
+from bezant.model.digest import TAG_STORE, sha256
 from bezant.model.genesis import network_id
+from bezant.model.identifiers import AccountId
 from bezant.model.keys import authority_id
 from bezant.model.outcomes import Outcome
+from bezant.model.payment import Payload
 from bezant.pipeline.batch import PaymentBatch
 from bezant.pipeline.flow import STAGES, Flow
 from bezant.pipeline.intake import Intake
 from bezant.pipeline.stage import Stage
 from bezant.stages.policy import Policy
 from bezant.stages.resources import PartyColumns, Resources
-from bezant.store.follower import Follower
-from bezant.store.store import Store
+from bezant.store import Follower, IdempotencyKeys, Store
 from bezant.vault import Vault
 
 Progress = Callable[[str, int], None]
@@ -116,10 +118,6 @@ class Node:
         self.intake = Intake(self.flow, clock.now_ns)
         self.engine.subscribe(self.intake.on_durable)
         self.engine.watch_failure(self.intake.on_failure)
-        self.store: Store | None = None
-        self.follower: Follower | None = None
-        if with_store:
-            self._open_store()
         self.desk = Desk(
             engine=self.engine,
             vault=self.vault,
@@ -133,7 +131,11 @@ class Node:
         )
         self.accounts = Accounts(self.desk)
         self.payments = Payments(self.desk, self.accounts)
-        self.accounts.load_bindings()
+        self.store: Store | None = None
+        self.follower: Follower | None = None
+        self.idempotency = IdempotencyKeys.open(self.config.store.url or self.folder.idempotency_url)
+        new_store = with_store and self._open_store()
+        self.accounts.load_bindings(tell=new_store)
         self._register_gateway()
 
     def replace_stage(self, name: str, implementation: str) -> int:
@@ -148,6 +150,7 @@ class Node:
             self.follower.close()
         if self.store is not None:
             self.store.close()
+        self.idempotency.close()
         self.vault.close()
         self._executor.shutdown()
         self.folder.close()
@@ -169,10 +172,31 @@ class Node:
     def _store_lag(self) -> int:
         return 0 if self.follower is None else self.follower.lag
 
-    def _open_store(self) -> None:
-        self.store = Store.open(self.config.store.url or self.folder.store_url)
+    def _readable_payload(self, payment: int) -> Payload | None:
+        """Return the texts of a payment, None once its party was erased."""
+        try:
+            return self.payments.payload(payment)
+        except VaultError:
+            return None
+
+    def _forget_party(self, party: int, accounts: list[AccountId]) -> None:
+        if self.store is not None:
+            self.store.erase_party(party)
+
+    def _open_store(self) -> bool:
+        """Open the store and follow the chain with it; return whether the store was empty."""
+        self.store = Store.open(
+            self.config.store.url or self.folder.store_url,
+            key=sha256(TAG_STORE, self.folder.keys.blinding),
+            payload_of=self._readable_payload,
+        )
         self.follower = Follower(self.store, self.engine.blocks_from)
         self.engine.subscribe(self.follower.follow)
+        self.desk.on_bound = self.store.bind_parties
+        self.desk.on_erased = self._forget_party
+        empty = self.store.height == 0
+        self.follower.start()
+        return empty
 
     def _register_gateway(self) -> None:
         """Make the gateway's key an authority of the ledger, so that holders can give it mandates."""

@@ -15,7 +15,7 @@ from bezant.gateway import commands
 from bezant.gateway.desk import Desk
 from bezant.intelligence.watchlist import Hit
 from bezant.ledger.batch import account_id
-from bezant.model.identifiers import AccountId, words
+from bezant.model.identifiers import AccountId, join, words
 from bezant.model.keys import authority_id
 from bezant.model.money import U64_MAX, Asset
 from bezant.model.orders import MAX_AUTHORISED_RECORDS
@@ -185,8 +185,11 @@ class Accounts:
                 param="asset",
             ) from None
 
-    def load_bindings(self) -> None:
-        """Fill the columns by account row from the vault: whose account it is and how it was screened."""
+    def load_bindings(self, *, tell: bool = False) -> None:
+        """Fill the columns by account row from the vault: whose account it is and how it was screened.
+
+        `tell` repeats every binding to the store, which a new one needs.
+        """
         desk = self._desk
         for profile in desk.vault.entries(VaultKind.PARTY_PROFILE):
             verdict, _ = desk.screening.judge(msgspec.json.decode(profile.text, type=PartyProfile).name)
@@ -196,6 +199,10 @@ class Accounts:
             for row, party in zip(rows.tolist(), batch.party.tolist(), strict=True):
                 if row != NO_ROW:
                     desk.parties.set(row, party, desk.screening.of(party))
+            if tell:
+                ids = zip(batch.ids_lo.tolist(), batch.ids_hi.tolist(), strict=True)
+                bound = [AccountId(join(low, high)) for low, high in ids]
+                desk.on_bound(dict(zip(bound, batch.party.tolist(), strict=True)))
 
     def _register_keys(self, keys: Sequence[bytes]) -> None:
         desk, now_ms = self._desk, self._desk.now_ms()
@@ -213,6 +220,7 @@ class Accounts:
         low, high = np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1])
         vault.seal_texts(VaultKind.ACCOUNT_PARTY, low, high, columns, texts)
         vault.sync()
+        self._desk.on_bound(dict(zip(accounts, parties, strict=True)))
 
     def _set_columns(self, accounts: Sequence[AccountId], parties: Sequence[int]) -> None:
         pairs = np.array([words(account) for account in accounts], np.uint64).reshape(-1, 2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from bezant.chain.embedded.engine import EmbeddedEngine
@@ -30,6 +30,7 @@ class Desk:
     gateway_key: SigningKey
     now_ns: Callable[[], int]
     delegate_cap: int = 0
+    on_bound: Callable[[Mapping[AccountId, int]], None] = field(default=lambda parties: None)
     on_erased: Callable[[int, list[AccountId]], None] = field(default=lambda party, accounts: None)
 
     def now_ms(self) -> int:

@@ -32,7 +32,7 @@ class Admit:
 
     def __call__(self, batch: PaymentBatch) -> PaymentBatch:
         if self._store_lag() > self._max_lag:
-            raise Overloaded(f"the store is {self._store_lag()} payments behind; try again in a moment")
+            raise Overloaded(f"the store is {self._store_lag()} blocks behind; try again in a moment")
         self._check_shape(batch)
         self._check_time(batch)
         self._check_new(batch)
