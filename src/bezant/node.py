@@ -81,6 +81,7 @@ class Node:
         self.folder = DataFolder(path)
         self.config: Config = load_config(path)
         self.started_ns = time.time_ns()
+        self._closed = False
         clock = clock or SystemClock()
         keys = self.folder.keys
         self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="verify")
@@ -144,6 +145,9 @@ class Node:
 
     def close(self) -> None:
         """Finish what was accepted, then stop; safe to call twice."""
+        if self._closed:
+            return
+        self._closed = True
         self.intake.close()
         self.engine.close()
         if self.follower is not None:

@@ -128,13 +128,14 @@ def _show(console: Console, file: Path, folder: Path, outcome: Any) -> None:
     told = summary.as_dict()
     table = Table(title=f"{file.name} replayed", show_header=False, title_justify="left")
     table.add_row("payments", f"{summary.payments:,}")
-    for asset, minor in summary.value_minor.items():
-        table.add_row("value settled", f"{minor:,} minor units {asset}")
+    for asset, value in summary.value.items():
+        table.add_row("value settled", f"{value} {asset}")
     for name, count in told["outcomes"].items():
         table.add_row(f"  {name}", f"{count:,}")
-    table.add_row(
-        "allow / review / block", f"{summary.allowed:,} / {summary.reviewed:,} / {summary.blocked:,}"
-    )
+    if summary.approved:
+        table.add_row("  approved after review", f"{summary.approved:,}")
+    verdicts = (summary.allowed, summary.reviewed, summary.blocked)
+    table.add_row("allow / review / block", " / ".join(f"{count:,}" for count in verdicts))
     table.add_row("payments a second", f"{summary.per_second:,.0f}")
     table.add_row("p50 / p99 of a batch", f"{told['p50_ms']} / {told['p99_ms']} ms")
     table.add_row("model", outcome.model)

@@ -90,7 +90,7 @@ class CardReplay:
     def _finish(self, chunk: _Chunk, sent_ns: int, future: Future[Answers]) -> None:
         answers = future.result()
         elapsed = time.perf_counter_ns() - sent_ns
-        self.summary.add(answers, chunk.amounts, self._asset.code, elapsed, chunk.labels, chunk.judged)
+        self.summary.add(answers, chunk.amounts, self._asset, elapsed, chunk.labels, chunk.judged)
 
     def _open_accounts(self, batch: CardBatch) -> None:
         for codes, known, keys, kind in (

@@ -14,22 +14,31 @@ from bezant.gateway.accounts import Opening, PartyProfile
 from bezant.gateway.commands import seal_payload, transfer
 from bezant.interfaces.iso20022 import Pain001Stream
 from bezant.interfaces.replay.summary import Summary
-from bezant.model.identifiers import AccountId, new_payment_id
-from bezant.model.money import parse_minor
+from bezant.model.identifiers import AccountId, PaymentId, new_payment_id
+from bezant.model.money import Asset, parse_minor
+from bezant.model.outcomes import Outcome
 from bezant.model.payment import PartyReference, Payload, PaymentInstruction
+from bezant.model.records import RecordArray, id_of
 from bezant.node import Node
+from bezant.pipeline.intake import Answers
 
 CREDIT_LINE_MINOR = 10**14
 """A debtor account opened for a message may owe this much: the message does not say what it holds."""
 MOST_PAYMENTS = 1_000
+_Key = tuple[str, str, str]
+"""Designation, servicer, currency."""
 
 
 class MessageReplay:
-    """Opens an account for every party and currency a message names, and makes its payments."""
+    """Opens an account for every party and currency a message names, and makes its payments.
+
+    What the pipeline holds for review is then approved as the institution's reviewer would: the
+    parties of a message are new to a replayed network, and a bank that knows them would let it through.
+    """
 
     def __init__(self, node: Node, clock: SetClock, message: Pain001Stream) -> None:
         self._node, self._clock, self._message = node, clock, message
-        self._accounts: dict[tuple[str, str], AccountId] = {}
+        self._accounts: dict[_Key, AccountId] = {}
         self.summary = Summary(remarks=list(message.remarks))
 
     def run(self, progress: Callable[[int], None] = lambda rows: None) -> Summary:
@@ -54,11 +63,12 @@ class MessageReplay:
             for instruction in some:
                 sealed, commitment = seal_payload(_payload(instruction))
                 payloads.append(sealed)
+                debtor, creditor = self._keys(instruction)
                 records.append(
                     transfer(
                         new_payment_id(now_ms),
-                        self._accounts[instruction.debtor.designation, code],
-                        self._accounts[instruction.creditor.designation, code],
+                        self._accounts[debtor],
+                        self._accounts[creditor],
                         asset.number,
                         parse_minor(instruction.instructed_amount, asset.scale),
                         commitment=commitment,
@@ -68,15 +78,25 @@ class MessageReplay:
             submission = desk.sign(joined, desk.institution_key, tuple(payloads))
             sent_ns = time.perf_counter_ns()
             answers = desk.intake.call(submission)
-            self.summary.add(answers, joined["amount"], code, time.perf_counter_ns() - sent_ns)
+            elapsed = time.perf_counter_ns() - sent_ns
+            self.summary.add(answers, joined["amount"], asset, elapsed)
+            self._approve(answers, joined, asset)
+
+    def _approve(self, answers: Answers, records: RecordArray, asset: Asset) -> None:
+        for row in np.flatnonzero(answers.outcome == Outcome.HELD_FOR_REVIEW).tolist():
+            self._node.payments.approve(PaymentId(id_of(records[row], "id")))
+            self.summary.add_approved(int(records["amount"][row]), asset)
 
     def _open_accounts(self, instructions: list[PaymentInstruction]) -> None:
         """Register the parties that appear for the first time, screen their names, open their accounts."""
-        fresh: dict[tuple[str, str], tuple[PartyReference, int]] = {}
+        fresh: dict[_Key, tuple[PartyReference, int]] = {}
         for instruction in instructions:
-            sides = ((instruction.creditor, 0), (instruction.debtor, CREDIT_LINE_MINOR))
-            for party, credit in sides:
-                key = party.designation, instruction.currency
+            debtor, creditor = self._keys(instruction)
+            sides = (
+                (creditor, instruction.creditor, 0),
+                (debtor, instruction.debtor, CREDIT_LINE_MINOR),
+            )
+            for key, party, credit in sides:
                 if key not in self._accounts and (key not in fresh or credit):
                     fresh[key] = party, credit
         if not fresh:
@@ -85,10 +105,32 @@ class MessageReplay:
         parties = self._node.accounts.register_parties(profiles)
         openings = [
             Opening(party.number, self._node.accounts.asset(code), credit_limit=credit)
-            for party, ((_, code), (_, credit)) in zip(parties, fresh.items(), strict=True)
+            for party, ((*_, code), (_, credit)) in zip(parties, fresh.items(), strict=True)
         ]
         opened = self._node.accounts.open(openings, mandates=False)
         self._accounts.update(zip(fresh, opened, strict=True))
+
+    def _keys(self, instruction: PaymentInstruction) -> tuple[_Key, _Key]:
+        """Return the accounts of debtor and creditor.
+
+        Where both sides give the same number for different holders (specimen messages do), the
+        creditor's name tells them apart, and a remark says so.
+        """
+        debtor = _key(instruction.debtor, instruction.currency)
+        creditor = _key(instruction.creditor, instruction.currency)
+        if debtor == creditor and instruction.debtor.name != instruction.creditor.name:
+            remark = "debtor and creditor name one account number; their names tell the accounts apart"
+            if remark not in self.summary.remarks:
+                self.summary.remarks.append(remark)
+            creditor = (f"{creditor[0]} {instruction.creditor.name}", *creditor[1:])
+        return debtor, creditor
+
+
+def _key(party: PartyReference, currency: str) -> _Key:
+    """Return what tells one account from another. An IBAN names its bank; the same plain number at
+    two banks is two accounts."""
+    is_iban = party.account[:2].isalpha() and party.account[2:4].isdigit()
+    return party.designation, "" if is_iban else party.agent, currency
 
 
 def message_time_ns(created_at: str) -> int | None:

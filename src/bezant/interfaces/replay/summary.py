@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from bezant.model.money import Asset, render_minor
 from bezant.model.outcomes import Outcome, Verdict
 from bezant.pipeline.batch import PENDING
 from bezant.pipeline.intake import Answers
@@ -30,13 +31,15 @@ class Summary:
     flagged_labelled: int = 0
     seconds: float = 0.0
     latency: Histogram = field(default_factory=Histogram)
+    approved: int = 0
     remarks: list[str] = field(default_factory=list)
+    _assets: dict[str, Asset] = field(default_factory=dict)
 
     def add(
         self,
         answers: Answers,
         amounts: npt.NDArray[np.uint64],
-        asset: str,
+        asset: Asset,
         elapsed_ns: int,
         labels: npt.NDArray[np.uint8] | None = None,
         judged: npt.NDArray[np.bool_] | None = None,
@@ -54,7 +57,7 @@ class Summary:
         applied = outcome == Outcome.APPLIED
         # Python integers: a u64 sum over a large file could wrap.
         moved = sum(amounts[applied].tolist())
-        self.value_minor[asset] = self.value_minor.get(asset, 0) + moved
+        self._move(moved, asset)
         verdict = np.where(outcome == PENDING, np.uint8(0), answers.receipts["verdict"])
         flagged = verdict != Verdict.ALLOW
         self.allowed += int(np.count_nonzero(~flagged))
@@ -67,6 +70,22 @@ class Summary:
             self.fraud += int(np.count_nonzero(is_fraud))
             self.flagged_labelled += int(np.count_nonzero(flagged))
             self.flagged_fraud += int(np.count_nonzero(flagged & is_fraud))
+
+    def add_approved(self, amount_minor: int, asset: Asset) -> None:
+        """Count a payment that was held for review and then approved."""
+        self.approved += 1
+        self._move(amount_minor, asset)
+
+    def _move(self, minor: int, asset: Asset) -> None:
+        self._assets[asset.code] = asset
+        self.value_minor[asset.code] = self.value_minor.get(asset.code, 0) + minor
+
+    @property
+    def value(self) -> dict[str, str]:
+        """Settled value by asset, as decimals."""
+        return {
+            code: render_minor(minor, self._assets[code].scale) for code, minor in self.value_minor.items()
+        }
 
     @property
     def per_second(self) -> float:
@@ -83,14 +102,15 @@ class Summary:
         return self.flagged_fraud / self.fraud if self.fraud else None
 
     def as_dict(self) -> dict[str, object]:
-        """Return what ``--json`` prints; value in minor units, latencies in milliseconds."""
+        """Return what ``--json`` prints; latencies in milliseconds."""
         return {
             "payments": self.payments,
-            "value_minor": self.value_minor,
+            "value": self.value,
             "outcomes": dict(sorted(self.outcomes.items())),
             "allow": self.allowed,
             "review": self.reviewed,
             "block": self.blocked,
+            "approved_after_review": self.approved,
             "seconds": round(self.seconds, 3),
             "payments_per_second": round(self.per_second, 1),
             "p50_ms": round(self.latency.quantile_ns(0.50) / 1e6, 3),
