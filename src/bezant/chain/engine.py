@@ -12,6 +12,7 @@ from typing import Protocol
 from bezant.chain.blocks import CommittedBlock
 from bezant.chain.receipts import Evidence
 from bezant.ledger.columnar import ColumnarLedger
+from bezant.model.digest import Digests
 from bezant.model.orders import Order
 
 Subscriber = Callable[[CommittedBlock], None]
@@ -24,11 +25,17 @@ class Engine(Protocol):
     network: bytes
     ledger: ColumnarLedger
 
-    def submit(self, orders: Sequence[Order], prepare: Callable[[], object] = ...) -> CommittedBlock:
+    def submit(
+        self,
+        orders: Sequence[Order],
+        prepare: Callable[[], object] = ...,
+        record_hashes: Digests | None = None,
+    ) -> CommittedBlock:
         """Apply orders as the next block and return it; subscribers hear of it once it is durable.
 
         `prepare` is called by the writing thread before anything of the block is written: what it
-        does (sealing evidence) is durable first.
+        does (sealing evidence) is durable first. `record_hashes` (n, 32) are the records' leaf hashes
+        where the caller has them already.
 
         Raises: StorageError when the engine can accept nothing (disk full, clock jumped).
         """

@@ -6,14 +6,15 @@ of every per-Authorisation column the same signature.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from bezant.chain.blocks import CommittedBlock
 from bezant.model.digest import Digests
-from bezant.model.identifiers import U64_MASK
 from bezant.model.orders import join_authorised
 from bezant.model.outcomes import Outcome
 from bezant.model.records import COMMAND_KINDS, DECISION, NO_ROW, Kind, RecordArray
@@ -51,6 +52,8 @@ class PaymentBatch:
     sizes: list[int]
     """How many records each submission has, in order."""
     generation: int = 0
+    stages: Mapping[str, Any] = field(default_factory=dict)
+    """The stages of that generation, which the whole batch goes through."""
     # ---- filled by stages
     record_hashes: Digests = field(default_factory=lambda: np.zeros((0, 32), np.uint8))
     refused: npt.NDArray[np.uint16] = field(default_factory=lambda: np.zeros(0, np.uint16))
@@ -95,7 +98,7 @@ class PaymentBatch:
         self.refused[rows & (self.refused == PENDING)] = outcome
 
 
-def join_submissions(submissions: list[Submission], received_ns: int, generation: int) -> PaymentBatch:
+def join_submissions(submissions: list[Submission], received_ns: int) -> PaymentBatch:
     """Return one batch of everything handed in, in order."""
     if len(submissions) == 1:
         authorisations, records = submissions[0].authorisations, submissions[0].records
@@ -106,7 +109,6 @@ def join_submissions(submissions: list[Submission], received_ns: int, generation
         payloads += submission.payloads or [b""] * len(submission)
     count = len(records)
     batch = PaymentBatch(records, authorisations, received_ns, payloads, [len(s) for s in submissions])
-    batch.generation = generation & U64_MASK
     batch.refused = np.full(count, PENDING, np.uint16)
     batch.first_outcome = np.zeros(count, np.uint16)
     batch.debtor_row = np.full(count, NO_ROW, np.uint32)

@@ -19,6 +19,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -28,46 +29,75 @@ from bezant.pipeline.stage import Fallback, Stage
 from bezant.pipeline.telemetry import StageTelemetry
 
 STAGES = ("authenticate", "admit", "screen", "score", "decide", "route", "settle", "notify")
+FIRST_IN_ORDER = 1
+"""Position of the first stage that must see batches one after another."""
 REST_BATCHES = 16
 """For how many batches a stage that broke its budget rests before it is tried again."""
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The stages of one generation."""
+
+    generation: int
+    stages: Mapping[str, Stage]
+
+
 class Flow:
-    """The stages in order, and what they have done. One thread runs it; any may replace a stage."""
+    """The stages in order, and what they have done.
+
+    One thread begins batches and one finishes them, so that signatures of the next batch are checked
+    while this one is scored and settled; any thread may replace a stage. A batch keeps the stages it
+    began with, so a swap falls between two batches by itself.
+    """
 
     def __init__(self, stages: Mapping[str, Stage]) -> None:
         missing = [name for name in STAGES if name not in stages]
         if missing or len(stages) != len(STAGES):
             raise ConfigError(f"a flow needs exactly the stages {', '.join(STAGES)}; missing: {missing}")
-        self._stages = dict(stages)
         self._swap = threading.Lock()
+        self._line = Line(1, dict(stages))
         self._resting: dict[str, int] = {}
-        self.generation = 1
-        """Grows with every replaced stage; recorded in every Decision."""
         self.telemetry = {name: StageTelemetry() for name in STAGES}
 
     @property
     def stages(self) -> Mapping[str, Stage]:
-        return dict(self._stages)
+        return dict(self._line.stages)
+
+    @property
+    def generation(self) -> int:
+        """Grows with every replaced stage; recorded in every Decision."""
+        return self._line.generation
 
     def replace(self, stage: Stage) -> int:
         """Put a stage in the place of the one of its name, between two batches; return the generation."""
         if stage.name not in STAGES:
             raise ConfigError(f"{stage.name!r} is not a stage; the flow has {', '.join(STAGES)}")
         with self._swap:
-            self._stages[stage.name] = stage
+            self._line = Line(self._line.generation + 1, {**self._line.stages, stage.name: stage})
             self._resting.pop(stage.name, None)
             self.telemetry[stage.name] = StageTelemetry()
-            self.generation += 1
-            return self.generation
+            return self._line.generation
 
     def run(self, batch: PaymentBatch) -> PaymentBatch:
         """Return the batch with every column filled. Raises what the first failing stage without a
         fallback raised; then nothing of the batch was ordered."""
-        with self._swap:
-            batch.generation = self.generation
-            for position, name in enumerate(STAGES):
-                batch = self._step(self._stages[name], position, batch)
+        return self.finish(self.begin(batch))
+
+    def begin(self, batch: PaymentBatch) -> PaymentBatch:
+        """Run the stages that do not depend on the batches before: signatures."""
+        line = self._line
+        batch.generation, batch.stages = line.generation, line.stages
+        return self._steps(batch, 0, FIRST_IN_ORDER)
+
+    def finish(self, batch: PaymentBatch) -> PaymentBatch:
+        """Run the rest, which sees everything that earlier batches changed."""
+        return self._steps(batch, FIRST_IN_ORDER, len(STAGES))
+
+    def _steps(self, batch: PaymentBatch, start: int, stop: int) -> PaymentBatch:
+        stages = batch.stages
+        for position in range(start, stop):
+            batch = self._step(stages[STAGES[position]], position, batch)
         return batch
 
     def _step(self, stage: Stage, position: int, batch: PaymentBatch) -> PaymentBatch:

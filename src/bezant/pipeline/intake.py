@@ -1,4 +1,4 @@
-"""Where payments come in: many callers, one thread that runs the flow over whatever is waiting.
+"""Where payments come in: many callers, two threads that run the flow over whatever is waiting.
 
 Nothing is delayed to fill a batch. While one batch is on its way the next ones gather, so batches
 grow with load by themselves, and a lone payment goes through alone.
@@ -24,6 +24,8 @@ from bezant.pipeline.batch import PaymentBatch, Submission, join_submissions
 from bezant.pipeline.flow import Flow
 
 MAX_BATCH = 4_096
+BEGUN_BATCHES = 1
+"""Batches whose signatures are checked ahead of the one being settled."""
 MAX_WAITING = 200_000
 """Payments that may wait; beyond that the caller is told to come back."""
 
@@ -66,12 +68,17 @@ class Intake:
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._waiting = 0
         self._running: list[_Waiting] = []
+        self._begun: queue.Queue[tuple[PaymentBatch, list[_Waiting]] | None] = queue.Queue(BEGUN_BATCHES)
         self._undurable: deque[tuple[PaymentBatch, list[_Waiting]]] = deque()
         self._lock = threading.Lock()
         self._closed = False
         self.failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._loop, name="pipeline", daemon=True)
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=self._begin_batches, name="intake", daemon=True),
+            threading.Thread(target=self._finish_batches, name="pipeline", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def submit(self, submission: Submission, reply: Reply) -> None:
         """Queue a submission; `reply` is called once, on another thread. Raises: Overloaded."""
@@ -109,7 +116,8 @@ class Intake:
         """Finish what is queued, then stop."""
         self._closed = True
         self._queue.put(None)
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
 
     # Called by the notify stage, the engine's journal thread, and the engine when it fails.
 
@@ -145,7 +153,8 @@ class Intake:
             for one in waiting:
                 one.reply(unknown)
 
-    def _loop(self) -> None:
+    def _begin_batches(self) -> None:
+        """Put what waits into batches and begin them, one ahead of the other thread."""
         stopping = False
         while not stopping:
             first = self._queue.get()
@@ -160,21 +169,30 @@ class Intake:
                     group.append(following)
                     count += len(following.submission)
             if group:
-                self._run(group, count)
+                with self._lock:
+                    self._waiting -= count
+                self._begin(group)
+        self._begun.put(None)
 
-    def _run(self, group: list[_Waiting], count: int) -> None:
-        with self._lock:
-            self._waiting -= count
-        self._running = group
+    def _begin(self, group: list[_Waiting]) -> None:
         try:
-            joined = join_submissions([w.submission for w in group], self._now_ns(), self.flow.generation)
-            self.flow.run(joined)
-        except InvariantViolation as violation:
-            self.failure = violation
-            self._refuse(group, violation)
-            raise
+            joined = join_submissions([one.submission for one in group], self._now_ns())
+            self._begun.put((self.flow.begin(joined), group))
         except Exception as error:
             self._refuse(group, error)
+
+    def _finish_batches(self) -> None:
+        while (begun := self._begun.get()) is not None:
+            batch, self._running = begun
+            try:
+                if self.failure is not None:
+                    raise Overloaded("the node is stopping; nothing was accepted", code="stopping")
+                self.flow.finish(batch)
+            except InvariantViolation as violation:
+                self.failure = violation
+                self._refuse(self._running, violation)
+            except Exception as error:
+                self._refuse(self._running, error)
 
     @staticmethod
     def _refuse(group: list[_Waiting], error: Exception) -> None:

@@ -23,7 +23,9 @@ class Settle:
 
     name: ClassVar = "settle"
     version: ClassVar = "1"
-    reads: ClassVar = frozenset({"records", "authorisations", "decisions", "evidence", "payloads", "refused"})
+    reads: ClassVar = frozenset(
+        {"records", "record_hashes", "authorisations", "decisions", "evidence", "payloads", "refused"}
+    )
     writes: ClassVar = frozenset({"ordered", "block"})
     has_fallback: ClassVar = False
     budget_us: ClassVar = 100.0
@@ -40,7 +42,9 @@ class Settle:
         if not len(covering):
             return batch
         orders = [self._order(batch, part) for part in _parts(covering)]
-        batch.block = self._engine.submit(orders, prepare=lambda: self._seal(batch))
+        batch.block = self._engine.submit(
+            orders, prepare=lambda: self._seal(batch), record_hashes=batch.record_hashes[batch.ordered]
+        )
         return batch
 
     @staticmethod

@@ -114,13 +114,18 @@ class EmbeddedEngine:
 
     # The engine's protocol.
 
-    def submit(self, orders: Sequence[Order], prepare: Callable[[], object] = _nothing) -> CommittedBlock:
+    def submit(
+        self,
+        orders: Sequence[Order],
+        prepare: Callable[[], object] = _nothing,
+        record_hashes: Digests | None = None,
+    ) -> CommittedBlock:
         """Apply orders as the next block; see `Engine.submit`."""
         self._check_running()
         self._journal.check_room()
         now_ns = max(self._clock.now_ns(), self.time_ns + 1)
         columns = _join(orders)
-        hashes = leaf_hashes(as_rows(columns.records))
+        hashes = leaf_hashes(as_rows(columns.records)) if record_hashes is None else record_hashes
         roots = group_roots(hashes, columns.authorisations["first"], columns.authorisations["count"])
         authentic = self.signatures.check(self.ledger, columns.authorisations, roots)
         accepted = [gateway_accepted(self.network, self._gateways, order) for order in orders]

@@ -1,0 +1,63 @@
+"""The whole benchmark in one run, so that figures and limits belong together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from bezant.economy.training import train_on_economy
+from bezant.folder import create_folder
+from bezant.interfaces.bench.machine import describe_machine, signature_limit, sync_latency
+from bezant.interfaces.bench.memory import bytes_per_account, bytes_per_id
+from bezant.interfaces.bench.payments import Bench, warm_up
+from bezant.node import Node
+
+ACCOUNTS = 10_000
+
+
+def run_bench(
+    folder: Path,
+    *,
+    payments: int,
+    seed: int,
+    with_http: bool,
+    with_store: bool,
+    note: Callable[[str], None],
+) -> dict[str, object]:
+    """Measure in a fresh data folder and return the report, ready for JSON."""
+    create_folder(folder)
+    note("train a model")
+    model = train_on_economy(seed, path=folder / "models" / "current.model")
+    with Node(folder, with_store=with_store) as node:
+        note("open accounts")
+        bench = Bench(node, ACCOUNTS, seed)
+        warm_up(bench, note)
+        note("limits of the machine")
+        limit = signature_limit()
+        sync = sync_latency(folder)
+        runs: dict[str, dict[str, object]] = {}
+        note("one signature each")
+        each = bench.individually(max(payments // 8, 2_048))
+        runs["individually_signed"] = each.as_dict() | {
+            "share_of_signature_limit": round(each.per_second / limit, 3)
+        }
+        note("1,000 under one signature")
+        runs["batches_of_1000"] = bench.batches(payments).as_dict()
+        note("one at a time")
+        runs["one_at_a_time"] = bench.one_at_a_time(1_000).as_dict()
+        memory = {"account": bytes_per_account(node), "remembered_id": bytes_per_id()}
+    if with_http:
+        note("over HTTP")
+        from bezant.interfaces.bench.http import measure_http
+
+        runs["http_one_a_request"] = measure_http(folder, max(payments // 20, 2_000))
+    card = model.card
+    return {
+        "machine": describe_machine(),
+        "seed": seed,
+        "model": {"trees": card.trees, "leaves": card.leaves, "features": len(card.features)},
+        "accounts": ACCOUNTS,
+        "limits": {"signatures_per_second": round(limit), "sync": sync},
+        "runs": runs,
+        "memory": memory,
+    }
