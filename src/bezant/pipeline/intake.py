@@ -70,6 +70,8 @@ class Intake:
         self._running: list[_Waiting] = []
         self._begun: queue.Queue[tuple[PaymentBatch, list[_Waiting]] | None] = queue.Queue(BEGUN_BATCHES)
         self._undurable: deque[tuple[PaymentBatch, list[_Waiting]]] = deque()
+        self._durable_height = 0
+        self._lost: UnknownOutcome | None = None
         self._lock = threading.Lock()
         self._closed = False
         self.failure: BaseException | None = None
@@ -122,17 +124,25 @@ class Intake:
     # Called by the notify stage, the engine's journal thread, and the engine when it fails.
 
     def announce(self, batch: PaymentBatch) -> None:
-        """Remember who waits for this batch, or answer at once where nothing was ordered."""
+        """Remember who waits for this batch; answer at once where nothing was ordered, or where the
+        disk was quicker than this thread."""
         if batch.block is None:
             _answer(batch, self._running)
             return
         with self._lock:
-            self._undurable.append((batch, self._running))
+            early = batch.block.height <= self._durable_height
+            if not early and self._lost is None:
+                self._undurable.append((batch, self._running))
+        if early:
+            _answer(batch, self._running)
+        elif self._lost is not None:
+            self._refuse(self._running, self._lost)
 
     def on_durable(self, block: CommittedBlock) -> None:
         """Answer everybody whose batch went into a durable block."""
         ready = []
         with self._lock:
+            self._durable_height = block.height
             while self._undurable and self._undurable[0][0].block is not None:
                 first = self._undurable[0][0].block
                 if first.height > block.height:
@@ -142,16 +152,15 @@ class Intake:
             _answer(batch, waiting)
 
     def on_failure(self, error: BezantError) -> None:
-        """Tell everybody whose block may or may not have reached the disk."""
+        """Tell everybody whose block may or may not have reached the disk, now and from now on."""
         with self._lock:
+            self._lost = UnknownOutcome(
+                f"the node stopped before this was durable ({error.message}); query it by id once it is back"
+            )
             lost = list(self._undurable)
             self._undurable.clear()
-        unknown = UnknownOutcome(
-            f"the node stopped before this was durable ({error.message}); query it by id once it is back"
-        )
         for _, waiting in lost:
-            for one in waiting:
-                one.reply(unknown)
+            self._refuse(waiting, self._lost)
 
     def _begin_batches(self) -> None:
         """Put what waits into batches and begin them, one ahead of the other thread."""
