@@ -15,12 +15,13 @@ from bezant.gateway import commands
 from bezant.gateway.desk import Desk
 from bezant.intelligence.watchlist import Hit
 from bezant.ledger.batch import account_id
-from bezant.model.identifiers import AccountId, join, words
+from bezant.model.identifiers import AccountId, join, new_payment_id, words
 from bezant.model.keys import authority_id
 from bezant.model.money import U64_MAX, Asset
 from bezant.model.orders import MAX_AUTHORISED_RECORDS
 from bezant.model.outcomes import Outcome, Verdict
 from bezant.model.records import NO_ROW, RecordArray
+from bezant.pipeline.intake import Answers
 from bezant.vault import VaultKind
 
 
@@ -143,6 +144,18 @@ class Accounts:
         self._treasuries[asset.number] = account
         return account
 
+    def fund(self, account: AccountId, asset: Asset, amount_minor: int) -> Answers:
+        """Issue money: pay from the treasury to an account. Raises: BezantError naming the outcome."""
+        record = commands.transfer(
+            new_payment_id(self._desk.now_ms()),
+            self.treasury(asset),
+            account,
+            asset.number,
+            amount_minor,
+            may_review=False,
+        )
+        return self._order([record], "issue money")
+
     def freeze(self, account: AccountId, frozen: bool) -> None:
         """Freeze or thaw an account. Raises: NotFound, BezantError."""
         self.row(account)
@@ -228,8 +241,9 @@ class Accounts:
         for row, party in zip(rows.tolist(), parties, strict=True):
             self._desk.parties.set(row, party, self._desk.screening.of(party))
 
-    def _order(self, records: list[RecordArray], doing: str, also: Outcome = Outcome.APPLIED) -> None:
+    def _order(self, records: list[RecordArray], doing: str, also: Outcome = Outcome.APPLIED) -> Answers:
         answers = self._desk.order(np.concatenate(records), self._desk.institution_key)
         bad = [Outcome(int(o)) for o in answers.outcome if o not in (Outcome.APPLIED, also)]
         if bad:
             raise BezantError(f"could not {doing}: the ledger answers {bad[0].label}", code=bad[0].label)
+        return answers
