@@ -24,6 +24,8 @@ from bezant.model.records import NO_ROW, RECEIPT, Flag, Kind, RecordArray, id_of
 
 U128_MAX = 2**128 - 1
 VALUE_KINDS = (Kind.TRANSFER, Kind.HOLD, Kind.CAPTURE, Kind.RELEASE)
+# A plain integer: the complement of an IntFlag keeps only bits that have names, and forgets the others.
+KNOWN_FLAGS = int(Flag.LINKED | Flag.MAY_REVIEW)
 
 
 @dataclass(slots=True)
@@ -475,7 +477,7 @@ class ReferenceLedger:
 def _well_formed(record: Any, decision: Any) -> bool:
     """Return whether kind, flags and the fields that must be zero are as the format says."""
     kind, flags = int(record["kind"]), int(record["flags"])
-    if kind not in Kind._value2member_map_ or flags & ~(Flag.LINKED | Flag.MAY_REVIEW):
+    if kind not in Kind._value2member_map_ or flags & ~KNOWN_FLAGS:
         return False
     if not is_uuid7(id_of(record, "id")) or int(decision["verdict"]) > Verdict.BLOCK or decision["reserved"]:
         return False
