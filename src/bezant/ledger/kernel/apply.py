@@ -65,6 +65,8 @@ def write_receipt(state, receipt, outcome, amount, mode, debtor_row, creditor_ro
 @njit(cache=True, **KERNEL)
 def count_due(state, time_ns):
     """Return how many holds expire by `time_ns`, so that room for their receipts can be made."""
+    if next_due(state, time_ns) == NO_SLOT:
+        return 0
     due = 0
     for at in range(np.int64(state.counters[0].expiries)):
         entry = state.expiries[at]
