@@ -165,7 +165,9 @@ class World:
         self.scribe = Scribe(network_id(self.genesis))
         self.ledger = make(self.genesis)
         opened, self.treasury = treasury(self.scribe)
-        self.apply((ISSUER, np.concatenate([opened, *map(self.scribe.register, (ALICE, BOB, CAROL, MALLORY))])))
+        self.apply(
+            (ISSUER, np.concatenate([opened, *map(self.scribe.register, (ALICE, BOB, CAROL, MALLORY))]))
+        )
         rows = [
             self.scribe.open(2, ALICE),
             self.scribe.open(2, BOB),
@@ -195,8 +197,8 @@ class World:
         """Return debits pending, debits posted, credits pending, credits posted."""
         if isinstance(self.ledger, ReferenceLedger):
             return self.ledger.state.accounts[account].sides
-        row = self.ledger.account(account)
-        values = [join(row[f"{name}_lo"], row[f"{name}_hi"]) for name in SIDE_NAMES]
+        entry = self.ledger.accounts[self._row(account)]
+        values = [join(entry[f"{name}_lo"], entry[f"{name}_hi"]) for name in SIDE_NAMES]
         return values[0], values[1], values[2], values[3]
 
     def set_sides(self, account: int, **sides: int) -> None:
@@ -205,11 +207,14 @@ class World:
             for name, value in sides.items():
                 setattr(self.ledger.state.accounts[account], name, value)
             return
-        low, high = words(account)
-        row = self.ledger.account_rows(np.array([low], np.uint64), np.array([high], np.uint64))[0]
+        entry = self.ledger.accounts[self._row(account)]
         for name, value in sides.items():
-            entry = self.ledger.state.accounts[row]
             entry[f"{name}_lo"], entry[f"{name}_hi"] = words(value)
+
+    def _row(self, account: int) -> int:
+        assert isinstance(self.ledger, ColumnarLedger)
+        low, high = words(account)
+        return int(self.ledger.account_rows(np.array([low], np.uint64), np.array([high], np.uint64))[0])
 
     def balance(self, account: int) -> int:
         """Return posted credits less posted debits."""

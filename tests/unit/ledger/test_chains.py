@@ -113,7 +113,14 @@ def test_what_no_stranger_may_burn_is_not_remembered(world: World) -> None:
 
 def test_holds_placed_and_closed_in_a_failed_chain_come_back(world: World) -> None:
     old = [
-        record(Kind.HOLD, id=world.scribe.new_id(), debtor=world.alice, creditor=world.bob, amount=n, hold_for_s=60)
+        record(
+            Kind.HOLD,
+            id=world.scribe.new_id(),
+            debtor=world.alice,
+            creditor=world.bob,
+            amount=n,
+            hold_for_s=60,
+        )
         for n in (10, 20, 30)
     ]
     world.apply((ALICE, np.concatenate(old)))

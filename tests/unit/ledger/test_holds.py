@@ -96,9 +96,7 @@ def test_expired_holds_come_earliest_first_then_as_placed(world: World) -> None:
     lasting = [40, 20, 30, 20, 10, 30, 20]
     held = [place(world, 1, seconds) for seconds in lasting]
     world.apply((ALICE, np.concatenate(held)))
-    receipts = world.apply(
-        (ALICE, world.transfer(world.alice, world.bob, 1)), after_s=100
-    )
+    receipts = world.apply((ALICE, world.transfer(world.alice, world.bob, 1)), after_s=100)
     order = sorted(range(len(lasting)), key=lambda i: (lasting[i], i))
     assert [id_of(row, "id") for row in receipts[:-1]] == [id_of(held[i][0], "id") for i in order]
     assert world.sides(world.alice)[0] == 0

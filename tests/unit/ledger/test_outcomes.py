@@ -13,7 +13,18 @@ from bezant.model.identifiers import new_payment_id
 from bezant.model.keys import SigningKey, authority_id
 from bezant.model.outcomes import Outcome, SigningMode, Verdict
 from bezant.model.records import NO_ROW, Flag, Kind, RecordArray
-from bezant.testing.ledgers import ALICE, BANK, BOB, ISSUER, LEDGERS, MALLORY, OPENING, World, record, seeded_key
+from bezant.testing.ledgers import (
+    ALICE,
+    BANK,
+    BOB,
+    ISSUER,
+    LEDGERS,
+    MALLORY,
+    OPENING,
+    World,
+    record,
+    seeded_key,
+)
 
 TOP = 2**128 - 1 - 2**64
 

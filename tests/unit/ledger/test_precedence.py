@@ -173,9 +173,7 @@ HOLD_FAULTS = (
     fault(Outcome.HOLD_EXISTS, "hold", held_by_another),
     fault(Outcome.OVERFLOW, "counters", near_overflow),
     fault(Outcome.INSUFFICIENT_FUNDS, "amount counters", set_field("amount", OPENING + 1)),
-    fault(
-        Outcome.BALANCE_LIMIT, "creditor", lambda draft: draft.fields.update(creditor=draft.world.carol)
-    ),
+    fault(Outcome.BALANCE_LIMIT, "creditor", lambda draft: draft.fields.update(creditor=draft.world.carol)),
 )
 CAPTURE_FAULTS = (
     *AUTHENTICITY,
@@ -269,10 +267,13 @@ def test_the_lower_fault_of_a_capture_wins(world: World, low: Fault, high: Fault
 
 def test_a_delegate_may_not_spend_above_the_cap(world: World) -> None:
     grant = record(
-        Kind.SET_DELEGATE, id=world.scribe.new_id(), debtor=world.alice, creditor=authority_id(BOB.public), amount=20
+        Kind.SET_DELEGATE,
+        id=world.scribe.new_id(),
+        debtor=world.alice,
+        creditor=authority_id(BOB.public),
+        amount=20,
     )
     assert world.answer((ALICE, grant)) == [Outcome.APPLIED]
     within, above = world.transfer(world.alice, world.bob, 20), world.transfer(world.alice, world.bob, 21)
     assert world.answer((BOB, within)) == [Outcome.APPLIED]
     assert world.answer((BOB, above)) == [Outcome.NOT_AUTHORISED]
-
