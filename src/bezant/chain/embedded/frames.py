@@ -171,7 +171,7 @@ def find_frames(segment: memoryview, offset: int) -> Iterator[Frame]:
         frame = read_frame(segment, at)
         if frame is not None:
             yield frame
-        at = raw.find(FRAME_MAGIC, at + 1 if frame is None else at + frame.size)
+        at = raw.find(FRAME_MAGIC, at + (FRAME_HEADER.itemsize + len(frame.body) if frame else 1))
 
 
 def encode_segment_header(network: bytes, number: int, first_height: int, size: int) -> bytes:

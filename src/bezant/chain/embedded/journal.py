@@ -224,32 +224,25 @@ class Journal:
             )
 
     def _check_tail(self, path: Path, view: memoryview, later: list[Path]) -> None:
-        """Refuse unless what follows the last intact frame was never acknowledged."""
-        missing = self.height + 1
-        durable = self._durable_behind(view, later)
+        """Refuse unless what follows the last intact frame was never acknowledged.
+
+        A segment is begun only when all before it is durable, so where one follows, it says which
+        block is its first. In the last one the frames behind say what was durable when they were
+        written: all of them are asked, because those of one group say nothing of each other.
+        """
+        if not view[self._offset :].tobytes().strip(b"\0"):
+            return
+        missing, durable = self.height + 1, 0
+        if later:
+            durable = _first_height(later[0]) - 1
+        else:
+            durable = max((f.durable for f in frames.find_frames(view, self._offset)), default=0)
         if durable >= missing:
             raise JournalDamaged(
                 f"{path.name} at byte {self._offset}: block {missing} is damaged, but what follows says "
                 f"that every block up to {durable} was durable. Nothing was changed; restore this file "
                 "from a backup"
             )
-
-    def _durable_behind(self, view: memoryview, later: list[Path]) -> int:
-        """Return the highest height that anything behind the last intact frame knows to be durable.
-
-        A group of frames is synced at once, so the frames right behind say nothing of each
-        other; and a segment is begun only when all before it is durable.
-        """
-        durable = 0
-        for frame in frames.find_frames(view, self._offset):
-            durable = max(durable, frame.durable)
-        for path in later:
-            data = path.read_bytes()
-            with contextlib.suppress(DecodeError):
-                durable = max(durable, frames.decode_segment_header(data).first_height - 1)
-            for frame in frames.find_frames(memoryview(data), 0):
-                durable = max(durable, frame.durable)
-        return durable
 
     def _cut(self, path: Path) -> None:
         """Put zeros over a torn tail, so that no later reading takes it for data."""
@@ -268,25 +261,36 @@ class Journal:
 def _fill(path: Path, size: int) -> None:
     """Create a file full of zeros, durable, under its final name only when it is complete.
 
-    Raises: StorageError, leaving nothing behind.
+    Raises: StorageError, leaving nothing behind where that is possible.
     """
     partial = path.with_suffix(".partial")
     try:
-        descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
-        try:
-            for start in range(0, size, len(_ZEROS)):
-                write_all(descriptor, _ZEROS[: min(len(_ZEROS), size - start)], start)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        _write_zeros(partial, size)
         os.replace(partial, path)
         sync_folder(path.parent)
-    except StorageError:
-        partial.unlink(missing_ok=True)
-        raise
-    except OSError as error:
-        partial.unlink(missing_ok=True)
+    except (OSError, StorageError) as error:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+        if isinstance(error, StorageError):
+            raise
         raise storage_error("prepare a journal segment", error) from error
+
+
+def _write_zeros(path: Path, size: int) -> None:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        for start in range(0, size, len(_ZEROS)):
+            write_all(descriptor, _ZEROS[: min(len(_ZEROS), size - start)], start)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _first_height(path: Path) -> int:
+    """Return the first height that a segment's header names, 0 where it cannot be read."""
+    with path.open("rb") as file, contextlib.suppress(DecodeError):
+        return frames.decode_segment_header(file.read(SEGMENT_HEADER.itemsize)).first_height
+    return 0
 
 
 def _is_empty(path: Path) -> bool:
