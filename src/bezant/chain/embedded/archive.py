@@ -121,7 +121,10 @@ class ReceiptArchive:
         return Place(block, row - int(self._entries["first"][block - 1]))
 
     def close(self) -> None:
-        os.close(self._descriptor)
+        """Close the file; twice is no harm."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
 
     def _until(self, index: int) -> int:
         return int(self._entries["first"][index]) if index < self.height else self._rows

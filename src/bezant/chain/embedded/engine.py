@@ -106,7 +106,12 @@ class EmbeddedEngine:
         self._archive = ReceiptArchive(folder / "receipts.log", genesis.rules)
         self._reading = threading.Lock()
         self._failure: BezantError | None = None
-        self._replay(progress)
+        try:
+            self._replay(progress)
+        except BaseException:
+            self._journal.close()
+            self._archive.close()
+            raise
         self._queue: queue.Queue[_Pending | None] = queue.Queue(QUEUE_BLOCKS)
         self._durable = threading.Condition()
         self._thread = threading.Thread(target=self._write_groups, name="journal", daemon=True)
