@@ -62,7 +62,7 @@ def mixed_signs_in(kernel: Any) -> Iterator[str]:
             if expression.fn in COMPARISONS:
                 continue
             pair = [annotation.typemap[side.name] for side in (expression.lhs, expression.rhs)]
-            integers = [kind for kind in pair if isinstance(kind, types.Integer)]
+            integers: list[Any] = [kind for kind in pair if isinstance(kind, types.Integer)]
             if len(integers) == 2 and types.uint64 in integers and any(kind.signed for kind in integers):
                 yield f"{expression.loc.line}: {expression}"
 
@@ -78,7 +78,7 @@ def _holds_float(kind: Any) -> bool:
     if isinstance(kind, types.Float | types.Complex):
         return True
     if isinstance(kind, types.BaseTuple):
-        return any(_holds_float(part) for part in kind)
+        return any(_holds_float(part) for part in kind.types)
     if isinstance(kind, types.Array | types.Optional | types.UniTuple):
         return _holds_float(getattr(kind, "dtype", None) or getattr(kind, "type", None))
     if isinstance(kind, types.Record):

@@ -86,9 +86,14 @@ def test_a_huge_tree_size_costs_nothing() -> None:
 
 def test_groups_are_folded_apart() -> None:
     leaves = hashed(30)
-    first, count = np.array([0, 1, 8, 8, 29], np.uint32), np.array([1, 7, 21, 1, 1], np.uint32)
-    expected = [root(leaves[f : f + c]) for f, c in zip(first, count, strict=True)]
+    before = leaves.copy()
+    first, count = np.array([0, 1, 8, 9, 29], np.uint32), np.array([1, 7, 1, 20, 1], np.uint32)
+    plain = [row.tobytes() for row in leaves]
+    expected = [plain_root(plain[f : f + c]) for f, c in zip(first, count, strict=True)]
     assert [row.tobytes() for row in group_roots(leaves, first, count)] == expected
+    assert (leaves == before).all()
+    each, ones = np.arange(30, dtype=np.uint32), np.ones(30, np.uint32)
+    assert [row.tobytes() for row in group_roots(leaves, each, ones)] == plain
 
 
 def test_no_leaves() -> None:
