@@ -78,7 +78,8 @@ def _holds_float(kind: Any) -> bool:
     if isinstance(kind, types.Float | types.Complex):
         return True
     if isinstance(kind, types.BaseTuple):
-        return any(_holds_float(part) for part in kind.types)
+        parts: Any = kind
+        return any(_holds_float(part) for part in parts)
     if isinstance(kind, types.Array | types.Optional | types.UniTuple):
         return _holds_float(getattr(kind, "dtype", None) or getattr(kind, "type", None))
     if isinstance(kind, types.Record):
