@@ -7,6 +7,7 @@ monotonic clock stops block production until an operator confirms it.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 from bezant.errors import StorageError
@@ -22,15 +23,18 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's clock, held against its monotonic one."""
+    """The machine's clock, held against its monotonic one; both are callables that return nanoseconds."""
 
-    def __init__(self) -> None:
-        self._offset_ns = time.time_ns() - time.monotonic_ns()
+    def __init__(
+        self, wall: Callable[[], int] = time.time_ns, monotonic: Callable[[], int] = time.monotonic_ns
+    ) -> None:
+        self._wall, self._monotonic = wall, monotonic
+        self._offset_ns = wall() - monotonic()
 
     def now_ns(self) -> int:
         """Return Unix nanoseconds. Raises: StorageError code ``clock_jumped`` after a leap forward."""
-        now = time.time_ns()
-        offset = now - time.monotonic_ns()
+        now = self._wall()
+        offset = now - self._monotonic()
         if offset - self._offset_ns > MAX_JUMP_NS:
             seconds = (offset - self._offset_ns) // 1_000_000_000
             raise StorageError(

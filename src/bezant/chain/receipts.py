@@ -239,7 +239,7 @@ def _summary(genesis: Genesis, record: np.void, leaf: np.void, height: int, time
 def _parse(data: bytes) -> Receipt:
     try:
         receipt = msgspec.json.decode(data, type=Receipt)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ProofError(f"this is not a receipt file: {error}", code="receipt_malformed") from None
     except RecursionError:
         raise ProofError("this is not a receipt file: nested too deeply", code="receipt_malformed") from None

@@ -23,7 +23,10 @@ from bezant.model.outcomes import Outcome, SigningMode, Verdict
 from bezant.model.records import NO_ROW, RECEIPT, Flag, Kind, RecordArray, id_of
 
 U128_MAX = 2**128 - 1
+TWINS = (Outcome.EXISTS, Outcome.EXISTS_WITH_OTHER_CONTENT)
 VALUE_KINDS = (Kind.TRANSFER, Kind.HOLD, Kind.CAPTURE, Kind.RELEASE)
+# A plain integer: the complement of an IntFlag keeps only bits that have names, and forgets the others.
+KNOWN_FLAGS = int(Flag.LINKED | Flag.MAY_REVIEW)
 
 
 @dataclass(slots=True)
@@ -149,9 +152,12 @@ class ReferenceLedger:
     def _refuse_member(
         self, batch: Batch, signer: Signer, index: int, own: Answer | None, cause: Outcome
     ) -> Answer:
-        """Answer one member of a failed chain: its own refusal if it had one, else the chain's."""
+        """Answer one member of a failed chain: its own refusal if it had one, else the chain's.
+
+        A member that exists is looked up again: its twin may stand in this very chain, undone since.
+        """
         record = batch.records[index]
-        if own is None or not own.outcome.refused:
+        if own is None or not own.outcome.refused or own.outcome in TWINS:
             own = self._check_authentic(record, batch.decisions[index], signer, batch.time_ns)
             own = own or self._check_new(record, signer) or Answer(cause)
         if own.outcome >= Outcome.BLOCKED:
@@ -475,7 +481,7 @@ class ReferenceLedger:
 def _well_formed(record: Any, decision: Any) -> bool:
     """Return whether kind, flags and the fields that must be zero are as the format says."""
     kind, flags = int(record["kind"]), int(record["flags"])
-    if kind not in Kind._value2member_map_ or flags & ~(Flag.LINKED | Flag.MAY_REVIEW):
+    if kind not in Kind._value2member_map_ or flags & ~KNOWN_FLAGS:
         return False
     if not is_uuid7(id_of(record, "id")) or int(decision["verdict"]) > Verdict.BLOCK or decision["reserved"]:
         return False

@@ -85,7 +85,7 @@ def decode_genesis(data: bytes) -> Genesis:
     """Return a checked genesis. Raises: DecodeError for anything but the canonical bytes of a valid one."""
     try:
         genesis = msgspec.json.decode(data, type=Genesis)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DecodeError(f"the genesis does not parse: {error}", code="genesis_malformed") from None
     if encode_genesis(genesis) != data:
         raise DecodeError(

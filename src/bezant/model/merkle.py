@@ -52,7 +52,11 @@ def _group_roots(level, first, count, context, message, out):
 
 
 def group_roots(leaves: Digests, first: Integers, count: Integers) -> Digests:
-    """Return the root of each group ``leaves[first : first + count]``, (m, 32); every count is at least 1."""
+    """Return the root of each group ``leaves[first : first + count]``, (m, 32).
+
+    Groups follow one another and cover the leaves (`check_coverage` says so of an Order's), and
+    every count is at least 1; so as many groups as leaves are the leaves themselves.
+    """
     out = np.empty((len(first), 32), np.uint8)
     if len(first) == len(leaves):
         out[:] = leaves

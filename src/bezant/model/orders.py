@@ -184,6 +184,20 @@ def decode_order(data: bytes | memoryview, network: bytes) -> Order:
     )
 
 
+def check_shape(order: Order) -> None:
+    """Raise DecodeError unless `decode_order` would take the order's bytes back.
+
+    An engine asks before it writes: a block that cannot be read again must never be journaled.
+    """
+    if len(order.decisions) != len(order.records) or len(order.signature) != SIGNATURE_BYTES:
+        raise DecodeError(
+            f"an Order of {len(order.records)} records has {len(order.decisions)} decisions and a gateway "
+            f"signature of {len(order.signature)} bytes; attest it before it is submitted",
+            code="order_length",
+        )
+    check_coverage(order.authorisations, len(order.records))
+
+
 def check_coverage(authorisations: RecordArray, count: int) -> None:
     """Raise DecodeError unless the Authorisations cover `count` records, each once, in order."""
     counts = authorisations["count"].astype(np.int64)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from bezant.ledger.batch import NS_PER_S, Batch, account_id
+from bezant.ledger.columnar import ColumnarLedger
+from bezant.ledger.reference import ReferenceLedger
 from bezant.model.digest import sha256
-from bezant.model.genesis import Genesis, GenesisAsset, GenesisInstitution, Rules
-from bezant.model.identifiers import AccountId, PaymentId, new_payment_id
+from bezant.model.genesis import Genesis, GenesisAsset, GenesisInstitution, Rules, network_id
+from bezant.model.identifiers import AccountId, PaymentId, join, new_payment_id, words
 from bezant.model.keys import SigningKey, authority_id
 from bezant.model.money import U64_MAX
 from bezant.model.orders import authorise, join_authorised
-from bezant.model.outcomes import Verdict
+from bezant.model.outcomes import Outcome, Verdict
 from bezant.model.records import DECISION, Kind, RecordArray, new_records, set_id
 
 START_S = 1_700_000_000
@@ -142,3 +145,78 @@ class Scribe:
 def treasury(scribe: Scribe, asset: int = 1) -> tuple[RecordArray, AccountId]:
     """Return the record that opens the issuer's account, which may go negative without end."""
     return scribe.open(1, ISSUER, asset=asset, salt=999, credit_limit=U64_MAX)
+
+
+ALICE, BOB, CAROL, MALLORY = (seeded_key(name) for name in ("alice", "bob", "carol", "mallory"))
+LEDGERS: tuple[type[ReferenceLedger] | type[ColumnarLedger], ...] = (ReferenceLedger, ColumnarLedger)
+SIDE_NAMES = ("debits_pending", "debits_posted", "credits_pending", "credits_posted")
+OPENING = 1_000
+
+
+class World:
+    """One ledger with three customers of the Bank, each with OPENING minor units of asset 1.
+
+    `treasury` is the issuer's account. CAROL may hold no more than OPENING + 10. MALLORY is
+    registered and holds nothing. `yen` is ALICE's account in asset 2, empty.
+    """
+
+    def __init__(self, make: type[ReferenceLedger] | type[ColumnarLedger], **rules: int) -> None:
+        self.genesis = small_genesis(**rules)
+        self.scribe = Scribe(network_id(self.genesis))
+        self.ledger = make(self.genesis)
+        opened, self.treasury = treasury(self.scribe)
+        self.apply(
+            (ISSUER, np.concatenate([opened, *map(self.scribe.register, (ALICE, BOB, CAROL, MALLORY))]))
+        )
+        rows = [
+            self.scribe.open(2, ALICE),
+            self.scribe.open(2, BOB),
+            self.scribe.open(2, CAROL, balance_limit=OPENING + 10),
+            self.scribe.open(2, ALICE, asset=2),
+        ]
+        self.alice, self.bob, self.carol, self.yen = (identity for _, identity in rows)
+        self.apply((BANK, np.concatenate([row for row, _ in rows])))
+        for account in (self.alice, self.bob, self.carol):
+            self.apply((ISSUER, self.transfer(self.treasury, account, OPENING)))
+
+    def transfer(self, debtor: int, creditor: int, amount: int, **fields: Any) -> RecordArray:
+        """Return a TRANSFER row with a fresh id; `fields` go to `record`."""
+        given = {"id": self.scribe.new_id()} | fields
+        return record(Kind.TRANSFER, debtor=debtor, creditor=creditor, amount=amount, **given)
+
+    def apply(self, *parts: tuple[SigningKey, RecordArray], after_s: int = 0, **known: Any) -> RecordArray:
+        """Sign the parts, apply them `after_s` seconds later than usual, return the RECEIPT rows."""
+        self.scribe.now_ns += after_s * NS_PER_S
+        return self.ledger.apply(self.scribe.batch(*parts, **known))
+
+    def answer(self, *parts: tuple[SigningKey, RecordArray], **known: Any) -> list[Outcome]:
+        """Return the outcome of every receipt, the ledger's own first."""
+        return [Outcome(int(code)) for code in self.apply(*parts, **known)["outcome"]]
+
+    def sides(self, account: int) -> tuple[int, int, int, int]:
+        """Return debits pending, debits posted, credits pending, credits posted."""
+        if isinstance(self.ledger, ReferenceLedger):
+            return self.ledger.state.accounts[account].sides
+        entry = self.ledger.accounts[self._row(account)]
+        values = [join(entry[f"{name}_lo"], entry[f"{name}_hi"]) for name in SIDE_NAMES]
+        return values[0], values[1], values[2], values[3]
+
+    def set_sides(self, account: int, **sides: int) -> None:
+        """Overwrite counters, for tests of their bounds; the books no longer balance after it."""
+        if isinstance(self.ledger, ReferenceLedger):
+            for name, value in sides.items():
+                setattr(self.ledger.state.accounts[account], name, value)
+            return
+        entry = self.ledger.accounts[self._row(account)]
+        for name, value in sides.items():
+            entry[f"{name}_lo"], entry[f"{name}_hi"] = words(value)
+
+    def _row(self, account: int) -> int:
+        assert isinstance(self.ledger, ColumnarLedger)
+        low, high = words(account)
+        return int(self.ledger.account_rows(np.array([low], np.uint64), np.array([high], np.uint64))[0])
+
+    def balance(self, account: int) -> int:
+        """Return posted credits less posted debits."""
+        _, debits, _, credits = self.sides(account)
+        return credits - debits

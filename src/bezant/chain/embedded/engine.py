@@ -34,7 +34,7 @@ from bezant.model.genesis import Genesis, network_id
 from bezant.model.identifiers import AuthorityId
 from bezant.model.keys import SigningKey
 from bezant.model.merkle import group_roots, leaf_hashes
-from bezant.model.orders import Order, join_authorised
+from bezant.model.orders import Order, check_shape, join_authorised
 from bezant.model.records import AUTHORISATION, DECISION, NO_ROW, RECORD, RecordArray, id_of
 
 QUEUE_BLOCKS = 64
@@ -106,7 +106,12 @@ class EmbeddedEngine:
         self._archive = ReceiptArchive(folder / "receipts.log", genesis.rules)
         self._reading = threading.Lock()
         self._failure: BezantError | None = None
-        self._replay(progress)
+        try:
+            self._replay(progress)
+        except BaseException:
+            self._journal.close()
+            self._archive.close()
+            raise
         self._queue: queue.Queue[_Pending | None] = queue.Queue(QUEUE_BLOCKS)
         self._durable = threading.Condition()
         self._thread = threading.Thread(target=self._write_groups, name="journal", daemon=True)
@@ -123,6 +128,8 @@ class EmbeddedEngine:
         """Apply orders as the next block; see `Engine.submit`."""
         self._check_running()
         self._journal.check_room()
+        for order in orders:
+            check_shape(order)
         now_ns = max(self._clock.now_ns(), self.time_ns + 1)
         columns = _join(orders)
         hashes = leaf_hashes(as_rows(columns.records)) if record_hashes is None else record_hashes
@@ -133,7 +140,12 @@ class EmbeddedEngine:
         journaled = JournaledBlock(
             self.height + 1, now_ns, self.app_hash, tuple(orders), authentic, per_order
         )
-        block = self._apply(journaled, columns, hashes)
+        try:
+            block = self._apply(journaled, columns, hashes)
+        except Exception as error:
+            # The block may be half in memory and is not in the journal: nothing may follow it.
+            self._fail(_as_storage_error(f"applying block {journaled.height}", error))
+            raise
         self._queue.put(_Pending(journaled, block, prepare))
         return block
 
@@ -192,6 +204,7 @@ class EmbeddedEngine:
             journaled.accepted,
         )
         receipts = self.ledger.apply(batch)
+        self._seed_new_accounts()
         built = self._leaves(receipts, hashes, columns.decisions)
         if len(receipts):
             self.app_hash = leaves.next_app_hash(self.app_hash, merkle.root(leaves.hash_leaves(built)))
@@ -209,12 +222,15 @@ class EmbeddedEngine:
         return block
 
     def _leaves(self, receipts: RecordArray, hashes: Digests, decisions: RecordArray) -> RecordArray:
+        return leaves.build_leaves(receipts, hashes, decisions, self._seeds, self._account_ids)
+
+    def _seed_new_accounts(self) -> None:
+        """Derive the seeds of accounts just opened; by the applying thread only, readers just read."""
         known, now = len(self._seeds), self.ledger.account_count
         if now > known:
             fresh = as_rows(self.ledger.accounts[known:])[:, :16]
             self._account_ids = np.concatenate((self._account_ids, fresh))
             self._seeds = np.concatenate((self._seeds, leaves.account_seeds(self._ledger_seed, fresh)))
-        return leaves.build_leaves(receipts, hashes, decisions, self._seeds, self._account_ids)
 
     # Making durable.
 
@@ -230,10 +246,8 @@ class EmbeddedEngine:
             try:
                 if pending and self._failure is None:
                     self._write(pending)
-            except BezantError as error:
-                self._fail(error)
             except Exception as error:
-                self._fail(StorageError(f"the journal stopped: {error!r}", code="storage_failed"))
+                self._fail(_as_storage_error("writing the journal", error))
             with self._durable:
                 self._durable.notify_all()
 
@@ -325,6 +339,12 @@ class EmbeddedEngine:
 
     def _seed(self, row: int) -> bytes:
         return bytes(32) if row == NO_ROW else self._seeds[row].tobytes()
+
+
+def _as_storage_error(doing: str, error: Exception) -> BezantError:
+    if isinstance(error, BezantError):
+        return error
+    return StorageError(f"{doing} failed and the engine stopped: {error!r}", code="storage_failed")
 
 
 def _join(orders: Sequence[Order]) -> _Columns:

@@ -14,6 +14,7 @@ to something that was acknowledged (at or below it: refuse).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,9 +31,10 @@ SEGMENT_HEADER = np.dtype(
         ("number", "<u4"),
         ("first_height", "<u8"),
         ("network", "u1", (32,)),
-        ("reserved", "<u8"),
+        ("size", "<u8"),
     ]
 )
+"""`size` is the length the file was made with, so that a shortened one shows."""
 FRAME_HEADER = np.dtype(
     [
         ("magic", "S4"),
@@ -55,6 +57,16 @@ BLOCK_HEADER = np.dtype(
 )
 SEGMENT_MAGIC, FRAME_MAGIC, VERSION = b"BZSEGMNT", b"BZFR", 1
 FRAME_ALIGNMENT = 8
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentHeader:
+    """What a segment says of itself; `size` in bytes."""
+
+    number: int
+    first_height: int
+    network: bytes
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,30 +163,35 @@ def read_frame(segment: memoryview, offset: int) -> Frame | None:
     return Frame(offset, frame_size(length), height, durable, body)
 
 
-def find_frame(segment: memoryview, offset: int) -> Frame | None:
-    """Return the first intact frame at or behind `offset`; what recovery looks for behind damage."""
+def find_frames(segment: memoryview, offset: int) -> Iterator[Frame]:
+    """Yield every intact frame at or behind `offset`; what recovery looks for behind damage."""
     raw = segment.obj if isinstance(segment.obj, bytes) else bytes(segment)
     at = raw.find(FRAME_MAGIC, offset)
     while at >= 0:
         frame = read_frame(segment, at)
         if frame is not None:
-            return frame
-        at = raw.find(FRAME_MAGIC, at + 1)
-    return None
+            yield frame
+        at = raw.find(FRAME_MAGIC, at + (FRAME_HEADER.itemsize + len(frame.body) if frame else 1))
 
 
-def encode_segment_header(network: bytes, number: int, first_height: int) -> bytes:
+def encode_segment_header(network: bytes, number: int, first_height: int, size: int) -> bytes:
     header = np.zeros(1, SEGMENT_HEADER)
     header["magic"], header["version"], header["number"] = SEGMENT_MAGIC, VERSION, number
     header["first_height"], header["network"] = first_height, np.frombuffer(network, np.uint8)
+    header["size"] = size
     return header.tobytes()
 
 
-def decode_segment_header(segment: bytes | memoryview) -> tuple[int, int, bytes]:
-    """Return (number, first height, network id). Raises: DecodeError."""
+def decode_segment_header(segment: bytes | memoryview) -> SegmentHeader:
+    """Return what a segment says of itself. Raises: DecodeError."""
     if len(segment) < SEGMENT_HEADER.itemsize:
         raise DecodeError("a journal segment is shorter than its header", code="segment_malformed")
     header = np.frombuffer(segment, SEGMENT_HEADER, 1)[0]
     if header["magic"] != SEGMENT_MAGIC or header["version"] != VERSION:
         raise DecodeError("this is not a journal segment of version 1", code="segment_malformed")
-    return int(header["number"]), int(header["first_height"]), header["network"].tobytes()
+    return SegmentHeader(
+        int(header["number"]),
+        int(header["first_height"]),
+        header["network"].tobytes(),
+        int(header["size"]),
+    )

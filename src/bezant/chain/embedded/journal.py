@@ -7,7 +7,7 @@ the one before it is in use, and running out of space shows up there, before a p
 
 from __future__ import annotations
 
-import errno
+import contextlib
 import os
 import threading
 from collections.abc import Iterator
@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from bezant.chain.embedded import frames
+from bezant.chain.embedded.disk import storage_error, sync_folder, write_all
 from bezant.chain.embedded.frames import SEGMENT_HEADER, Frame
 from bezant.errors import DecodeError, JournalDamaged, NotFound, StorageError
 
@@ -33,7 +34,7 @@ class Journal:
         self._network = network
         self._segment_bytes = segment_bytes
         self._spare: threading.Thread | None = None
-        self._spare_error: OSError | None = None
+        self._spare_error: StorageError | None = None
         self._descriptor = -1
         self._number = 0
         self._offset = 0
@@ -48,12 +49,9 @@ class Journal:
 
         Raises: JournalDamaged where a block that was acknowledged cannot be read.
         """
-        paths = sorted(self._folder.glob("*.segment"))
-        for position, path in enumerate(paths):
+        used, unused = self._sort_segments()
+        for position, path in enumerate(used):
             data = path.read_bytes()
-            if self._is_unused(data):
-                path.unlink()
-                continue
             self._check_segment(data, path)
             view, self._offset = memoryview(data), SEGMENT_HEADER.itemsize
             while (frame := frames.read_frame(view, self._offset)) is not None:
@@ -64,14 +62,14 @@ class Journal:
                     )
                 yield frame
                 self._note(int(path.stem), frame.size)
-            self._check_tail(path, view, paths[position + 1 :])
+            self._check_tail(path, view, used[position + 1 :])
             self._number = int(path.stem)
-            if view[self._offset :].tobytes().strip(b"\0"):
-                self._cut(path)
-        self.durable_height = self.height
-        if self._number:
-            self._descriptor = os.open(self._path(self._number), os.O_RDWR)
-            self._prepare_spare()
+        self._check_unused(unused)
+        # Everything has been checked; only from here on is anything on disk changed.
+        for path in unused:
+            path.unlink()
+        if used:
+            self._resume(used[-1])
         else:
             self._roll()
 
@@ -83,7 +81,7 @@ class Journal:
             self.sync()
             self._roll(at_least=len(frame))
             frame = frames.encode_frame(height, self.durable_height, body)
-        _write_all(self._descriptor, frame, self._offset)
+        write_all(self._descriptor, frame, self._offset)
         self._note(self._number, len(frame))
         return height
 
@@ -108,13 +106,13 @@ class Journal:
         try:
             os.fdatasync(self._descriptor)
         except OSError as error:
-            raise _storage_error("sync the journal", error) from error
+            raise storage_error("sync the journal", error) from error
         self.durable_height = self.height
 
     def check_room(self) -> None:
         """Raise StorageError when there is no room for the next segment."""
         if self._spare_error is not None:
-            raise _storage_error("prepare the next journal segment", self._spare_error)
+            raise self._spare_error
 
     def close(self) -> None:
         if self._spare is not None:
@@ -145,12 +143,13 @@ class Journal:
             if not path.exists() or path.stat().st_size < size:
                 _fill(path, size)
             descriptor = os.open(path, os.O_RDWR)
-            header = frames.encode_segment_header(self._network, self._number + 1, self.height + 1)
-            _write_all(descriptor, header, 0)
+            size = os.fstat(descriptor).st_size
+            header = frames.encode_segment_header(self._network, self._number + 1, self.height + 1, size)
+            write_all(descriptor, header, 0)
             os.fsync(descriptor)
-            _sync_folder(self._folder)
+            sync_folder(self._folder)
         except OSError as error:
-            raise _storage_error("start a journal segment", error) from error
+            raise storage_error("start a journal segment", error) from error
         if self._descriptor >= 0:
             os.close(self._descriptor)
         self._descriptor, self._offset, self._number = descriptor, SEGMENT_HEADER.itemsize, self._number + 1
@@ -163,49 +162,86 @@ class Journal:
         def fill() -> None:
             try:
                 _fill(path, self._segment_bytes)
-            except OSError as error:
+            except StorageError as error:
                 self._spare_error = error
-                path.unlink(missing_ok=True)
 
         self._spare = threading.Thread(target=fill, name="journal-spare", daemon=True)
         self._spare.start()
 
     # Recovery.
 
-    @staticmethod
-    def _is_unused(data: bytes) -> bool:
-        """Return whether a segment was prepared but never begun, by a node that then stopped."""
-        return not data.strip(b"\0")
+    def _sort_segments(self) -> tuple[list[Path], list[Path]]:
+        """Return the segments in use and those prepared but never begun, by a node that then stopped."""
+        paths = sorted(self._folder.glob("*.segment"))
+        unused = [path for path in paths if _is_empty(path)]
+        return [path for path in paths if path not in unused], unused
+
+    def _check_unused(self, unused: list[Path]) -> None:
+        """Refuse unless the one prepared segment follows the last one in use: nothing else leaves one."""
+        for path in unused:
+            if path.stem != f"{self._number + 1:08d}":
+                raise JournalDamaged(
+                    f"{path.name} at byte 0: it is empty, but the last block read is in segment "
+                    f"{self._number}: a segment between is missing or was emptied; restore it from a backup"
+                )
+
+    def _resume(self, last: Path) -> None:
+        """Go on behind the last intact frame, cutting off what a crash tore.
+
+        What a killed node wrote may still be in memory only, so it is made durable before anyone
+        is told of it.
+        """
+        if last.read_bytes()[self._offset :].strip(b"\0"):
+            self._cut(last)
+        self._descriptor = os.open(last, os.O_RDWR)
+        self.sync()
+        self._prepare_spare()
 
     def _check_segment(self, data: bytes, path: Path) -> None:
         try:
-            number, first_height, network = frames.decode_segment_header(data)
+            header = frames.decode_segment_header(data)
         except DecodeError as error:
-            raise JournalDamaged(f"{path.name}: {error.message}; restore this file from a backup") from error
-        if network != self._network:
             raise JournalDamaged(
-                f"{path.name} belongs to network {network.hex()[:16]}, this node to "
+                f"{path.name} at byte 0: {error.message}; restore this file from a backup"
+            ) from error
+        if header.network != self._network:
+            raise JournalDamaged(
+                f"{path.name} at byte 0: it belongs to network {header.network.hex()[:16]}, this node to "
                 f"{self._network.hex()[:16]}; point the node at its own data folder",
                 code="other_network",
             )
-        if number != int(path.stem) or number != self._number + 1 or first_height != self.height + 1:
+        number, first = self._number + 1, self.height + 1
+        if (header.number, path.stem, header.first_height) != (number, f"{number:08d}", first):
             raise JournalDamaged(
-                f"{path.name} continues from block {first_height}, but block {self.height} was read last: "
-                "a segment before it is missing or shortened; restore it from a backup"
+                f"{path.name} at byte 0: it is segment {header.number} from block {header.first_height} on, "
+                f"but segment {number} from block {first} on belongs here: a segment is missing, renamed or "
+                "shortened; restore it from a backup"
+            )
+        if header.size != len(data):
+            raise JournalDamaged(
+                f"{path.name} at byte {len(data)}: the file was made {header.size} bytes long and ends here; "
+                "restore it from a backup"
             )
 
     def _check_tail(self, path: Path, view: memoryview, later: list[Path]) -> None:
-        """Refuse unless what follows the last intact frame was never acknowledged."""
-        missing = self.height + 1
-        following = frames.find_frame(view, self._offset)
-        for other in later:
-            if following is None:
-                following = frames.find_frame(memoryview(other.read_bytes()), 0)
-        if following is not None and following.height > missing and following.durable >= missing:
+        """Refuse unless what follows the last intact frame was never acknowledged.
+
+        A segment is begun only when all before it is durable, so where one follows, it says which
+        block is its first. In the last one the frames behind say what was durable when they were
+        written: all of them are asked, because those of one group say nothing of each other.
+        """
+        if not view[self._offset :].tobytes().strip(b"\0"):
+            return
+        missing, durable = self.height + 1, 0
+        if later:
+            durable = _first_height(later[0]) - 1
+        else:
+            durable = max((f.durable for f in frames.find_frames(view, self._offset)), default=0)
+        if durable >= missing:
             raise JournalDamaged(
-                f"{path.name} at byte {self._offset}: block {missing} is damaged, but block "
-                f"{following.height} behind it says it was durable. Nothing was changed; restore this "
-                "file from a backup"
+                f"{path.name} at byte {self._offset}: block {missing} is damaged, but what follows says "
+                f"that every block up to {durable} was durable. Nothing was changed; restore this file "
+                "from a backup"
             )
 
     def _cut(self, path: Path) -> None:
@@ -214,55 +250,50 @@ class Journal:
         try:
             end = os.fstat(descriptor).st_size
             for start in range(self._offset, end, len(_ZEROS)):
-                _write_all(descriptor, _ZEROS[: min(len(_ZEROS), end - start)], start)
+                write_all(descriptor, _ZEROS[: min(len(_ZEROS), end - start)], start)
             os.fsync(descriptor)
         except OSError as error:
-            raise _storage_error("cut the journal's torn tail", error) from error
+            raise storage_error("cut the journal's torn tail", error) from error
         finally:
             os.close(descriptor)
 
 
 def _fill(path: Path, size: int) -> None:
-    """Create a file full of zeros, durable, under its final name only when it is complete."""
+    """Create a file full of zeros, durable, under its final name only when it is complete.
+
+    Raises: StorageError, leaving nothing behind where that is possible.
+    """
     partial = path.with_suffix(".partial")
-    descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        _write_zeros(partial, size)
+        os.replace(partial, path)
+        sync_folder(path.parent)
+    except (OSError, StorageError) as error:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+        if isinstance(error, StorageError):
+            raise
+        raise storage_error("prepare a journal segment", error) from error
+
+
+def _write_zeros(path: Path, size: int) -> None:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
         for start in range(0, size, len(_ZEROS)):
-            _write_all(descriptor, _ZEROS[: min(len(_ZEROS), size - start)], start)
-        os.fsync(descriptor)
-    except OSError:
-        partial.unlink(missing_ok=True)
-        raise
-    finally:
-        os.close(descriptor)
-    os.replace(partial, path)
-    _sync_folder(path.parent)
-
-
-def _write_all(descriptor: int, data: bytes, offset: int) -> None:
-    view = memoryview(data)
-    while len(view):
-        try:
-            written = os.pwrite(descriptor, view, offset)
-        except OSError as error:
-            raise _storage_error("write to the journal", error) from error
-        view, offset = view[written:], offset + written
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
+            write_all(descriptor, _ZEROS[: min(len(_ZEROS), size - start)], start)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
 
-def _storage_error(doing: str, error: OSError) -> StorageError:
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    if full:
-        return StorageError(
-            f"could not {doing}: the disk is full. Nothing unacknowledged was kept; free some space and "
-            "restart the node",
-            code="disk_full",
-        )
-    return StorageError(f"could not {doing}: {error.strerror or error}", code="storage_failed")
+def _first_height(path: Path) -> int:
+    """Return the first height that a segment's header names, 0 where it cannot be read."""
+    with path.open("rb") as file, contextlib.suppress(DecodeError):
+        return frames.decode_segment_header(file.read(SEGMENT_HEADER.itemsize)).first_height
+    return 0
+
+
+def _is_empty(path: Path) -> bool:
+    """Return whether a file holds zeros only; mostly its first bytes tell."""
+    with path.open("rb") as file:
+        return not file.read(SEGMENT_HEADER.itemsize).strip(b"\0") and not file.read().strip(b"\0")

@@ -6,6 +6,8 @@ import numpy as np
 from numba import njit
 
 from bezant.ledger.kernel.checks import (
+    EXISTS,
+    EXISTS_WITH_OTHER_CONTENT,
     LINKED,
     PASSED,
     REGISTER_AUTHORITY,
@@ -63,6 +65,8 @@ def write_receipt(state, receipt, outcome, amount, mode, debtor_row, creditor_ro
 @njit(cache=True, **KERNEL)
 def count_due(state, time_ns):
     """Return how many holds expire by `time_ns`, so that room for their receipts can be made."""
+    if next_due(state, time_ns) == NO_SLOT:
+        return 0
     due = 0
     for at in range(np.int64(state.counters[0].expiries)):
         entry = state.expiries[at]
@@ -230,7 +234,10 @@ def clear_receipt(receipt):
 def refuse_members(
     state, records, decisions, start, end, is_open, failed_at, signer, now_ms, limits, scratch, receipts
 ):
-    """Answer the members of a failed chain: each its own refusal if it had one, else the chain's."""
+    """Answer the members of a failed chain: each its own refusal if it had one, else the chain's.
+
+    A member that exists is looked up again: its twin may stand in this very chain, undone since.
+    """
     cause = CHAIN_OPEN if is_open else LINKED_FAILED
     for i in range(start, end):
         receipt = receipts[i]
@@ -238,7 +245,8 @@ def refuse_members(
             clear_receipt(receipt)
             write_receipt(state, receipt, cause, ZERO, SYSTEM, NOWHERE, NOWHERE)
             continue
-        if i == failed_at and not is_open:
+        exists = receipt.outcome == EXISTS or receipt.outcome == EXISTS_WITH_OTHER_CONTENT
+        if i == failed_at and not is_open and not exists:
             if receipt.outcome >= BLOCKED:
                 hash_content(records, i, scratch)
                 content_lo, content_hi = word_at(scratch[2], 0), word_at(scratch[2], 8)

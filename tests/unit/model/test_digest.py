@@ -1,0 +1,66 @@
+"""SHA-256 against the standard library's, both ways to compute a block."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pytest
+
+from bezant.model import digest
+from bezant.model.digest import as_rows, digest_rows, sha256
+from bezant.model.native import SHA256_START, compress
+from bezant.model.records import RECORD
+
+
+@pytest.mark.parametrize("lead", [0, 1, 24, 55, 64])
+@pytest.mark.parametrize("width", [1, 8, 54, 55, 56, 63, 64, 65, 119, 120, 128, 129, 1000])
+def test_rows_are_hashed_as_hashlib_does(lead: int, width: int) -> None:
+    """Around every boundary of SHA-256's blocks and padding."""
+    rows = np.random.default_rng(lead * 1009 + width).integers(0, 256, (5, width), dtype=np.uint8)
+    prefix = bytes(range(lead))
+    expected = [hashlib.sha256(prefix + row.tobytes()).digest() for row in rows]
+    assert [row.tobytes() for row in digest_rows(prefix, rows)] == expected
+
+
+def test_no_rows_are_no_digests() -> None:
+    assert digest_rows(b"x", np.zeros((0, 7), np.uint8)).shape == (0, 32)
+
+
+def padded(message: bytes) -> bytes:
+    zeros = -(len(message) + 9) % 64
+    return message + b"\x80" + bytes(zeros) + (8 * len(message)).to_bytes(8, "big")
+
+
+@pytest.mark.parametrize("length", [0, 1, 3, 55, 56, 63, 64, 65, 127, 128, 500])
+def test_the_fallback_compresses_as_hashlib_does(length: int) -> None:
+    message = np.random.default_rng(length).bytes(length)
+    state = SHA256_START.copy()
+    blocks = np.frombuffer(padded(message), np.uint8).reshape(-1, 64)
+    for block in blocks:
+        compress(state, block)
+    assert state.astype(">u4").tobytes() == hashlib.sha256(message).digest()
+
+
+def test_the_starting_values_are_those_of_the_standard() -> None:
+    """FIPS 180-4 §5.3.3."""
+    assert [f"{word:08x}" for word in SHA256_START[[0, 1, 7]]] == ["6a09e667", "bb67ae85", "5be0cd19"]
+
+
+def test_parts_are_joined() -> None:
+    assert sha256(b"a", b"", memoryview(b"bc")) == hashlib.sha256(b"abc").digest()
+
+
+def test_no_tag_is_the_beginning_of_another() -> None:
+    tags = [value for name, value in vars(digest).items() if name.startswith("TAG_")]
+    assert len(tags) > 10
+    for tag in tags:
+        assert [other for other in tags if other is not tag and other.startswith(tag)] == []
+
+
+def test_structured_rows_are_their_bytes() -> None:
+    rows = np.zeros(3, RECORD)
+    rows["amount"] = [1, 2, 3]
+    assert as_rows(rows).tobytes() == rows.tobytes()
+    assert as_rows(rows[::2]).tobytes() == rows[::2].tobytes()
+    assert as_rows(rows[:0]).shape == (0, RECORD.itemsize)
