@@ -68,13 +68,12 @@ def current() -> dict[str, Any]:
     body = frames.encode_block(network, block)
     world = World(ColumnarLedger)
     receipts = world.apply((ALICE, world.transfer(world.alice, world.bob, 5)))
-    seeds = leaves.account_seeds(bytes(range(32)), np.arange(80, dtype=np.uint8).reshape(5, 16))
     leaf = leaves.build_leaves(
         receipts,
         leaf_hashes(digest.as_rows(record)),
         decision,
-        seeds,
-        np.arange(80, dtype=np.uint8).reshape(5, 16),
+        bytes(range(32)),
+        world.ledger.accounts,
     )
     return {
         "layouts": {name: layout(dtype) for name, dtype in LAYOUTS.items()},

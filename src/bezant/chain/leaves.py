@@ -19,6 +19,7 @@ from bezant.model.digest import (
     TAG_SEAL,
     TAG_SIDE,
     Digests,
+    Integers,
     as_rows,
     digest_rows,
     hash_into,
@@ -52,6 +53,7 @@ LEAF = np.dtype(
 )
 """176 bytes. Hashes are zero where there is nothing: no record in a system receipt, no side in a refusal."""
 
+_SEED = np.frombuffer(TAG_BLIND_SEED, np.uint8)
 _BLIND = np.frombuffer(TAG_BLIND, np.uint8)
 _SIDE = np.frombuffer(TAG_SIDE, np.uint8)
 _SIDE_BYTES = SIDE.itemsize
@@ -59,31 +61,38 @@ _NOWHERE = np.uint32(NO_ROW)
 
 
 @njit(cache=True, **KERNEL)
-def _blind_sides(rows, ids, sides, seeds, account_ids, context, blind, key, message, out):
-    """Write the side commitment of every receipt; rows (n,), ids (n, 16), sides (n, 64), out (n, 32)."""
-    tag, lead = len(_BLIND), len(_SIDE)
+def _blind_sides(rows, ids, sides, accounts, context, seed, blind, seed_text, blind_text, side_text, out):
+    """Write the side commitment of every receipt.
+
+    rows (n,), ids (n, 16), sides (n, 64), out (n, 32); accounts (rows, width), each beginning with
+    its 16 id bytes; seed and blind (32,); the texts start with their tags, `seed_text` with the
+    ledger's seed behind it.
+    """
+    seed_at, blind_at, side_at = len(_SEED) + 32, len(_BLIND), len(_SIDE)
     for i in range(len(rows)):
         row = rows[i]
         if row == _NOWHERE:
             for j in range(32):
                 out[i, j] = np.uint8(0)
             continue
-        for j in range(32):
-            key[tag + j] = seeds[row, j]
         for j in range(16):
-            key[tag + 32 + j] = ids[i, j]
-            message[lead + 32 + j] = account_ids[row, j]
-        hash_into(context, key, tag + 48, blind)
+            seed_text[seed_at + j] = accounts[row, j]
+            side_text[side_at + 32 + j] = accounts[row, j]
+            blind_text[blind_at + 32 + j] = ids[i, j]
+        hash_into(context, seed_text, seed_at + 16, seed)
         for j in range(32):
-            message[lead + j] = blind[j]
+            blind_text[blind_at + j] = seed[j]
+        hash_into(context, blind_text, blind_at + 48, blind)
+        for j in range(32):
+            side_text[side_at + j] = blind[j]
         for j in range(_SIDE_BYTES):
-            message[lead + 48 + j] = sides[i, j]
-        hash_into(context, message, lead + 48 + _SIDE_BYTES, out[i])
+            side_text[side_at + 48 + j] = sides[i, j]
+        hash_into(context, side_text, side_at + 48 + _SIDE_BYTES, out[i])
 
 
-def account_seeds(ledger_seed: bytes, account_ids: Digests) -> Digests:
-    """Return the blinding seed of each account, (n, 32), from its id bytes (n, 16)."""
-    return digest_rows(TAG_BLIND_SEED + ledger_seed, np.ascontiguousarray(account_ids))
+def account_seed(ledger_seed: bytes, account: int) -> bytes:
+    """Return the seed with which an account's holder opens their side of any receipt."""
+    return sha256(TAG_BLIND_SEED, ledger_seed, id_bytes(account))
 
 
 def blind_of(account_seed: bytes, identity: int) -> bytes:
@@ -100,13 +109,13 @@ def build_leaves(
     receipts: RecordArray,
     record_hashes: Digests,
     decisions: RecordArray,
-    seeds: Digests,
-    account_ids: Digests,
+    ledger_seed: bytes,
+    accounts: RecordArray,
 ) -> RecordArray:
     """Return the LEAF rows of a block's receipts.
 
     receipts (s + n,), the first `s` of the ledger's own; record_hashes (n, 32) leaf hashes of the
-    records; decisions (n,); seeds (accounts, 32); account_ids (accounts, 16).
+    records; decisions (n,); ledger_seed 32 bytes; accounts (rows,) of which each begins with its id.
     """
     system = len(receipts) - len(record_hashes)
     leaves = np.zeros(len(receipts), LEAF)
@@ -115,26 +124,33 @@ def build_leaves(
         leaves[name] = receipts[name]
     leaves["record_hash"][system:] = record_hashes
     leaves["decision_hash"][system:] = digest_rows(b"", as_rows(decisions))
-    ids = np.ascontiguousarray(as_rows(receipts)[:, :16])
-    context, key = new_scratch(len(TAG_BLIND) + 48)
-    _, message = new_scratch(len(TAG_SIDE) + 48 + _SIDE_BYTES)
-    key[: len(TAG_BLIND)], message[: len(TAG_SIDE)] = _BLIND, _SIDE
+    ids, account_rows = np.ascontiguousarray(as_rows(receipts)[:, :16]), as_rows(accounts)
+    # A hold that expired shares its id with the receipt that placed it, and must not share its
+    # blind. No payment id has a zero where UUIDv7 has its version, so that sets the two apart.
+    ids[:system, 9] &= 0x0F
+    texts = _side_texts(ledger_seed)
     for side in ("debtor", "creditor"):
         commitments = np.empty((len(receipts), 32), np.uint8)
         _blind_sides(
             np.ascontiguousarray(receipts[f"{side}_row"]),
             ids,
             as_rows(np.ascontiguousarray(receipts[f"{side}_side"])),
-            seeds,
-            account_ids,
-            context,
-            np.empty(32, np.uint8),
-            key,
-            message,
+            account_rows,
+            *texts,
             commitments,
         )
         leaves[f"{side}_side"] = commitments
     return leaves
+
+
+def _side_texts(ledger_seed: bytes) -> tuple[Integers, ...]:
+    """Return what `_blind_sides` hashes with: context, seed, blind, and three tagged texts."""
+    context, seed_text = new_scratch(len(TAG_BLIND_SEED) + 48)
+    _, blind_text = new_scratch(len(TAG_BLIND) + 48)
+    _, side_text = new_scratch(len(TAG_SIDE) + 48 + _SIDE_BYTES)
+    start = np.frombuffer(TAG_BLIND_SEED + ledger_seed, np.uint8)
+    seed_text[: len(start)], blind_text[: len(_BLIND)], side_text[: len(_SIDE)] = start, _BLIND, _SIDE
+    return context, np.empty(32, np.uint8), np.empty(32, np.uint8), seed_text, blind_text, side_text
 
 
 def hash_leaves(leaves: RecordArray) -> Digests:

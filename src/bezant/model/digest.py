@@ -28,8 +28,8 @@ TAG_SEAL = b"bezant/seal/1"
 TAG_PAYLOAD = b"bezant/payload/1"
 TAG_EVIDENCE = b"bezant/evidence/1"
 TAG_STORE = b"bezant/store/1"
-TAG_BLIND_SEED = b"bezant/blind-seed/1"
-# These two are short so that blinding a side takes three compressions and no more.
+# These three are short so that blinding a side takes four compressions and no more.
+TAG_BLIND_SEED = b"seed/1\0"
 TAG_BLIND = b"blind/1"
 TAG_SIDE = b"side/1\0"
 TAG_BLOCK = b"bezant/block/1"

@@ -341,18 +341,6 @@ def test_every_record_is_found_where_it_was_answered(chain: ChainWorld) -> None:
             assert answer_to(chain, id_of(receipt, "id")).tobytes() == receipt.tobytes()
 
 
-def test_a_proof_derives_nothing(chain: ChainWorld) -> None:
-    """A reader may come when the ledger has opened an account and its seed is not derived yet."""
-    alice, bob = chain.fund()
-    block = chain.submit((ALICE, chain.transfer(alice, bob, 1)))
-    seeds, identities = chain.engine._seeds, chain.engine._account_ids
-    opened, _ = chain.scribe.open(2, ALICE, salt=9)
-    chain.engine.ledger.apply(chain.scribe.batch((BANK, opened)))
-    chain.engine.prove(id_of(block.records[0], "id"))
-    assert chain.engine._seeds is seeds
-    assert chain.engine._account_ids is identities
-
-
 def test_proofs_are_read_while_blocks_are_applied(chain: ChainWorld) -> None:
     """Readers never disturb what the applying thread derives: replay gives the same hashes."""
     alice, bob = chain.fund()

@@ -35,7 +35,7 @@ from bezant.model.identifiers import AuthorityId
 from bezant.model.keys import SigningKey
 from bezant.model.merkle import group_roots, leaf_hashes
 from bezant.model.orders import Order, check_shape, join_authorised
-from bezant.model.records import AUTHORISATION, DECISION, NO_ROW, RECORD, RecordArray, id_of
+from bezant.model.records import AUTHORISATION, DECISION, RECORD, RecordArray, id_of
 
 QUEUE_BLOCKS = 64
 """Blocks applied ahead of the disk; beyond that the caller waits."""
@@ -98,8 +98,6 @@ class EmbeddedEngine:
         self._clock = clock or SystemClock()
         self._before_sync, self._on_applied = before_sync, on_applied
         self._gateways = gateway_keys(genesis.gateways)
-        self._seeds = np.zeros((0, 32), np.uint8)
-        self._account_ids = np.zeros((0, 16), np.uint8)
         self._subscribers: list[Subscriber] = []
         self._on_failure: list[Callable[[BezantError], None]] = []
         self._journal = Journal(folder / "journal", self.network, segment_bytes=segment_bytes)
@@ -204,7 +202,6 @@ class EmbeddedEngine:
             journaled.accepted,
         )
         receipts = self.ledger.apply(batch)
-        self._seed_new_accounts()
         built = self._leaves(receipts, hashes, columns.decisions)
         if len(receipts):
             self.app_hash = leaves.next_app_hash(self.app_hash, merkle.root(leaves.hash_leaves(built)))
@@ -222,15 +219,8 @@ class EmbeddedEngine:
         return block
 
     def _leaves(self, receipts: RecordArray, hashes: Digests, decisions: RecordArray) -> RecordArray:
-        return leaves.build_leaves(receipts, hashes, decisions, self._seeds, self._account_ids)
-
-    def _seed_new_accounts(self) -> None:
-        """Derive the seeds of accounts just opened; by the applying thread only, readers just read."""
-        known, now = len(self._seeds), self.ledger.account_count
-        if now > known:
-            fresh = as_rows(self.ledger.accounts[known:])[:, :16]
-            self._account_ids = np.concatenate((self._account_ids, fresh))
-            self._seeds = np.concatenate((self._seeds, leaves.account_seeds(self._ledger_seed, fresh)))
+        accounts = self.ledger.accounts
+        return leaves.build_leaves(receipts, hashes, decisions, self._ledger_seed, accounts)
 
     # Making durable.
 
@@ -333,12 +323,9 @@ class EmbeddedEngine:
             app_hash=app_hash,
             seal_key=self._node_key.public,
             seal_signature=self._node_key.sign(message),
-            debtor_seed=self._seed(receipt["debtor_row"]),
-            creditor_seed=self._seed(receipt["creditor_row"]),
+            debtor_seed=leaves.account_seed(self._ledger_seed, id_of(columns.records[index], "debtor")),
+            creditor_seed=leaves.account_seed(self._ledger_seed, id_of(columns.records[index], "creditor")),
         )
-
-    def _seed(self, row: int) -> bytes:
-        return bytes(32) if row == NO_ROW else self._seeds[row].tobytes()
 
 
 def _as_storage_error(doing: str, error: Exception) -> BezantError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bezant.intelligence.features import BYTES_PER_ACCOUNT
 from bezant.ledger import state as layout
 from bezant.node import Node
 
@@ -12,8 +13,7 @@ def bytes_per_account(node: Node) -> dict[str, float]:
     used = {
         "ledger": layout.ACCOUNT.itemsize,
         "index": state.account_index.nbytes / count,
-        "receipt_blinding": 32 + 16,
-        "features": 120,
+        "features": BYTES_PER_ACCOUNT,
         "party_and_screening": 5,
     }
     return {name: round(float(value), 1) for name, value in used.items()} | {
