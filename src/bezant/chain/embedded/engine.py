@@ -105,6 +105,7 @@ class EmbeddedEngine:
         self._journal = Journal(folder / "journal", self.network, segment_bytes=segment_bytes)
         self._archive = ReceiptArchive(folder / "receipts.log", genesis.rules)
         self._reading = threading.Lock()
+        self._growing = threading.Lock()
         self._failure: BezantError | None = None
         self._replay(progress)
         self._queue: queue.Queue[_Pending | None] = queue.Queue(QUEUE_BLOCKS)
@@ -204,11 +205,13 @@ class EmbeddedEngine:
         return block
 
     def _leaves(self, receipts: RecordArray, hashes: Digests, decisions: RecordArray) -> RecordArray:
-        known, now = len(self._seeds), self.ledger.account_count
-        if now > known:
-            fresh = as_rows(self.ledger.accounts[known:])[:, :16]
-            self._account_ids = np.concatenate((self._account_ids, fresh))
-            self._seeds = np.concatenate((self._seeds, leaves.account_seeds(self._ledger_seed, fresh)))
+        # A reader that proves may come here while the applying thread does: each account once.
+        with self._growing:
+            known, now = len(self._seeds), self.ledger.account_count
+            if now > known:
+                fresh = as_rows(self.ledger.accounts[known:])[:, :16]
+                self._account_ids = np.concatenate((self._account_ids, fresh))
+                self._seeds = np.concatenate((self._seeds, leaves.account_seeds(self._ledger_seed, fresh)))
         return leaves.build_leaves(receipts, hashes, decisions, self._seeds, self._account_ids)
 
     # Making durable.
