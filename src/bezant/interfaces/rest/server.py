@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import errno
+import signal
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 import uvicorn
@@ -13,6 +16,7 @@ from bezant.errors import ConfigError
 from bezant.interfaces.rest.events import Feed
 
 GRACE_S = 10
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 BACKLOG = 2_048
 
 
@@ -57,6 +61,17 @@ class Server(uvicorn.Server):
         )
         super().__init__(config)
         self._feed = feed
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop gracefully on SIGINT and SIGTERM. Unlike uvicorn's own, this does not raise them again
+        afterwards, which would end the process before the node has closed."""
+        before = {number: signal.signal(number, self.handle_exit) for number in _SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         super().handle_exit(sig, frame)

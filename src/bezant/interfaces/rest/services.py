@@ -33,6 +33,11 @@ class Services:
     feed: Feed
     _replies: Replies | None = field(default=None, repr=False)
 
+    def close(self) -> None:
+        """End streams, and finish what the idempotency table still has to note; before the node closes."""
+        self.feed.close()
+        self.keyring.close()
+
     @property
     def replies(self) -> Replies:
         loop = asyncio.get_running_loop()
