@@ -21,6 +21,12 @@ class Http(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     host: str = "127.0.0.1"
     port: int = 8790
     max_body_bytes: int = 1_048_576
+    rate_per_s: float = 20_000.0
+    """Requests a second that one token may make, lasting."""
+    burst: int = 40_000
+    """Requests that it may make at once."""
+    reply_timeout_s: float = 30.0
+    """How long a payment is waited for; after that its outcome is unknown, to be queried."""
 
 
 class Pipeline(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

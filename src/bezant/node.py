@@ -33,6 +33,7 @@ from bezant.folder import DataFolder
 from bezant.gateway import commands
 from bezant.gateway.accounts import Accounts
 from bezant.gateway.desk import Desk
+from bezant.gateway.history import History
 from bezant.gateway.payments import Payments
 from bezant.gateway.screening import Screening
 from bezant.intelligence.features import FeatureState
@@ -136,6 +137,7 @@ class Node:
         self.follower: Follower | None = None
         self.idempotency = IdempotencyKeys.open(self.config.store.url or self.folder.idempotency_url)
         new_store = with_store and self._open_store()
+        self.history = History(self.desk, self.payments, self.store, self.follower)
         self.accounts.load_bindings(tell=new_store)
         self._register_gateway()
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from bezant.errors import BezantError, InputError, NotFound
+from bezant.errors import BezantError, InputError, NotFound, VaultError
 from bezant.folder import OPERATOR
 from bezant.gateway import commands
 from bezant.gateway.desk import Desk
@@ -160,6 +160,21 @@ class Accounts:
         """Freeze or thaw an account. Raises: NotFound, BezantError."""
         self.row(account)
         self._order([commands.set_frozen(self._desk.now_ms(), account, frozen)], "freeze an account")
+
+    def check_party(self, party: int) -> None:
+        """Raise InputError unless a party of that number is registered and not erased."""
+        try:
+            self.profile(party)
+        except (NotFound, VaultError):
+            raise InputError(
+                f"there is no party {party}; register it first", code="party_unusable", param="party"
+            ) from None
+
+    def party_of(self, account: AccountId) -> int:
+        """Return the party that an account is bound to, 0 for the node's own."""
+        low, high = words(account)
+        rows = self._desk.engine.ledger.account_rows(np.array([low], np.uint64), np.array([high], np.uint64))
+        return int(self._desk.parties.parties(rows)[0])
 
     def of_party(self, party: int) -> list[AccountId]:
         """Return the accounts bound to a party."""

@@ -45,10 +45,10 @@ def transfer(
     return row
 
 
-def close_hold(kind: Kind, now_ms: int, original: np.void, amount: int) -> RecordArray:
+def close_hold(kind: Kind, identity: int, original: np.void, amount: int) -> RecordArray:
     """Return a CAPTURE of `amount`, or a RELEASE, of the hold that `original` placed."""
     row = new_records(1)
-    set_id(row, "id", new_payment_id(now_ms))
+    set_id(row, "id", identity)
     for name in ("debtor_lo", "debtor_hi", "creditor_lo", "creditor_hi", "asset"):
         row[name] = original[name]
     row["related_lo"], row["related_hi"] = original["id_lo"], original["id_hi"]

@@ -1,0 +1,192 @@
+"""What became of payments: where one stands now, lists, statements, and what waits for review."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bezant.errors import NotFound, Overloaded, StorageError, VaultError
+from bezant.gateway.desk import Desk
+from bezant.gateway.payments import Payments
+from bezant.intelligence.reasons import Reasons
+from bezant.model.identifiers import AccountId, PaymentId, join
+from bezant.model.outcomes import Outcome
+from bezant.model.payment import Payload
+from bezant.store import Follower, PaymentStatus, Store
+from bezant.store.queries import Queries
+from bezant.store.schema import STATUS_OF
+from bezant.store.views import Page, Statement, StoredAccount, StoredPayment
+
+PATIENCE_S = 2.0
+"""How long a question waits for the read model to reach what was durable when it was asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where one payment stands: as first answered, and what followed.
+
+    Amounts in minor units; `settled_minor` None while nothing was paid.
+    """
+
+    payment: PaymentId
+    status: PaymentStatus
+    outcome: Outcome
+    debtor: AccountId
+    creditor: AccountId
+    asset: int
+    amount_minor: int
+    settled_minor: int | None
+    verdict: int
+    mode: int
+    height: int
+    created_ns: int
+    updated_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """One payment that waits for a person: its score in parts per million, and why, in words."""
+
+    standing: Standing
+    score_ppm: int
+    threshold_ppm: int
+    reasons: tuple[str, ...]
+
+
+class History:
+    """Questions about the past; the ledger and journal answer for one payment, the store for lists."""
+
+    def __init__(
+        self, desk: Desk, payments: Payments, store: Store | None, follower: Follower | None
+    ) -> None:
+        self._desk, self._payments = desk, payments
+        self._store, self._follower = store, follower
+
+    def standing(self, payment: PaymentId) -> Standing:
+        """Return where a payment stands. Raises: NotFound; Overloaded ``store_behind`` where only the
+        read model knows how a hold ended, and it has not got there yet."""
+        first = self._payments.look_up(payment)
+        record, receipt = first.record, first.receipt
+        if first.outcome in (Outcome.HELD, Outcome.HELD_FOR_REVIEW):
+            return standing_of(self.queries().payment(payment))
+        amount = int(receipt["amount"]) or int(record["amount"])
+        return Standing(
+            payment,
+            STATUS_OF.get(first.outcome, PaymentStatus.REFUSED),
+            first.outcome,
+            AccountId(join(record["debtor_lo"], record["debtor_hi"])),
+            AccountId(join(record["creditor_lo"], record["creditor_hi"])),
+            int(record["asset"]),
+            amount,
+            None if first.outcome.refused else amount,
+            int(receipt["verdict"]),
+            int(receipt["mode"]),
+            first.height,
+            first.time_ns,
+            first.time_ns,
+        )
+
+    def texts(self, payment: PaymentId) -> tuple[Payload, bool]:
+        """Return the texts of a payment, and whether they were erased."""
+        try:
+            return self._payments.payload(payment) or Payload(), False
+        except VaultError:
+            return Payload(), True
+
+    def payments(
+        self,
+        *,
+        account: AccountId | None = None,
+        status: PaymentStatus | None = None,
+        end_to_end_id: str | None = None,
+        from_ns: int | None = None,
+        to_ns: int | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> Page[StoredPayment]:
+        """Return payments, newest first. Raises: InputError."""
+        queries = self.queries()
+        if end_to_end_id is not None:
+            found = queries.payments_by_end_to_end_id(end_to_end_id, limit)
+            kept = [p for p in found if _matches(p, account, status, from_ns, to_ns)]
+            return Page(kept, None)
+        return queries.payments(
+            account=account, status=status, from_ns=from_ns, to_ns=to_ns, cursor=cursor, limit=limit
+        )
+
+    def reviews(self, *, cursor: str | None = None, limit: int = 50) -> tuple[list[Review], str | None]:
+        """Return what waits for a person, newest first, and the cursor of the next page."""
+        page = self.queries().payments(status=PaymentStatus.IN_REVIEW, cursor=cursor, limit=limit)
+        return [self._review(found) for found in page.items], page.next_cursor
+
+    def accounts(self, *, cursor: str | None = None, limit: int = 50) -> Page[StoredAccount]:
+        return self.queries().accounts(cursor=cursor, limit=limit)
+
+    def account(self, account: AccountId) -> StoredAccount:
+        """Return what the store knows of an account. Raises: NotFound."""
+        return self.queries().account(account)
+
+    def statement(
+        self,
+        account: AccountId,
+        *,
+        from_ns: int | None = None,
+        to_ns: int | None = None,
+        cursor: str | None = None,
+        limit: int = 200,
+    ) -> Statement:
+        """Return a page of an account's entries, oldest first. Raises: NotFound, InputError."""
+        return self.queries().statement(account, from_ns=from_ns, to_ns=to_ns, cursor=cursor, limit=limit)
+
+    def queries(self) -> Queries:
+        """Return the read model once it has what was durable a moment ago: one reads one's own writes."""
+        if self._store is None or self._follower is None:
+            raise StorageError("this node runs without a read model; lists are not kept", code="no_store")
+        height = self._desk.engine.durable_height
+        if not self._follower.wait_for(height, PATIENCE_S):
+            raise Overloaded(
+                f"the read model is at block {self._store.height} of {height}; try again in a moment",
+                code="store_behind",
+            )
+        return self._store.queries
+
+    def _review(self, found: StoredPayment) -> Review:
+        try:
+            evidence = self._payments.evidence(found.id)
+        except (NotFound, VaultError):
+            return Review(standing_of(found), found.score_ppm, 0, ())
+        reasons = tuple(Reasons(int(evidence["reasons"])).words)
+        return Review(standing_of(found), found.score_ppm, int(evidence["threshold_ppm"]), reasons)
+
+
+def standing_of(found: StoredPayment) -> Standing:
+    """Return a row of the store as a standing."""
+    return Standing(
+        found.id,
+        found.status,
+        found.outcome,
+        found.debtor,
+        found.creditor,
+        found.asset,
+        found.amount,
+        found.settled_amount,
+        int(found.verdict),
+        int(found.mode),
+        found.height,
+        found.created_ns,
+        found.updated_ns,
+    )
+
+
+def _matches(
+    found: StoredPayment,
+    account: AccountId | None,
+    status: PaymentStatus | None,
+    from_ns: int | None,
+    to_ns: int | None,
+) -> bool:
+    return (
+        (account is None or account in (found.debtor, found.creditor))
+        and (status is None or found.status is status)
+        and (from_ns is None or found.created_ns >= from_ns)
+        and (to_ns is None or found.created_ns < to_ns)
+    )

@@ -1,0 +1,45 @@
+"""All commands together. Heavy libraries are imported inside the commands that need them."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
+
+import typer
+
+from bezant.interfaces.cli import (
+    accounts,
+    decisions,
+    doctor,
+    init,
+    models,
+    parties,
+    pay,
+    receipts,
+    reviews,
+    run,
+)
+from bezant.interfaces.cli.output import Commands
+
+app = typer.Typer(
+    cls=Commands,
+    help="A real-time payment network in one process: signed, screened, scored, settled, provable.\n\n"
+    "Begin with 'bezant run --economy', or with 'bezant init' and 'bezant parties register'.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+app.command()(init.init)
+app.command()(run.run)
+app.command()(pay.pay)
+app.add_typer(parties.app, name="parties")
+app.add_typer(accounts.app, name="accounts")
+app.add_typer(reviews.app, name="reviews")
+app.add_typer(decisions.app, name="decisions")
+app.command()(receipts.receipt)
+app.command()(receipts.verify)
+app.add_typer(models.app, name="models")
+app.command()(doctor.doctor)
+for _name in ("replay", "bench"):
+    if find_spec(f"bezant.interfaces.cli.{_name}") is not None:
+        app.command(_name)(getattr(import_module(f"bezant.interfaces.cli.{_name}"), _name))

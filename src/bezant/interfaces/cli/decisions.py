@@ -1,0 +1,35 @@
+"""``bezant decisions``: why a payment was allowed, reviewed or blocked."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from bezant.interfaces.cli.output import DEFAULT_DATA, AsJson, Data, show
+
+app = typer.Typer(help="See a decision's evidence, and compute it again.", no_args_is_help=True)
+_Payment = Annotated[str, typer.Argument(help="Payment id.")]
+
+
+@app.command("show")
+def show_decision(payment: _Payment, data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
+    """Show the evidence of a decision: verdict, score, reasons, every feature."""
+    from bezant.interfaces.cli.client import connect
+
+    with connect(data) as client:
+        answer = client.get(f"/v1/decisions/{payment}")
+    features = {"features": [f"{name} = {value:g}" for name, value in answer["features"].items()]}
+    show(answer if as_json else answer | features, as_json)
+
+
+@app.command()
+def replay(payment: _Payment, data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
+    """Compute a decision's score again from its evidence; exit code 1 when it differs."""
+    from bezant.interfaces.cli.client import connect
+
+    with connect(data) as client:
+        answer = client.get(f"/v1/decisions/{payment}/replay")
+    show(answer, as_json)
+    if not answer["equal"]:
+        raise typer.Exit(1)

@@ -1,0 +1,227 @@
+"""``bezant doctor``: is everything well, and if not, what exactly mends it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from bezant.errors import BezantError, InvariantViolation
+from bezant.interfaces.cli.output import DEFAULT_DATA, AsJson, Data, show
+
+PACKAGES = (
+    "numpy",
+    "numba",
+    "msgspec",
+    "pynacl",
+    "lightgbm",
+    "polars",
+    "rapidfuzz",
+    "lxml",
+    "sqlalchemy",
+    "litestar",
+    "uvicorn",
+    "uvloop",
+    "httptools",
+    "httpx",
+    "prometheus-client",
+    "typer",
+    "rich",
+)
+OLDEST_PYTHON = (3, 11)
+LEAST_FREE_BYTES = 1 << 30
+_OLDEST_CLOCK_S = 1_767_225_600
+"""2026-01-01: an earlier clock is wrong, and would refuse every payment id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing looked at; `fix` says what to do unless it is well."""
+
+    check: str
+    result: Literal["ok", "warning", "failed"]
+    found: str
+    fix: str = ""
+
+
+def doctor(
+    data: Data = DEFAULT_DATA,
+    self_test: Annotated[bool, typer.Option(help="Make a real payment in a temporary folder.")] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Check Python, packages, disk, permissions, data folder, port and clock; make a test payment.
+
+    Exit code 1 when something failed, with the exact fix.
+
+    \b
+    bezant doctor --data data
+    """
+    checks = list(_checks(data))
+    if self_test:
+        checks.append(check_payment())
+    failed = any(check.result == "failed" for check in checks)
+    rows = [asdict(check) for check in checks]
+    show({"well": not failed, "checks": rows}, as_json, "check", "result", "found", "fix", rows=rows)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _checks(data: Path) -> Iterator[Check]:
+    yield check_python()
+    yield check_packages()
+    yield check_disk(data)
+    yield check_folder(data)
+    yield check_secrets(data)
+    yield check_port(data)
+    yield check_clock()
+
+
+def check_python() -> Check:
+    found = ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info[:2] < OLDEST_PYTHON:
+        return Check("python", "failed", found, "install Python 3.11 or newer and make the environment again")
+    return Check("python", "ok", found)
+
+
+def check_packages() -> Check:
+    missing = [name for name in PACKAGES if _version(name) is None]
+    if missing:
+        return Check(
+            "packages", "failed", f"missing: {', '.join(missing)}", f"pip install {' '.join(missing)}"
+        )
+    return Check("packages", "ok", f"{len(PACKAGES)} installed, numpy {_version('numpy')}")
+
+
+def check_disk(data: Path) -> Check:
+    free = shutil.disk_usage(_existing(data)).free
+    found = f"{free / (1 << 30):.1f} GiB free"
+    if free < LEAST_FREE_BYTES:
+        return Check(
+            "disk", "failed", found, f"free at least 1 GiB where {data} lies, or name another --data"
+        )
+    return Check("disk", "ok", found)
+
+
+def check_folder(data: Path) -> Check:
+    from bezant.interfaces.cli.client import running_at
+
+    if not os.access(_existing(data), os.W_OK):
+        return Check("data folder", "failed", f"{data} is not writable", f"chown -R $USER {_existing(data)}")
+    if not (data / "genesis.json").exists():
+        return Check("data folder", "warning", f"{data} is not made yet", f"bezant init --data {data}")
+    url = running_at(data)
+    if url is not None:
+        return Check("data folder", "ok", f"a node runs on it at {url}")
+    from bezant.folder import DataFolder
+
+    try:
+        DataFolder(data).close()
+    except BezantError as error:
+        return Check("data folder", "failed", error.message, "stop that process, or restore what is missing")
+    return Check("data folder", "ok", f"{data}, no node runs on it")
+
+
+def check_secrets(data: Path) -> Check:
+    keys = data / "keys"
+    if not keys.exists():
+        return Check("secrets", "ok", "none yet")
+    shared = [path for path in (keys, *keys.iterdir()) if stat.S_IMODE(path.stat().st_mode) & 0o077]
+    if shared:
+        found = f"others may read {', '.join(path.name for path in shared)}"
+        return Check("secrets", "failed", found, f"chmod -R go-rwx {keys}")
+    return Check("secrets", "ok", "readable by their owner alone")
+
+
+def check_port(data: Path) -> Check:
+    from bezant.config import load_config
+    from bezant.interfaces.cli.client import running_at
+    from bezant.interfaces.rest.server import listen
+
+    try:
+        http = load_config(data).http
+        listen(http.host, http.port).close()
+    except BezantError as error:
+        if running_at(data) is not None:
+            return Check("port", "ok", "taken by this data folder's own node")
+        return Check("port", "failed", error.message, "bezant run --port 0, or stop what listens there")
+    return Check("port", "ok", f"{http.host} port {http.port} is free")
+
+
+def check_clock() -> Check:
+    now_s = time.time()
+    found = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(now_s))
+    if now_s < _OLDEST_CLOCK_S:
+        return Check(
+            "clock", "failed", f"{found} is in the past", "set the clock, e.g. timedatectl set-ntp true"
+        )
+    return Check("clock", "ok", found)
+
+
+def check_payment() -> Check:
+    """Open a node in a temporary folder, pay, and verify the receipt of that payment."""
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            started_s = time.perf_counter()
+            payment = pay_once(Path(folder) / "data")
+            took_s = time.perf_counter() - started_s
+    except (BezantError, InvariantViolation, OSError) as error:
+        return Check(
+            "test payment", "failed", str(error), "report this with the output of bezant doctor --json"
+        )
+    return Check(
+        "test payment", "ok", f"{payment} paid, proved and verified in {took_s:.1f} s, start included"
+    )
+
+
+def pay_once(folder: Path) -> str:
+    """Return the id of a payment made, made durable, and proved in a fresh data folder.
+
+    Raises: BezantError; InvariantViolation when the payment was not settled.
+    """
+    from bezant.chain.receipts import render_receipt, verify_receipt
+    from bezant.folder import create_folder
+    from bezant.gateway.accounts import Opening, PartyProfile
+    from bezant.model.identifiers import PaymentId, render_payment_id
+    from bezant.model.outcomes import Outcome
+    from bezant.model.records import id_of
+    from bezant.node import Node
+
+    create_folder(folder)
+    with Node(folder) as node:
+        parties = node.accounts.register_parties([PartyProfile("Payer"), PartyProfile("Payee")])
+        asset = node.accounts.asset("EUR")
+        payer, payee = node.accounts.open([Opening(party.number, asset) for party in parties])
+        node.payments.submit(node.payments.prepare_issue(payer, "100", "EUR"))
+        submission = node.payments.prepare(payer, payee, "12.50", "EUR")
+        payment = PaymentId(id_of(submission.records[0], "id"))
+        outcome = node.payments.submit(submission).first
+        if outcome is Outcome.HELD_FOR_REVIEW:
+            node.payments.approve(payment)
+        elif outcome is not Outcome.APPLIED:
+            raise InvariantViolation(f"the test payment was answered {outcome.label}")
+        verify_receipt(render_receipt(node.payments.receipt(payment)), genesis_hash=node.engine.network.hex())
+    return render_payment_id(payment)
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _existing(path: Path) -> Path:
+    """Return the path, or the nearest folder above it that exists."""
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return path if path.exists() else Path()

@@ -1,0 +1,48 @@
+"""``bezant pay``: one payment."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from bezant.interfaces.cli.output import DEFAULT_DATA, AsJson, Data, show
+
+_SHOWN = ("id", "status", "instructed_amount", "debtor", "creditor", "verdict", "signing_mode", "block")
+
+
+def pay(
+    debtor: Annotated[str, typer.Argument(help="Account that pays, 32 hexadecimal digits.")],
+    creditor: Annotated[str, typer.Argument(help="Account that is paid.")],
+    amount: Annotated[str, typer.Argument(help="Decimal amount, e.g. 12.50.")],
+    asset: Annotated[str, typer.Argument(help="What the amount is in.")] = "EUR",
+    data: Data = DEFAULT_DATA,
+    reference: Annotated[str, typer.Option(help="End-to-end id, the payer's reference.")] = "",
+    text: Annotated[str, typer.Option(help="Remittance information for the payee.")] = "",
+    hold: Annotated[int, typer.Option(help="Reserve for so many seconds instead of paying.")] = 0,
+    key: Annotated[
+        str, typer.Option(help="Idempotency key: the same one never pays twice.  [default: a fresh UUIDv7]")
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Pay from one account to another; done when it is settled and durable.
+
+    \b
+    bezant pay 0000d4e3…bc4 000094df…7b8 12.50 EUR --reference INV-7
+    bezant pay 0000d4e3…bc4 000094df…7b8 80 --hold 3600
+    """
+    from bezant.interfaces.cli.client import connect
+
+    body = {
+        "debtor": debtor,
+        "creditor": creditor,
+        "instructed_amount": {"amount": amount, "asset": asset},
+        "end_to_end_id": reference,
+        "remittance_information": text,
+        "hold_for_s": hold,
+    }
+    with connect(data) as client:
+        answer = client.post("/v1/payments", body, key=key or None)
+    show(answer, as_json, *_SHOWN)
+    if not as_json and answer["status"] == "in_review":
+        print(f"\nIt waits for a person: bezant reviews approve {answer['id']}")

@@ -1,0 +1,132 @@
+"""One table from what this code answers to what the outside understands.
+
+Every refusing `Outcome` has an HTTP status, an ISO 20022 reason (external code set
+`ExternalStatusReason1Code`) and a title; so has every error code that is not simply of its kind.
+A code's text never changes meaning, because programs compare it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final
+
+from bezant.errors import (
+    AuthError,
+    BezantError,
+    ConflictError,
+    InputError,
+    NotFound,
+    Overloaded,
+    StorageError,
+    UnknownOutcome,
+    VaultError,
+)
+from bezant.model.outcomes import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """How one code is told: HTTP status, ISO 20022 reason (empty where none applies), a short title."""
+
+    status: int
+    iso: str
+    title: str
+    retryable: bool = False
+
+
+_REFUSED: Final = HTTPStatus.UNPROCESSABLE_ENTITY.value
+
+OUTCOMES: Final[dict[Outcome, Reason]] = {
+    Outcome.MALFORMED: Reason(_REFUSED, "FF01", "The record is malformed"),
+    Outcome.UNKNOWN_AUTHORITY: Reason(_REFUSED, "DS0F", "The signing authority is not registered"),
+    Outcome.BAD_SIGNATURE: Reason(_REFUSED, "DS0B", "The signature is not valid"),
+    Outcome.GATEWAY_NOT_ACCEPTED: Reason(_REFUSED, "AGNT", "The gateway is not one of this network's"),
+    Outcome.ID_IN_FUTURE: Reason(_REFUSED, "DT04", "The payment id lies in the future"),
+    Outcome.EXPIRED: Reason(_REFUSED, "TM01", "The payment id is too old to be accepted"),
+    Outcome.EXISTS: Reason(409, "AM05", "The payment was answered before"),
+    Outcome.EXISTS_WITH_OTHER_CONTENT: Reason(
+        _REFUSED, "DU03", "The payment id was used before with other content"
+    ),
+    Outcome.CAPACITY: Reason(503, "FF10", "A bound of the network is reached", retryable=True),
+    Outcome.BLOCKED: Reason(_REFUSED, "RR04", "The payment was blocked"),
+    Outcome.REVIEW_NOT_PERMITTED: Reason(_REFUSED, "RR04", "The payment needs a review it does not permit"),
+    Outcome.DEBTOR_UNKNOWN: Reason(_REFUSED, "AC02", "The debtor account is not known"),
+    Outcome.CREDITOR_UNKNOWN: Reason(_REFUSED, "AC03", "The creditor account is not known"),
+    Outcome.NOT_AUTHORISED: Reason(_REFUSED, "DS0H", "The signer may not do this to that account"),
+    Outcome.SAME_ACCOUNT: Reason(_REFUSED, "AC03", "Debtor and creditor are the same account"),
+    Outcome.ASSET_MISMATCH: Reason(_REFUSED, "AC09", "An account does not hold this asset"),
+    Outcome.AMOUNT_ZERO: Reason(_REFUSED, "AM01", "The amount is zero"),
+    Outcome.DEBTOR_FROZEN: Reason(_REFUSED, "AC06", "The debtor account is frozen"),
+    Outcome.CREDITOR_FROZEN: Reason(_REFUSED, "AC06", "The creditor account is frozen"),
+    Outcome.HOLD_UNKNOWN: Reason(409, "AG09", "Nothing is held under this id"),
+    Outcome.HOLD_MISMATCH: Reason(_REFUSED, "AG09", "The hold is between other accounts"),
+    Outcome.AMOUNT_ABOVE_HOLD: Reason(_REFUSED, "AM09", "The amount is above what is held"),
+    Outcome.HOLD_EXISTS: Reason(409, "AM05", "A hold of this id is open already"),
+    Outcome.OVERFLOW: Reason(_REFUSED, "AM13", "A sum would not fit its counter"),
+    Outcome.INSUFFICIENT_FUNDS: Reason(_REFUSED, "AM04", "The debtor account has too little available"),
+    Outcome.BALANCE_LIMIT: Reason(_REFUSED, "AM14", "The creditor account may not hold that much"),
+    Outcome.AUTHORITY_EXISTS: Reason(409, "AM05", "The authority is registered already"),
+    Outcome.ACCOUNT_EXISTS: Reason(409, "AM05", "The account is open already"),
+    Outcome.ID_NOT_DERIVED: Reason(_REFUSED, "AC01", "The id is not the hash of what it opens"),
+    Outcome.ASSET_UNKNOWN: Reason(_REFUSED, "AM11", "The asset is not known"),
+    Outcome.HOLDER_UNKNOWN: Reason(_REFUSED, "DS0F", "The holder's authority is not registered"),
+    Outcome.CREDIT_NOT_PERMITTED: Reason(_REFUSED, "AG01", "Only the issuer's account may go negative"),
+    Outcome.LINKED_FAILED: Reason(_REFUSED, "ED05", "Another member of the chain was refused"),
+    Outcome.CHAIN_OPEN: Reason(_REFUSED, "FF01", "A linked chain was left open"),
+}
+"""Every refusing outcome; a test asks for all of them."""
+
+CODES: Final[dict[str, Reason]] = {
+    "amount_invalid": Reason(_REFUSED, "AM12", "The amount is not valid"),
+    "amount_malformed": Reason(_REFUSED, "AM12", "The amount is not a decimal number"),
+    "amount_negative": Reason(_REFUSED, "AM12", "The amount is negative"),
+    "amount_over_precise": Reason(_REFUSED, "AM12", "The amount has too many decimals"),
+    "amount_too_large": Reason(_REFUSED, "AM02", "The amount is too large"),
+    "asset_unknown": Reason(_REFUSED, "AM11", "The asset is not known"),
+    "id_malformed": Reason(400, "FF01", "The identifier is malformed"),
+    "malformed": Reason(400, "FF02", "The request does not parse"),
+    "input_invalid": Reason(400, "FF01", "The request is not valid"),
+    "other_network": Reason(_REFUSED, "DS28", "This was signed for another network"),
+    "party_unusable": Reason(_REFUSED, "BE06", "The party cannot be used"),
+    "payload_mismatch": Reason(_REFUSED, "DS17", "Payload and commitment do not match"),
+    "party_unknown": Reason(404, "BE06", "The party is not known"),
+    "account_unknown": Reason(404, "AC01", "The account is not known"),
+    "payment_unknown": Reason(404, "AG09", "The payment is not known"),
+    "unsupported_media_type": Reason(415, "", "The content type is not accepted"),
+    "method_not_allowed": Reason(405, "", "The method is not allowed here"),
+    "body_too_large": Reason(413, "AMSE", "The body is too large"),
+    "rate_limited": Reason(429, "", "Too many requests", retryable=True),
+    "idempotency_key_missing": Reason(400, "", "An Idempotency-Key is required"),
+    "idempotency_key_invalid": Reason(400, "", "The Idempotency-Key is not usable"),
+    "idempotency_key_reused": Reason(_REFUSED, "DU01", "The Idempotency-Key was used with another request"),
+    "idempotency_in_flight": Reason(409, "", "The first request is still being answered", retryable=True),
+    "erased": Reason(410, "", "The personal data was erased"),
+    "store_behind": Reason(503, "", "The read model is behind", retryable=True),
+    "internal": Reason(500, "", "The node failed"),
+}
+"""Error codes that are told in their own way; others go by their kind."""
+
+_KINDS: Final[tuple[tuple[type[BezantError], Reason], ...]] = (
+    (AuthError, Reason(401, "", "Not authenticated")),
+    (NotFound, Reason(404, "", "Not found")),
+    (ConflictError, Reason(409, "", "Conflict")),
+    (Overloaded, Reason(503, "", "Overloaded; nothing was accepted", retryable=True)),
+    (UnknownOutcome, Reason(504, "", "It may or may not have happened")),
+    (InputError, Reason(400, "FF01", "The request is not valid")),
+    (StorageError, Reason(503, "", "The node cannot write")),
+    (VaultError, Reason(503, "", "Sealed data cannot be read")),
+)
+_OTHERWISE: Final = Reason(500, "", "The node failed")
+_OUTCOME_OF: Final = {outcome.label: outcome for outcome in OUTCOMES}
+
+
+def reason_of(error: BezantError) -> Reason:
+    """Return how an error is told: by its code, by the ledger outcome it names, else by its kind."""
+    known = CODES.get(error.code)
+    if known is not None:
+        return known
+    outcome = _OUTCOME_OF.get(error.code)
+    if outcome is not None:
+        return OUTCOMES[outcome]
+    return next((reason for kind, reason in _KINDS if isinstance(error, kind)), _OTHERWISE)

@@ -1,0 +1,74 @@
+"""Assets and the network: what can be held here, new money, and what a signer must know."""
+
+from __future__ import annotations
+
+from litestar import Response, get, post
+
+from bezant.interfaces.rest.accounts import view_of
+from bezant.interfaces.rest.idempotency import Answer
+from bezant.interfaces.rest.payments import pay
+from bezant.interfaces.rest.services import AnyRequest, Services, in_thread, read_body
+from bezant.interfaces.rest.shapes import AssetList, AssetView, IssueRequest, NetworkView, PaymentView
+from bezant.model.identifiers import AccountId, PaymentId, render_id
+from bezant.model.keys import authority_id
+from bezant.model.payment import Payload
+
+
+@get("/assets")
+async def list_assets(services: Services) -> AssetList:
+    """List the assets of this network and how much of each is issued."""
+    return await in_thread(_assets, services)
+
+
+@post(
+    "/assets/{asset:str}/issues",
+    opt={"body": IssueRequest, "once": True, "own": {202: "It waits for a person"}},
+    status_code=201,
+)
+async def issue_asset(request: AnyRequest, services: Services, asset: str) -> Response[PaymentView]:
+    """Issue new money: a payment from the issuer's treasury, signed by the institution."""
+    body = await read_body(request, IssueRequest)
+
+    async def act(identity: PaymentId) -> Answer:
+        submission = await in_thread(
+            services.node.payments.prepare_issue,
+            AccountId(int(body.creditor, 16)),
+            body.amount,
+            asset,
+            identity=identity,
+        )
+        return await pay(request, services, submission, Payload())
+
+    return await services.once(request, act)
+
+
+@get("/network")
+async def get_network(services: Services) -> NetworkView:
+    """Return what a client must know to sign for this network."""
+    engine = services.node.engine
+    genesis = engine.genesis
+    return NetworkView(
+        network=genesis.network,
+        genesis_hash=engine.network.hex(),
+        gateway_authority=render_id(authority_id(services.node.desk.gateway_key.public)),
+        id_window_s=genesis.rules.id_window_s,
+        id_future_s=genesis.rules.id_future_s,
+        asset_numbers={asset.code: asset.number for asset in genesis.assets},
+    )
+
+
+def _assets(services: Services) -> AssetList:
+    node, views = services.node, []
+    issuers = {institution.number: institution.name for institution in node.engine.genesis.institutions}
+    for asset in node.engine.genesis.assets:
+        treasury = node.accounts.treasury(node.accounts.asset(asset.code))
+        balance = view_of(services, treasury, None).balance
+        views.append(
+            AssetView(
+                asset.code, asset.scale, issuers[asset.issuer], render_id(treasury), balance.removeprefix("-")
+            )
+        )
+    return AssetList(tuple(views))
+
+
+ROUTES = [list_assets, issue_asset, get_network]

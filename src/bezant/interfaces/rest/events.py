@@ -1,0 +1,193 @@
+"""Payment events as server-sent events, after they are durable.
+
+An event's id is ``height-position``: what follows from the blocks alone. So a stream that broke is
+taken up where it ended, from the blocks in memory or, further back, from the journal; nothing is lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from itertools import islice
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from bezant.chain.blocks import CommittedBlock
+from bezant.errors import InputError
+from bezant.interfaces.rest.render import Renderer, render_time, verdict_word
+from bezant.interfaces.rest.shapes import Money
+from bezant.model.identifiers import render_id, render_payment_id
+from bezant.model.outcomes import Outcome
+from bezant.model.records import COMMAND_KINDS, Kind, id_of
+
+KEPT_RECORDS: Final = 50_000
+"""Records of the last blocks that are kept in memory for streams to follow."""
+HEARTBEAT_S: Final = 15.0
+_FROM_JOURNAL: Final = 64
+"""Blocks that are read from the journal at a time."""
+_WHOLE_BLOCK: Final = 1 << 62
+"""The position behind all of a block's."""
+_ANSWERS_BEFORE: Final = (Outcome.EXISTS, Outcome.EXISTS_WITH_OTHER_CONTENT)
+_ENCODER: Final = msgspec.json.Encoder()
+
+BlocksFrom = Callable[[int], Iterable[CommittedBlock]]
+
+
+class PaymentEvent(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What happened to one payment; ids and amounts, never texts of a person."""
+
+    id: str
+    type: str
+    payment_id: str
+    occurred_at: str
+    outcome: str
+    amount: Money | None = None
+    debtor: str | None = None
+    creditor: str | None = None
+    verdict: str | None = None
+
+
+_TYPES: Final = {
+    Outcome.APPLIED: "payment.settled",
+    Outcome.HELD: "payment.held",
+    Outcome.HELD_FOR_REVIEW: "payment.in_review",
+    Outcome.CAPTURED: "payment.captured",
+    Outcome.RELEASED: "payment.released",
+    Outcome.HOLD_EXPIRED: "payment.expired",
+    Outcome.BLOCKED: "payment.blocked",
+}
+
+
+class Feed:
+    """Remembers the last blocks and wakes whoever streams them."""
+
+    def __init__(self, render: Renderer, blocks_from: BlocksFrom, height: int) -> None:
+        """`height` is that of the last durable block."""
+        self._render, self._blocks_from = render, blocks_from
+        self._blocks: deque[CommittedBlock] = deque()
+        self._records = 0
+        self._height = height
+        self._lock = threading.Lock()
+        self._listeners: dict[asyncio.Event, asyncio.AbstractEventLoop] = {}
+        self._closed = False
+
+    def on_durable(self, block: CommittedBlock) -> None:
+        """Take a durable block; called by the journal's thread, so it does next to nothing."""
+        with self._lock:
+            self._blocks.append(block)
+            self._records += len(block.receipts)
+            self._height = block.height
+            while self._records > KEPT_RECORDS and len(self._blocks) > 1:
+                self._records -= len(self._blocks.popleft().receipts)
+            listeners = list(self._listeners.items())
+        for event, loop in listeners:
+            _wake(event, loop)
+
+    def close(self) -> None:
+        """End every stream, so that the server can stop."""
+        self._closed = True
+        for event, loop in list(self._listeners.items()):
+            _wake(event, loop)
+
+    async def stream(self, last_event_id: str | None = None) -> AsyncIterator[bytes]:
+        """Yield server-sent events from now on, or from behind an event on; a comment when nothing happens.
+
+        Raises: InputError for an id that is none.
+        """
+        height, position = self._start(last_event_id)
+        news = asyncio.Event()
+        self._listeners[news] = asyncio.get_running_loop()
+        try:
+            yield b": connected\n\n"
+            while not self._closed:
+                news.clear()
+                blocks = await self._after(height, position)
+                for block in blocks:
+                    for place, event in self._events(block):
+                        if block.height > height or place > position:
+                            yield _sse(event)
+                    height, position = block.height, _WHOLE_BLOCK
+                if not blocks and not await _wait(news):
+                    yield b": still here\n\n"
+        finally:
+            del self._listeners[news]
+
+    def check(self, last_event_id: str | None) -> None:
+        """Raise InputError for an id that no event of this stream can have."""
+        self._start(last_event_id)
+
+    def _start(self, last_event_id: str | None) -> tuple[int, int]:
+        if last_event_id is None:
+            return self._height, _WHOLE_BLOCK
+        height, dash, position = last_event_id.partition("-")
+        if not (dash and height.isdecimal() and position.isdecimal() and len(last_event_id) < 40):
+            raise InputError(
+                f"{last_event_id[:40]!r} is not an event id of this stream", param="Last-Event-ID"
+            )
+        return int(height), int(position)
+
+    async def _after(self, height: int, position: int) -> list[CommittedBlock]:
+        """Return the blocks with something behind a place: of those kept, or a few from the journal."""
+        first = height + 1 if position == _WHOLE_BLOCK else height
+        with self._lock:
+            if first > self._height:
+                return []
+            if self._blocks and self._blocks[0].height <= first:
+                return [block for block in self._blocks if block.height >= first]
+        return await asyncio.to_thread(lambda: list(islice(self._blocks_from(first), _FROM_JOURNAL)))
+
+    def _events(self, block: CommittedBlock) -> Iterator[tuple[int, PaymentEvent]]:
+        for position, receipt in enumerate(block.receipts):
+            if receipt["kind"] < COMMAND_KINDS and receipt["outcome"] not in _ANSWERS_BEFORE:
+                yield position, self._event(block, position, receipt)
+
+    def _event(self, block: CommittedBlock, position: int, receipt: np.void) -> PaymentEvent:
+        outcome = Outcome(int(receipt["outcome"]))
+        index = position - block.system_count
+        name, at = f"{block.height}-{position}", render_time(block.time_ns)
+        if index < 0:
+            payment = render_payment_id(id_of(receipt, "id"))
+            return PaymentEvent(name, _TYPES[outcome], payment, at, outcome.label)
+        record = block.records[index]
+        closes = int(record["kind"]) in (Kind.CAPTURE, Kind.RELEASE)
+        amount = int(receipt["amount"]) or int(record["amount"])
+        return PaymentEvent(
+            name,
+            _TYPES.get(outcome, "payment.refused"),
+            render_payment_id(id_of(record, "related" if closes else "id")),
+            at,
+            outcome.label,
+            self._render.money(int(record["asset"]), amount),
+            render_id(id_of(record, "debtor")),
+            render_id(id_of(record, "creditor")),
+            None if closes else verdict_word(int(receipt["verdict"])),
+        )
+
+
+def _sse(event: PaymentEvent) -> bytes:
+    return b"id: %b\nevent: %b\ndata: %b\n\n" % (
+        event.id.encode(),
+        event.type.encode(),
+        _ENCODER.encode(event),
+    )
+
+
+async def _wait(news: asyncio.Event) -> bool:
+    """Return whether there is news before the next heartbeat is due."""
+    try:
+        await asyncio.wait_for(news.wait(), HEARTBEAT_S)
+    except TimeoutError:
+        return False
+    return True
+
+
+def _wake(event: asyncio.Event, loop: asyncio.AbstractEventLoop) -> None:
+    try:
+        loop.call_soon_threadsafe(event.set)
+    except RuntimeError:
+        # That loop has ended, and its stream with it.
+        return

@@ -1,0 +1,141 @@
+"""What whoever runs a node looks at: health, metrics, the live stream of events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Final
+
+from litestar import Response, get
+from litestar.params import Parameter
+from litestar.response import Stream
+
+import bezant
+from bezant.interfaces.rest.services import Services
+from bezant.interfaces.rest.shapes import HealthView
+from bezant.node import Node
+from bezant.pipeline.telemetry import BUCKETS_PER_DOUBLING, Histogram
+
+METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+_BUCKET_DOUBLINGS: Final = range(10, 34)
+"""Bucket bounds from 1 µs (2**10 ns) to 8.6 s (2**33 ns), one a doubling."""
+
+
+@get("/health", opt={"own": {503: "Not ready"}})
+async def get_health(services: Services) -> Response[HealthView]:
+    """Say whether the node lives and can take payments: 200 when ready, 503 when not. No token needed."""
+    view = health_of(services.node)
+    return Response(view, status_code=200 if view.ready else 503)
+
+
+@get("/metrics", media_type=METRICS_TYPE)
+async def get_metrics(services: Services) -> Response[str]:
+    """Return counts and latencies of every stage in the Prometheus text format."""
+    return Response(render_metrics(services.node), media_type=METRICS_TYPE)
+
+
+@get("/events", media_type="text/event-stream")
+async def stream_events(
+    services: Services,
+    last_event_id: Annotated[
+        str | None, Parameter(header="Last-Event-ID", description="Go on behind this event")
+    ] = None,
+) -> Stream:
+    """Stream payment events as server-sent events, each once it is durable; resumable by Last-Event-ID."""
+    feed = services.feed
+    feed.check(last_event_id)
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return Stream(feed.stream(last_event_id), media_type="text/event-stream", headers=headers)
+
+
+def health_of(node: Node) -> HealthView:
+    """Return the health of a node; the text of a failure is its message, never a path of a secret."""
+    engine, follower = node.engine, node.follower
+    failure = engine.failure or node.intake.failure or (follower.failure if follower else None)
+    return HealthView(
+        live=engine.failure is None and node.intake.failure is None,
+        ready=failure is None,
+        height=engine.height,
+        durable_height=engine.durable_height,
+        store_height=follower.height if follower else 0,
+        store_lag_blocks=follower.lag if follower else 0,
+        waiting_payments=node.intake.waiting,
+        version=bezant.__version__,
+        model=node.model.name.hex() if node.model else "rules",
+        failure=str(failure) if failure else "",
+    )
+
+
+def render_metrics(node: Node) -> str:
+    """Return the node's metrics; everything was counted in the pipeline, nothing is counted here."""
+    from prometheus_client import CollectorRegistry, generate_latest
+
+    registry = CollectorRegistry()
+    registry.register(_NodeCollector(node))
+    return generate_latest(registry).decode()
+
+
+class _NodeCollector:
+    """Reads the counters that the pipeline keeps."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    def describe(self) -> list[Any]:
+        return []
+
+    def collect(self) -> Iterator[Any]:
+        yield from self._stages()
+        health = health_of(self._node)
+        for name, text, value in (
+            ("bezant_up", "1 when the node can take payments", int(health.ready)),
+            ("bezant_height", "Last block applied", health.height),
+            ("bezant_durable_height", "Last block on disk", health.durable_height),
+            ("bezant_store_lag_blocks", "Blocks the read model is behind", health.store_lag_blocks),
+            ("bezant_waiting_payments", "Payments queued in front of the pipeline", health.waiting_payments),
+            ("bezant_pipeline_generation", "Grows with every replaced stage", self._node.flow.generation),
+            ("bezant_accounts", "Accounts open", self._node.engine.ledger.account_count),
+            ("bezant_start_time_seconds", "When the node was opened", self._node.started_ns / 1e9),
+        ):
+            yield _gauge(name, text, value)
+
+    def _stages(self) -> Iterator[Any]:
+        from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+
+        for field, text in (
+            ("payments", "Payments that went through a stage"),
+            ("batches", "Batches that went through a stage"),
+            ("refused", "Payments that a stage refused"),
+            ("fallbacks", "Batches for which a stage fell back"),
+            ("failures", "Times a stage failed"),
+            ("over_budget", "Batches that took longer than the stage's budget"),
+        ):
+            family = CounterMetricFamily(f"bezant_stage_{field}", text, labels=["stage"])
+            for stage, telemetry in self._node.flow.telemetry.items():
+                family.add_metric([stage], getattr(telemetry, field))
+            yield family
+        latency = HistogramMetricFamily(
+            "bezant_stage_seconds", "Time of a batch in a stage", labels=["stage"]
+        )
+        for stage, telemetry in self._node.flow.telemetry.items():
+            buckets, total_s = _buckets(telemetry.per_batch)
+            latency.add_metric([stage], buckets, total_s)
+        yield latency
+
+
+def _gauge(name: str, text: str, value: float) -> Any:
+    from prometheus_client.core import GaugeMetricFamily
+
+    return GaugeMetricFamily(name, text, value=value)
+
+
+def _buckets(histogram: Histogram) -> tuple[list[tuple[str, float]], float]:
+    """Return cumulative buckets, one a doubling, and the sum in seconds."""
+    buckets = [
+        (f"{2**doubling / 1e9:.9g}", float(sum(histogram.counts[: doubling * BUCKETS_PER_DOUBLING])))
+        for doubling in _BUCKET_DOUBLINGS
+    ]
+    return [*buckets, ("+Inf", float(histogram.total))], histogram.sum_ns / 1e9
+
+
+ROUTES = [get_health, get_metrics]
+V1_ROUTES = [stream_events]

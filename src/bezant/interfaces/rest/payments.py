@@ -1,0 +1,224 @@
+"""Payments: make one, look at it, prove it, capture or release what was held."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Annotated, Literal, cast
+
+import msgspec
+from litestar import Response, get, post
+from litestar.params import Parameter
+
+from bezant.chain.receipts import Receipt, render_receipt
+from bezant.errors import UnknownOutcome
+from bezant.gateway.history import standing_of
+from bezant.gateway.payments import Answered
+from bezant.interfaces.rest.idempotency import Answer, Ending
+from bezant.interfaces.rest.problems import problem_of, refusal
+from bezant.interfaces.rest.render import parse_time
+from bezant.interfaces.rest.services import AnyRequest, Services, in_thread, read_body, request_id
+from bezant.interfaces.rest.shapes import (
+    CaptureRequest,
+    ClosedView,
+    EmptyRequest,
+    PaymentPage,
+    PaymentRequest,
+    PaymentView,
+)
+from bezant.model.identifiers import (
+    AccountId,
+    PaymentId,
+    parse_account_id,
+    parse_payment_id,
+    render_payment_id,
+)
+from bezant.model.outcomes import Outcome
+from bezant.model.payment import Payload
+from bezant.model.records import Kind, id_of
+from bezant.pipeline.batch import Submission
+from bezant.store import PaymentStatus
+from bezant.store.views import StoredPayment
+
+Limit = Annotated[int, Parameter(ge=1, le=1000, description="Rows of a page")]
+Cursor = Annotated[str | None, Parameter(description="Where the last page ended")]
+_ANSWERED_BEFORE = (Outcome.EXISTS, Outcome.EXISTS_WITH_OTHER_CONTENT, Outcome.EXPIRED)
+_ENCODER = msgspec.json.Encoder()
+
+
+@post(
+    "/payments",
+    opt={"body": PaymentRequest, "once": True, "own": {202: "It waits for a person"}},
+    status_code=201,
+)
+async def create_payment(request: AnyRequest, services: Services) -> Response[PaymentView]:
+    """Pay, or reserve with `hold_for_s`.
+
+    201 once it is settled or held, durably; 202 when it waits for a person to review it; 422 with the
+    reason when it is refused. A UUIDv7 as Idempotency-Key is the payment's id.
+    """
+    body = await read_body(request, PaymentRequest)
+    payload = _payload(body)
+
+    async def act(identity: PaymentId) -> Answer:
+        submission = services.node.payments.prepare(
+            AccountId(int(body.debtor, 16)),
+            AccountId(int(body.creditor, 16)),
+            body.instructed_amount.amount,
+            body.instructed_amount.asset,
+            payload=payload,
+            identity=identity,
+            hold_for_s=body.hold_for_s,
+            may_review=body.may_review,
+        )
+        return await pay(request, services, submission, payload)
+
+    return await services.once(request, act)
+
+
+async def pay(request: AnyRequest, services: Services, submission: Submission, payload: Payload) -> Answer:
+    """Submit one payment and answer for it; one that was answered before is answered the same."""
+    identity = PaymentId(id_of(submission.records[0], "id"))
+    try:
+        answers = await services.replies.submit(submission)
+    except UnknownOutcome as error:
+        problem = problem_of(error, request_id(request), render_payment_id(identity))
+        return Answer(problem.status, _ENCODER.encode(problem), Ending.UNKNOWN)
+    if answers.first in _ANSWERED_BEFORE:
+        before = await in_thread(services.node.payments.recall, submission)
+        if before is not None:
+            texts, erased = await in_thread(services.node.history.texts, identity)
+            view = services.render.answered(before, texts, erased)
+            return _answer(request, before.outcome, view, replayed=True)
+    if answers.height == 0:
+        problem = refusal(answers.first, request_id(request), render_payment_id(identity))
+        return Answer(problem.status, _ENCODER.encode(problem), Ending.NOTHING)
+    answered = Answered(submission.records[0], answers.receipts[0], answers.height, answers.time_ns)
+    return _answer(request, answers.first, services.render.answered(answered, payload))
+
+
+def _answer(request: AnyRequest, outcome: Outcome, view: PaymentView, *, replayed: bool = False) -> Answer:
+    location = f"/v1/payments/{view.id}"
+    if outcome.refused:
+        problem = refusal(outcome, request_id(request), view.id)
+        return Answer(problem.status, _ENCODER.encode(problem), Ending.ORDERED, replayed, location)
+    status = 202 if outcome is Outcome.HELD_FOR_REVIEW else 201
+    return Answer(status, _ENCODER.encode(view), Ending.ORDERED, replayed, location)
+
+
+@get("/payments")
+async def list_payments(
+    services: Services,
+    account: Annotated[str | None, Parameter(description="Paid by or to this account")] = None,
+    status: Annotated[PaymentStatus | None, Parameter(description="Only these")] = None,
+    end_to_end_id: Annotated[str | None, Parameter(description="The payer's reference")] = None,
+    from_time: Annotated[str | None, Parameter(query="from", description="RFC 3339, included")] = None,
+    to_time: Annotated[str | None, Parameter(query="to", description="RFC 3339, excluded")] = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> PaymentPage:
+    """List payments, newest first."""
+    page = await in_thread(
+        services.node.history.payments,
+        account=None if account is None else parse_account_id(account),
+        status=status,
+        end_to_end_id=end_to_end_id,
+        from_ns=parse_time(from_time, "from"),
+        to_ns=parse_time(to_time, "to"),
+        cursor=cursor,
+        limit=limit,
+    )
+    return PaymentPage(await in_thread(views_of, services, page.items), page.next_cursor)
+
+
+@get("/payments/{payment_id:str}")
+async def get_payment(services: Services, payment_id: str) -> PaymentView:
+    """Return a payment as it stands now, from ledger and journal."""
+    return await in_thread(_view, services, parse_payment_id(payment_id))
+
+
+@get("/payments/{payment_id:str}/receipt", media_type="application/json")
+async def get_receipt(
+    services: Services,
+    payment_id: str,
+    opened: Annotated[
+        Literal["debtor", "creditor"] | None,
+        Parameter(query="open", description="Whose balances to open; each side only to its holder"),
+    ] = None,
+) -> Response[Receipt]:
+    """Return the receipt file: canonical bytes that prove the payment offline, to be kept as they are."""
+    receipt = await in_thread(
+        services.node.payments.receipt,
+        parse_payment_id(payment_id),
+        open_debtor=opened == "debtor",
+        open_creditor=opened == "creditor",
+    )
+    return Response(content=cast("Receipt", render_receipt(receipt)), media_type="application/json")
+
+
+@post("/payments/{payment_id:str}/capture", opt={"body": CaptureRequest, "once": True}, status_code=200)
+async def capture_payment(request: AnyRequest, services: Services, payment_id: str) -> Response[ClosedView]:
+    """Pay what was held, or a smaller `amount`; what is left returns to the debtor."""
+    payment, body = parse_payment_id(payment_id), await read_body(request, CaptureRequest)
+
+    def close(identity: PaymentId) -> None:
+        amount = None if body.amount is None else services.node.payments.minor(payment, body.amount)
+        services.node.payments.close_hold(payment, Kind.CAPTURE, amount, identity=identity)
+
+    return await close_once(request, services, payment, Kind.CAPTURE, close)
+
+
+@post("/payments/{payment_id:str}/release", opt={"body": EmptyRequest, "once": True}, status_code=200)
+async def release_payment(request: AnyRequest, services: Services, payment_id: str) -> Response[ClosedView]:
+    """Return what was held to the debtor."""
+    payment, _ = parse_payment_id(payment_id), await read_body(request, EmptyRequest)
+
+    def close(identity: PaymentId) -> None:
+        services.node.payments.close_hold(payment, Kind.RELEASE, identity=identity)
+
+    return await close_once(request, services, payment, Kind.RELEASE, close)
+
+
+async def close_once(
+    request: AnyRequest,
+    services: Services,
+    payment: PaymentId,
+    kind: Kind,
+    close: Callable[[PaymentId], None],
+) -> Response[ClosedView]:
+    """End a hold once for each key; a key that ended it before gets the same answer."""
+    payments = services.node.payments
+
+    async def act(identity: PaymentId) -> Answer:
+        before = await in_thread(payments.closed_before, identity, payment, kind)
+        if before is None:
+            await in_thread(close, identity)
+        found = await in_thread(payments.look_up, identity) if before is None else before
+        return Answer(200, _ENCODER.encode(services.render.closed(found)), replayed=before is not None)
+
+    return await services.once(request, act)
+
+
+def views_of(services: Services, found: Iterable[StoredPayment]) -> tuple[PaymentView, ...]:
+    """Return rows of the store with their texts."""
+    history, render = services.node.history, services.render
+    return tuple(render.standing(standing_of(one), *history.texts(one.id)) for one in found)
+
+
+def _view(services: Services, payment: PaymentId) -> PaymentView:
+    history = services.node.history
+    return services.render.standing(history.standing(payment), *history.texts(payment))
+
+
+def _payload(body: PaymentRequest) -> Payload:
+    return Payload(
+        end_to_end_id=body.end_to_end_id,
+        uetr=body.uetr,
+        purpose=body.purpose,
+        charge_bearer=body.charge_bearer,
+        remittance_information=body.remittance_information,
+        debtor_name=body.debtor_name,
+        creditor_name=body.creditor_name,
+    )
+
+
+ROUTES = [create_payment, list_payments, get_payment, get_receipt, capture_payment, release_payment]

@@ -1,0 +1,153 @@
+"""From the ledger's numbers to what goes out."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from bezant.errors import InputError
+from bezant.gateway.history import Standing
+from bezant.gateway.payments import Answered
+from bezant.interfaces.reasons import OUTCOMES
+from bezant.interfaces.rest.shapes import ClosedView, Money, PaymentView
+from bezant.model.genesis import Genesis
+from bezant.model.identifiers import render_id, render_payment_id
+from bezant.model.money import render_minor
+from bezant.model.outcomes import Outcome, SigningMode, Verdict
+from bezant.model.payment import Payload
+from bezant.model.records import id_of
+from bezant.store import PaymentStatus
+from bezant.store.schema import STATUS_OF
+
+VerdictWord = Literal["allow", "review", "block"]
+_NS_PER_S = 1_000_000_000
+_TEXTS = (
+    "end_to_end_id",
+    "uetr",
+    "purpose",
+    "charge_bearer",
+    "remittance_information",
+    "debtor_name",
+    "creditor_name",
+)
+
+
+class Renderer:
+    """Knows the assets of the network."""
+
+    def __init__(self, genesis: Genesis) -> None:
+        self._assets = {asset.number: (asset.code, asset.scale) for asset in genesis.assets}
+
+    def money(self, asset: int, minor: int) -> Money:
+        """Return minor units with their asset; an unknown asset shows by its number."""
+        code, scale = self._assets.get(asset, (str(asset), 0))
+        return Money(render_minor(minor, scale), code)
+
+    def amount(self, asset: int, minor: int) -> str:
+        return self.money(asset, minor).amount
+
+    def asset(self, number: int) -> str:
+        return self._assets.get(number, (str(number), 0))[0]
+
+    def answered(self, answered: Answered, payload: Payload, erased: bool = False) -> PaymentView:
+        """Return a payment as it was first answered."""
+        record, receipt = answered.record, answered.receipt
+        asset, outcome = int(record["asset"]), answered.outcome
+        amount = self.money(asset, int(record["amount"]))
+        at = render_time(answered.time_ns)
+        return PaymentView(
+            id=render_payment_id(id_of(record, "id")),
+            status=STATUS_OF.get(outcome, PaymentStatus.REFUSED).value,
+            outcome=outcome.label,
+            debtor=render_id(id_of(record, "debtor")),
+            creditor=render_id(id_of(record, "creditor")),
+            instructed_amount=amount,
+            verdict=verdict_word(int(receipt["verdict"])),
+            signing_mode=_mode_word(int(receipt["mode"])),
+            block=answered.height,
+            created_at=at,
+            updated_at=at,
+            settled_amount=amount if outcome is Outcome.APPLIED else None,
+            reason_code=OUTCOMES[outcome].iso if outcome.refused else None,
+            **_texts(payload),
+            texts_erased=erased,
+        )
+
+    def standing(self, standing: Standing, payload: Payload, erased: bool = False) -> PaymentView:
+        """Return a payment as it stands now."""
+        outcome, settled = standing.outcome, standing.settled_minor
+        paid = standing.status in (PaymentStatus.SETTLED, PaymentStatus.CAPTURED) and settled is not None
+        return PaymentView(
+            id=render_payment_id(standing.payment),
+            status=standing.status.value,
+            outcome=outcome.label,
+            debtor=render_id(standing.debtor),
+            creditor=render_id(standing.creditor),
+            instructed_amount=self.money(standing.asset, standing.amount_minor),
+            verdict=verdict_word(standing.verdict),
+            signing_mode=_mode_word(standing.mode),
+            block=standing.height,
+            created_at=render_time(standing.created_ns),
+            updated_at=render_time(standing.updated_ns),
+            settled_amount=self.money(standing.asset, settled) if paid and settled is not None else None,
+            reason_code=OUTCOMES[outcome].iso if outcome.refused else None,
+            **_texts(payload),
+            texts_erased=erased,
+        )
+
+    def closed(self, answered: Answered) -> ClosedView:
+        """Return how a capture or release was answered."""
+        record = answered.record
+        return ClosedView(
+            id=render_payment_id(id_of(record, "id")),
+            payment_id=render_payment_id(id_of(record, "related")),
+            outcome="captured" if answered.outcome is Outcome.CAPTURED else "released",
+            amount=self.money(int(record["asset"]), int(answered.receipt["amount"])),
+            block=answered.height,
+            created_at=render_time(answered.time_ns),
+        )
+
+
+def verdict_word(verdict: int) -> VerdictWord:
+    words: tuple[VerdictWord, ...] = ("allow", "review", "block")
+    return words[Verdict(verdict)]
+
+
+def render_time(time_ns: int) -> str:
+    """Return an RFC 3339 time in UTC with nanoseconds.
+
+    >>> render_time(1_767_225_600_000_000_001)
+    '2026-01-01T00:00:00.000000001Z'
+    """
+    seconds, rest = divmod(time_ns, _NS_PER_S)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
+
+
+def parse_time(text: str | None, param: str) -> int | None:
+    """Return an RFC 3339 time in nanoseconds since 1970. Raises: InputError."""
+    if text is None:
+        return None
+    try:
+        parsed = datetime.fromisoformat(text)
+    except ValueError:
+        parsed = None
+    if parsed is None or parsed.tzinfo is None:
+        raise InputError(
+            f"{text[:40]!r} is not a time with its zone; write it like 2026-01-31T12:00:00Z", param=param
+        )
+    since = parsed - datetime(1970, 1, 1, tzinfo=UTC)
+    return (since.days * 86_400 + since.seconds) * _NS_PER_S + since.microseconds * 1_000
+
+
+def _mode_word(mode: int) -> Literal["system", "self", "institution", "delegate"]:
+    words: tuple[Literal["system", "self", "institution", "delegate"], ...] = (
+        "system",
+        "self",
+        "institution",
+        "delegate",
+    )
+    return words[SigningMode(mode)]
+
+
+def _texts(payload: Payload) -> dict[str, Any]:
+    return {name: getattr(payload, name) for name in _TEXTS}

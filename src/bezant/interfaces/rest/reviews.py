@@ -1,0 +1,116 @@
+"""Reviews and decisions: what waits for a person, why, and what the person says."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from litestar import Response, get, post
+from litestar.params import Parameter
+
+from bezant.errors import NotFound
+from bezant.intelligence.features import FEATURES
+from bezant.intelligence.reasons import Reasons
+from bezant.interfaces.rest.payments import close_once
+from bezant.interfaces.rest.render import verdict_word
+from bezant.interfaces.rest.services import AnyRequest, Services, in_thread, read_body
+from bezant.interfaces.rest.shapes import (
+    ClosedView,
+    DecisionView,
+    EmptyRequest,
+    ReplayView,
+    ReviewPage,
+    ReviewView,
+)
+from bezant.model.identifiers import PaymentId, parse_payment_id, render_payment_id
+from bezant.model.records import Kind
+from bezant.pipeline.flow import STAGES
+
+_PPM = 1_000_000
+
+
+@get("/reviews")
+async def list_reviews(
+    services: Services,
+    cursor: Annotated[str | None, Parameter(description="Where the last page ended")] = None,
+    limit: Annotated[int, Parameter(ge=1, le=200, description="Rows of a page")] = 50,
+) -> ReviewPage:
+    """List payments that wait for a person, newest first, each with its score and why."""
+    return await in_thread(_page, services, cursor, limit)
+
+
+@post("/reviews/{payment_id:str}/approve", opt={"body": EmptyRequest, "once": True}, status_code=200)
+async def approve_review(request: AnyRequest, services: Services, payment_id: str) -> Response[ClosedView]:
+    """Let a payment through."""
+    payment, _ = parse_payment_id(payment_id), await read_body(request, EmptyRequest)
+
+    def close(identity: PaymentId) -> None:
+        services.node.payments.approve(payment, identity=identity)
+
+    return await close_once(request, services, payment, Kind.CAPTURE, close)
+
+
+@post("/reviews/{payment_id:str}/reject", opt={"body": EmptyRequest, "once": True}, status_code=200)
+async def reject_review(request: AnyRequest, services: Services, payment_id: str) -> Response[ClosedView]:
+    """Return a payment's reserve to the debtor."""
+    payment, _ = parse_payment_id(payment_id), await read_body(request, EmptyRequest)
+
+    def close(identity: PaymentId) -> None:
+        services.node.payments.reject(payment, identity=identity)
+
+    return await close_once(request, services, payment, Kind.RELEASE, close)
+
+
+@get("/decisions/{payment_id:str}")
+async def get_decision(services: Services, payment_id: str) -> DecisionView:
+    """Return the evidence of a decision: every feature, the score, the threshold, the reasons."""
+    return await in_thread(_decision, services, parse_payment_id(payment_id))
+
+
+@get("/decisions/{payment_id:str}/replay")
+async def replay_decision(services: Services, payment_id: str) -> ReplayView:
+    """Compute a decision's score again from its evidence; `equal` says whether it is the same bit for bit."""
+    payment = parse_payment_id(payment_id)
+    replayed = await in_thread(services.node.payments.replay_decision, payment, services.node.model)
+    return ReplayView(
+        render_payment_id(payment), replayed.recorded_ppm, replayed.recomputed_ppm, replayed.equal
+    )
+
+
+def _page(services: Services, cursor: str | None, limit: int) -> ReviewPage:
+    history, render = services.node.history, services.render
+    found, next_cursor = history.reviews(cursor=cursor, limit=limit)
+    views = tuple(
+        ReviewView(
+            render.standing(review.standing, *history.texts(review.standing.payment)),
+            review.score_ppm / _PPM,
+            review.threshold_ppm / _PPM,
+            review.reasons,
+        )
+        for review in found
+    )
+    return ReviewPage(views, next_cursor)
+
+
+def _decision(services: Services, payment: PaymentId) -> DecisionView:
+    try:
+        evidence = services.node.payments.evidence(payment)
+    except NotFound:
+        raise NotFound(
+            f"there is no decision about {render_payment_id(payment)}", code="decision_unknown"
+        ) from None
+    model = evidence["model"].tobytes()
+    fallback = int(evidence["fallback"])
+    return DecisionView(
+        payment_id=render_payment_id(payment),
+        verdict=verdict_word(int(evidence["verdict"])),
+        score=int(evidence["score_ppm"]) / _PPM,
+        threshold=int(evidence["threshold_ppm"]) / _PPM,
+        reasons=tuple(Reasons(int(evidence["reasons"])).words),
+        model=model.hex() if any(model) else "rules",
+        generation=int(evidence["generation"]),
+        fallback_stages=tuple(name for place, name in enumerate(STAGES) if fallback >> place & 1),
+        features=dict(zip(FEATURES, (round(float(x), 6) for x in evidence["x"]), strict=True)),
+    )
+
+
+ROUTES = [list_reviews, approve_review, reject_review, get_decision, replay_decision]

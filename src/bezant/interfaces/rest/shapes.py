@@ -1,0 +1,304 @@
+"""What goes in and out as JSON: names are ISO 20022's in snake_case, money is a decimal string."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+AccountRef = Annotated[
+    str,
+    Meta(pattern="^[0-9a-f]{32}$", description="Account id", examples=["00008c1f3ad27b0e4f9d5c6b7a8e9f01"]),
+]
+Decimal = Annotated[
+    str, Meta(pattern=r"^[0-9]{1,20}(\.[0-9]{1,18})?$", description="Decimal, exact", examples=["12.50"])
+]
+AssetCode = Annotated[str, Meta(pattern="^[A-Z0-9]{1,8}$", description="Asset", examples=["EUR"])]
+Text35 = Annotated[str, Meta(max_length=35)]
+Text140 = Annotated[str, Meta(max_length=140)]
+Uint63 = Annotated[int, Meta(ge=1, le=2**32 - 1)]
+MAX_HOLD_S = 366 * 86_400
+
+
+class _In(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What comes in: a field that is not known is an error, not noise."""
+
+
+class _Out(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What goes out: what there is nothing to say about is left out."""
+
+
+class Money(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    amount: Decimal
+    asset: AssetCode
+
+
+class SignedMoney(_Out, frozen=True):
+    """A balance, which may be negative where an asset is issued."""
+
+    amount: str
+    asset: str
+
+
+# Parties and accounts.
+
+
+class PartyRequest(_In, frozen=True):
+    name: Annotated[str, Meta(min_length=1, max_length=140)]
+    country: Annotated[str, Meta(pattern="^([A-Z]{2})?$", description="ISO 3166-1 alpha-2")] = ""
+    kind: Literal["person", "organisation"] = "person"
+
+
+class NameHit(_Out, frozen=True):
+    """A listed name that a party's name resembles; `score` is 0 to 100."""
+
+    entry: str
+    name: str
+    score: float
+
+
+class PartyView(_Out, frozen=True):
+    party: int
+    screening: Literal["allow", "review", "block"]
+    name: str = ""
+    country: str = ""
+    kind: str = ""
+    hits: tuple[NameHit, ...] = ()
+    accounts: tuple[str, ...] = ()
+
+
+class ErasedView(_Out, frozen=True):
+    party: int
+    frozen_accounts: tuple[str, ...] = ()
+
+
+class AccountRequest(_In, frozen=True):
+    party: Uint63
+    asset: AssetCode
+    public_key: Annotated[str, Meta(pattern="^([0-9a-f]{64})?$", description="Ed25519, hexadecimal")] = ""
+    """The holder's own key; without it the institution holds the account for the party."""
+    balance_limit: Decimal | None = None
+
+
+class AccountView(_Out, frozen=True):
+    """Balances as the ledger has them now; `available` is what can be paid."""
+
+    account: str
+    asset: str
+    balance: str
+    available: str
+    pending_debits: str
+    pending_credits: str
+    frozen: bool
+    party: int | None = None
+    balance_limit: str | None = None
+
+
+class AccountPage(_Out, frozen=True):
+    accounts: tuple[AccountView, ...]
+    next_cursor: str | None = None
+
+
+class StatementLine(_Out, frozen=True):
+    booked_at: str
+    payment_id: str
+    credit_debit: Literal["CRDT", "DBIT"]
+    amount: str
+    balance: str
+    counterparty: str
+    block: int
+
+
+class StatementView(_Out, frozen=True):
+    """`opening_balance` and `closing_balance` enclose this page, the period's the whole time asked for."""
+
+    account: str
+    asset: str
+    opening_balance: str
+    closing_balance: str
+    period_opening_balance: str
+    period_closing_balance: str
+    entries: tuple[StatementLine, ...]
+    next_cursor: str | None = None
+
+
+class AssetView(_Out, frozen=True):
+    asset: str
+    scale: int
+    issuer: str
+    treasury: str
+    issued: str
+    """What the treasury has paid out and not got back."""
+
+
+class AssetList(_Out, frozen=True):
+    assets: tuple[AssetView, ...]
+
+
+class NetworkView(_Out, frozen=True):
+    """What a client must know to sign a payment for this network."""
+
+    network: str
+    genesis_hash: str
+    gateway_authority: str
+    id_window_s: int
+    id_future_s: int
+    asset_numbers: dict[str, int]
+
+
+class IssueRequest(_In, frozen=True):
+    creditor: AccountRef
+    amount: Decimal
+
+
+# Payments.
+
+
+class PaymentRequest(_In, frozen=True):
+    debtor: AccountRef
+    creditor: AccountRef
+    instructed_amount: Money
+    end_to_end_id: Text35 = ""
+    uetr: Annotated[
+        str,
+        Meta(
+            pattern="^([0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12})?$",
+            description="Unique end-to-end transaction reference, a UUIDv4",
+        ),
+    ] = ""
+    purpose: Annotated[str, Meta(pattern="^([A-Z0-9]{1,4})?$", description="ExternalPurpose1Code")] = ""
+    charge_bearer: Literal["", "DEBT", "CRED", "SHAR", "SLEV"] = ""
+    remittance_information: Text140 = ""
+    debtor_name: Text140 = ""
+    creditor_name: Text140 = ""
+    hold_for_s: Annotated[int, Meta(ge=0, le=MAX_HOLD_S)] = 0
+    """More than 0 reserves the amount for so many seconds instead of paying it."""
+    may_review: bool = True
+    """Whether a doubtful payment may wait for a person; otherwise it is refused."""
+
+
+Status = Literal["settled", "held", "in_review", "captured", "released", "expired", "refused", "blocked"]
+
+
+class PaymentView(_Out, frozen=True):
+    id: str
+    status: Status
+    outcome: str
+    debtor: str
+    creditor: str
+    instructed_amount: Money
+    verdict: Literal["allow", "review", "block"]
+    signing_mode: Literal["system", "self", "institution", "delegate"]
+    block: int
+    created_at: str
+    updated_at: str
+    settled_amount: Money | None = None
+    reason_code: str | None = None
+    """ISO 20022 reason, where the payment was refused."""
+    end_to_end_id: str = ""
+    uetr: str = ""
+    purpose: str = ""
+    charge_bearer: str = ""
+    remittance_information: str = ""
+    debtor_name: str = ""
+    creditor_name: str = ""
+    texts_erased: bool = False
+
+
+class PaymentPage(_Out, frozen=True):
+    payments: tuple[PaymentView, ...]
+    next_cursor: str | None = None
+
+
+class CaptureRequest(_In, frozen=True):
+    amount: Decimal | None = None
+    """All that is held where it is left out; the rest of a smaller amount is returned."""
+
+
+class EmptyRequest(_In, frozen=True):
+    """Nothing to say."""
+
+
+class ClosedView(_Out, frozen=True):
+    """How a hold ended; `id` is that of the capture or release itself."""
+
+    id: str
+    payment_id: str
+    outcome: Literal["captured", "released"]
+    amount: Money
+    block: int
+    created_at: str
+
+
+class SignedPayments(_In, frozen=True):
+    """Records signed by the payer's own key, as one Authorisation; bytes in base64 or hexadecimal."""
+
+    records: Annotated[str, Meta(min_length=1, description="128 bytes for each record, in order")]
+    public_key: Annotated[str, Meta(pattern="^[0-9a-f]{64}$", description="Ed25519, hexadecimal")]
+    signature: Annotated[str, Meta(min_length=1, description="64 bytes over the Authorisation's message")]
+    network: Annotated[str, Meta(pattern="^([0-9a-f]{64})?$")] = ""
+    """The network it was signed for, to be told apart from a bad signature."""
+    payloads: tuple[str, ...] = ()
+    """For each record salt and canonical payload that its commitment is over; empty for none."""
+
+
+class SignedResult(_Out, frozen=True):
+    id: str
+    outcome: str
+    refused: bool
+    block: int = 0
+    first_outcome: str | None = None
+    """What was answered the first time, where `outcome` is `exists`."""
+    reason_code: str | None = None
+
+
+class SignedResults(_Out, frozen=True):
+    results: tuple[SignedResult, ...]
+
+
+class ReviewView(_Out, frozen=True):
+    payment: PaymentView
+    score: float
+    """Probability of fraud as the model or the rules see it, 0 to 1."""
+    threshold: float
+    reasons: tuple[str, ...]
+
+
+class ReviewPage(_Out, frozen=True):
+    reviews: tuple[ReviewView, ...]
+    next_cursor: str | None = None
+
+
+class DecisionView(_Out, frozen=True):
+    """The evidence behind one decision; disclosing it to a payer may be tipping-off."""
+
+    payment_id: str
+    verdict: Literal["allow", "review", "block"]
+    score: float
+    threshold: float
+    reasons: tuple[str, ...]
+    model: str
+    generation: int
+    fallback_stages: tuple[str, ...]
+    features: dict[str, float]
+
+
+class ReplayView(_Out, frozen=True):
+    payment_id: str
+    recorded_score_ppm: int
+    recomputed_score_ppm: int
+    equal: bool
+
+
+class HealthView(_Out, frozen=True):
+    live: bool
+    ready: bool
+    height: int
+    durable_height: int
+    store_height: int
+    store_lag_blocks: int
+    waiting_payments: int
+    version: str
+    model: str = ""
+    failure: str = ""
