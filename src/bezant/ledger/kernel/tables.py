@@ -16,6 +16,7 @@ NOWHERE = np.uint32(EMPTY)
 _M1 = np.uint64(0xFF51AFD7ED558CCD)
 _M2 = np.uint64(0xC4CEB9FE1A85EC53)
 _S33 = np.uint64(33)
+_S32 = np.uint64(32)
 
 
 @njit(inline="always", **KERNEL)
@@ -30,33 +31,52 @@ def mix(lo, hi):
     return h
 
 
+@njit(inline="always", **KERNEL)
+def place(spread, size):
+    """Return where a spread key belongs in an index of any size: its upper half scaled, not masked,
+    so that an index need not be a power of two and wastes no room."""
+    return ((spread >> _S32) * size) >> _S32
+
+
+@njit(inline="always", **KERNEL)
+def following(at, size):
+    """Return the place after `at`, around the end."""
+    return at + np.uint64(1) if at + np.uint64(1) < size else np.uint64(0)
+
+
+@njit(inline="always", **KERNEL)
+def distance(start, end, size):
+    """Return how many steps lead from `start` to `end`, around the end."""
+    return end - start if end >= start else end + size - start
+
+
 @njit(**KERNEL)
 def find(table, index, lo, hi):
     """Return the row of an account or authority id, NOWHERE if there is none."""
-    mask = np.uint64(len(index) - 1)
-    at = mix(lo, hi) & mask
+    size = np.uint64(len(index))
+    at = place(mix(lo, hi), size)
     while True:
         row = index[at]
         if row == NOWHERE or (table[row].id_lo == lo and table[row].id_hi == hi):
             return row
-        at = (at + np.uint64(1)) & mask
+        at = following(at, size)
 
 
 @njit(**KERNEL)
-def insert(index, start, row):
-    """Enter a row at the first free place from `start`."""
-    mask = np.uint64(len(index) - 1)
-    at = start & mask
+def insert(index, spread, row):
+    """Enter a row at the first free place from where its spread key belongs."""
+    size = np.uint64(len(index))
+    at = place(spread, size)
     while index[at] != NOWHERE:
-        at = (at + np.uint64(1)) & mask
+        at = following(at, size)
     index[at] = row
 
 
 @njit(**KERNEL)
 def find_remembered(table, index, lo, hi, authority):
     """Return the row of a remembered (authority, id), NOWHERE if there is none."""
-    mask = np.uint64(len(index) - 1)
-    at = mix(lo, hi) & mask
+    size = np.uint64(len(index))
+    at = place(mix(lo, hi), size)
     while True:
         row = index[at]
         if row == NOWHERE:
@@ -64,7 +84,7 @@ def find_remembered(table, index, lo, hi, authority):
         seen = table[row]
         if seen.id_lo == lo and seen.id_hi == hi and seen.authority == authority:
             return row
-        at = (at + np.uint64(1)) & mask
+        at = following(at, size)
 
 
 @njit(inline="always", **KERNEL)
@@ -75,8 +95,8 @@ def hold_key(lo, hi, debtor):
 @njit(**KERNEL)
 def find_hold(holds, index, lo, hi, debtor):
     """Return the slot of an open hold of a debtor's account row, NOWHERE if there is none."""
-    mask = np.uint64(len(index) - 1)
-    at = hold_key(lo, hi, debtor) & mask
+    size = np.uint64(len(index))
+    at = place(hold_key(lo, hi, debtor), size)
     while True:
         slot = index[at]
         if slot == NOWHERE:
@@ -84,27 +104,27 @@ def find_hold(holds, index, lo, hi, debtor):
         hold = holds[slot]
         if hold.id_lo == lo and hold.id_hi == hi and hold.debtor == debtor:
             return slot
-        at = (at + np.uint64(1)) & mask
+        at = following(at, size)
 
 
 @njit(**KERNEL)
 def remove_hold(holds, index, slot):
     """Take a hold out of the index and close the gap it leaves."""
-    mask = np.uint64(len(index) - 1)
+    size = np.uint64(len(index))
     hold = holds[slot]
-    gap = hold_key(hold.id_lo, hold.id_hi, hold.debtor) & mask
+    gap = place(hold_key(hold.id_lo, hold.id_hi, hold.debtor), size)
     while index[gap] != slot:
-        gap = (gap + np.uint64(1)) & mask
+        gap = following(gap, size)
     at = gap
     while True:
-        at = (at + np.uint64(1)) & mask
+        at = following(at, size)
         moved = index[at]
         if moved == NOWHERE:
             break
         other = holds[moved]
-        home = hold_key(other.id_lo, other.id_hi, other.debtor) & mask
+        home = place(hold_key(other.id_lo, other.id_hi, other.debtor), size)
         # An entry may fill the gap unless its home lies cyclically behind the gap.
-        if ((at - home) & mask) >= ((at - gap) & mask):
+        if distance(home, at, size) >= distance(gap, at, size):
             index[gap] = moved
             gap = at
     index[gap] = NOWHERE

@@ -1,0 +1,5 @@
+"""``python -m bezant`` is ``bezant``."""
+
+from bezant.interfaces.cli import main
+
+main()
