@@ -28,8 +28,9 @@ def run(
     seed: Annotated[int, typer.Option(help="Seed of the simulated economy.")] = 7,
     host: Annotated[str, typer.Option(help="Address to listen on.  [default: from bezant.toml]")] = "",
     port: Annotated[
-        int, typer.Option(min=0, max=65_535, help="Port; 0 takes a free one.  [default: from bezant.toml]")
-    ] = -1,
+        int | None,
+        typer.Option(min=0, max=65_535, help="Port; 0 takes a free one.  [default: from bezant.toml]"),
+    ] = None,
     model: Annotated[bool, typer.Option(help="Train a first model where there is none.")] = True,
 ) -> None:
     """Run a node: payments, proofs and reviews over HTTP, until Ctrl-C or SIGTERM.
@@ -44,7 +45,7 @@ def run(
     from bezant.interfaces.rest.server import listen
 
     config = load_config(data)
-    bound = listen(host or config.http.host, config.http.port if port < 0 else port)
+    bound = listen(host or config.http.host, config.http.port if port is None else port)
     with bound:
         _prepare_folder(data)
         if model:
