@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from bezant.model.keys import SigningKey
 from bezant.model.orders import authorise
 from bezant.model.outcomes import Outcome
 from bezant.model.records import NO_ROW, Kind
@@ -18,7 +17,7 @@ def submission(
     first: int, count: int, key: SigningKey = BANK, payloads: tuple[bytes, ...] = ()
 ) -> Submission:
     records = np.concatenate([record(Kind.TRANSFER, id=first + row, amount=1) for row in range(count)])
-    return Submission(authorise(NETWORK, key, records), records, payloads)
+    return Submission(authorise(NETWORK, BANK, records), records, payloads)
 
 
 def test_rows_stay_in_order_and_signatures_keep_their_records() -> None:
