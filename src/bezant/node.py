@@ -47,6 +47,7 @@ from bezant.model.keys import authority_id
 from bezant.model.outcomes import Outcome
 from bezant.model.payment import Payload
 from bezant.pipeline.batch import PaymentBatch
+from bezant.pipeline.conformance import check_declaration
 from bezant.pipeline.flow import STAGES, Flow
 from bezant.pipeline.intake import Intake
 from bezant.pipeline.stage import Stage
@@ -142,7 +143,11 @@ class Node:
         self._register_gateway()
 
     def replace_stage(self, name: str, implementation: str) -> int:
-        """Swap one stage while payments flow; return the new pipeline generation."""
+        """Swap one stage while payments flow; return the new pipeline generation.
+
+        What it declares of itself is checked; the conformance suite is for its author's tests, because
+        running a candidate beside live payments could have effects. Raises: ConfigError.
+        """
         return self.flow.replace(_build_stage(name, implementation, self.resources))
 
     def close(self) -> None:
@@ -248,6 +253,7 @@ def _build_stage(name: str, implementation: str, resources: Resources) -> Stage:
                 param=f"pipeline.{name}",
             ) from None
     stage: Stage = factory(resources)
+    check_declaration(stage)
     if stage.name != name:
         raise ConfigError(
             f"{implementation} is a {stage.name!r} stage, not {name!r}", param=f"pipeline.{name}"

@@ -94,8 +94,8 @@ class PaymentBatch:
         return (self.records["id_hi"] >> np.uint64(16)).astype(np.int64) * 1_000_000
 
     def refuse(self, rows: npt.NDArray[np.bool_], outcome: Outcome) -> None:
-        """Refuse rows that nothing has refused yet."""
-        self.refused[rows & (self.refused == PENDING)] = outcome
+        """Refuse rows; of several refusals the lowest stands, as in the ledger."""
+        self.refused[rows] = np.minimum(self.refused[rows], np.uint16(outcome))
 
 
 def join_submissions(submissions: list[Submission], received_ns: int) -> PaymentBatch:

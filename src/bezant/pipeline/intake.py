@@ -84,21 +84,26 @@ class Intake:
 
     def submit(self, submission: Submission, reply: Reply) -> None:
         """Queue a submission; `reply` is called once, on another thread. Raises: Overloaded."""
-        if self._closed or self.failure is not None:
-            raise Overloaded("the node is stopping; nothing was accepted", code="stopping")
         with self._lock:
+            if self._closed or self.failure is not None:
+                raise Overloaded("the node is stopping; nothing was accepted", code="stopping")
             if self._waiting + len(submission) > MAX_WAITING:
                 raise Overloaded(f"{self._waiting} payments are waiting; try again in a moment")
             self._waiting += len(submission)
-        self._queue.put(_Waiting(submission, reply))
+            # Within the lock, so that nothing is queued behind the word to stop.
+            self._queue.put(_Waiting(submission, reply))
 
     def call(self, submission: Submission, timeout_s: float | None = 60.0) -> Answers:
         """Submit and wait. Raises: what refused it; UnknownOutcome after `timeout_s`."""
-        return self.future(submission).result(timeout_s)
+        try:
+            return self.future(submission).result(timeout_s)
+        except TimeoutError:
+            raise UnknownOutcome(f"no answer within {timeout_s:g} s; query it by id") from None
 
     def future(self, submission: Submission) -> Future[Answers]:
-        """Submit and return a future of the answers."""
+        """Submit and return a future of the answers; what was handed in cannot be cancelled."""
         future: Future[Answers] = Future()
+        future.set_running_or_notify_cancel()
 
         def reply(result: Answers | BaseException) -> None:
             if isinstance(result, BaseException):
@@ -116,27 +121,28 @@ class Intake:
 
     def close(self) -> None:
         """Finish what is queued, then stop."""
-        self._closed = True
-        self._queue.put(None)
+        with self._lock:
+            self._closed = True
+            self._queue.put(None)
         for thread in self._threads:
             thread.join()
 
     # Called by the notify stage, the engine's journal thread, and the engine when it fails.
 
     def announce(self, batch: PaymentBatch) -> None:
-        """Remember who waits for this batch; answer at once where nothing was ordered, or where the
-        disk was quicker than this thread."""
-        if batch.block is None:
-            _answer(batch, self._running)
-            return
+        """Remember who waits for this batch, or answer at once where there is nothing to wait for.
+
+        The journal works on its own thread, so the block may be durable, or lost, before this.
+        """
         with self._lock:
-            early = batch.block.height <= self._durable_height
-            if not early and self._lost is None:
+            lost = self._lost
+            ready = batch.block is None or batch.block.height <= self._durable_height
+            if not ready and lost is None:
                 self._undurable.append((batch, self._running))
-        if early:
+        if ready:
             _answer(batch, self._running)
-        elif self._lost is not None:
-            self._refuse(self._running, self._lost)
+        elif lost is not None:
+            _reply_all(self._running, lost)
 
     def on_durable(self, block: CommittedBlock) -> None:
         """Answer everybody whose batch went into a durable block."""
@@ -152,15 +158,16 @@ class Intake:
             _answer(batch, waiting)
 
     def on_failure(self, error: BezantError) -> None:
-        """Tell everybody whose block may or may not have reached the disk, now and from now on."""
+        """Tell everybody whose block may or may not have reached the disk."""
+        unknown = UnknownOutcome(
+            f"the node stopped before this was durable ({error.message}); query it by id once it is back"
+        )
         with self._lock:
-            self._lost = UnknownOutcome(
-                f"the node stopped before this was durable ({error.message}); query it by id once it is back"
-            )
+            self._lost = unknown
             lost = list(self._undurable)
             self._undurable.clear()
         for _, waiting in lost:
-            self._refuse(waiting, self._lost)
+            _reply_all(waiting, unknown)
 
     def _begin_batches(self) -> None:
         """Put what waits into batches and begin them, one ahead of the other thread."""
@@ -187,6 +194,9 @@ class Intake:
         try:
             joined = join_submissions([one.submission for one in group], self._now_ns())
             self._begun.put((self.flow.begin(joined), group))
+        except InvariantViolation as violation:
+            self.failure = violation
+            self._refuse(group, violation)
         except Exception as error:
             self._refuse(group, error)
 
@@ -201,13 +211,21 @@ class Intake:
                 self.failure = violation
                 self._refuse(self._running, violation)
             except Exception as error:
-                self._refuse(self._running, error)
+                self._refuse(self._running, error if batch.block is None else _after_ordering(error))
 
     @staticmethod
     def _refuse(group: list[_Waiting], error: Exception) -> None:
         known = error if isinstance(error, BezantError) else BezantError(f"the pipeline failed: {error!r}")
-        for one in group:
-            one.reply(known)
+        _reply_all(group, known)
+
+
+def _after_ordering(error: Exception) -> UnknownOutcome:
+    return UnknownOutcome(f"this was ordered, and then the pipeline failed: {error!r}; query it by id")
+
+
+def _reply_all(waiting: list[_Waiting], error: BezantError) -> None:
+    for one in waiting:
+        one.reply(error)
 
 
 def _answer(batch: PaymentBatch, waiting: list[_Waiting]) -> None:

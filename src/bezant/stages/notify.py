@@ -9,13 +9,17 @@ from bezant.stages.resources import Resources
 
 
 class Notify:
-    """Hands the batch over; answers and events go out when the engine says its block is durable."""
+    """Hands the batch over; answers go out when the engine says its block is durable.
+
+    Without a fallback, so that it never rests: whoever waits would wait for ever. The store and its
+    outbox follow the blocks by themselves.
+    """
 
     name: ClassVar = "notify"
     version: ClassVar = "1"
     reads: ClassVar = frozenset({"refused", "first_outcome", "ordered", "block"})
     writes: ClassVar = frozenset[str]()
-    has_fallback: ClassVar = True
+    has_fallback: ClassVar = False
     budget_us: ClassVar = 50.0
     budget_base_us: ClassVar = 20_000.0
 
@@ -24,8 +28,4 @@ class Notify:
 
     def __call__(self, batch: PaymentBatch) -> PaymentBatch:
         self._announce(batch)
-        return batch
-
-    def fall_back(self, batch: PaymentBatch) -> PaymentBatch:
-        """Nothing to do instead: the store and its outbox follow the blocks by themselves."""
         return batch

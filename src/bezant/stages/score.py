@@ -32,6 +32,7 @@ class Score:
         self._features: FeatureState = resources.features
         self._model: Model | None = resources.model
         self._scales = resources.scales
+        self._load_kernels()
 
     def __call__(self, batch: PaymentBatch) -> PaymentBatch:
         if self._model is None:
@@ -52,6 +53,13 @@ class Score:
         batch.score_ppm[rows], batch.reasons[rows] = score_rules(batch.features[rows])
         batch.model = bytes(16)
         return batch
+
+    def _load_kernels(self) -> None:
+        """Load compiled code now: the first payments would wait for it, and the stage break its budget."""
+        x = FeatureState(accounts=1, pairs=1).compute([0], [0], [1], [0])
+        score_rules(x)
+        if self._model is not None:
+            self._model.examine(x)
 
     def _compute(self, batch: PaymentBatch) -> npt.NDArray[np.intp]:
         known = (batch.debtor_row != NO_ROW) & (batch.creditor_row != NO_ROW)

@@ -1,0 +1,271 @@
+"""Many callers, one answer each: the right one, or a clear word that there is none."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bezant.chain.blocks import CommittedBlock
+from bezant.errors import InvariantViolation, Overloaded, StorageError, UnknownOutcome
+from bezant.model.outcomes import Outcome
+from bezant.model.records import AUTHORISATION, DECISION, RECEIPT, RECORD
+from bezant.pipeline import intake as intake_module
+from bezant.pipeline.batch import PaymentBatch, Submission
+from bezant.pipeline.flow import STAGES, Flow
+from bezant.pipeline.intake import Answers, Intake
+from bezant.stages.authenticate import Authenticate
+from bezant.stages.notify import Notify
+from bezant.testing.nodes import SmallNode
+
+
+class Quiet:
+    """A stage that does nothing; one of them may be made to wait or to fail."""
+
+    version, reads, writes = "test-1", frozenset[str](), frozenset[str]()
+    has_fallback, budget_us, budget_base_us = False, 1.0, 1e12
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.gate = threading.Event()
+        self.gate.set()
+        self.entered = threading.Event()
+        self.error: BaseException | None = None
+
+    def __call__(self, batch: PaymentBatch) -> PaymentBatch:
+        self.entered.set()
+        assert self.gate.wait(30)
+        if self.error is not None:
+            raise self.error
+        return batch
+
+
+class Ordering(Quiet):
+    """Puts every payment into a block of its own height, applied and not yet durable."""
+
+    height = 0
+
+    def __call__(self, batch: PaymentBatch) -> PaymentBatch:
+        super().__call__(batch)
+        self.height += 1
+        receipts = np.zeros(len(batch), RECEIPT)
+        receipts["amount"] = batch.records["amount"]
+        batch.ordered = np.arange(len(batch))
+        batch.block = block(self.height, receipts)
+        return batch
+
+
+def block(height: int, receipts: np.ndarray) -> CommittedBlock:
+    return CommittedBlock(
+        height, height, bytes(32), np.zeros(len(receipts), RECORD), np.zeros(len(receipts), DECISION),
+        np.zeros(len(receipts), AUTHORISATION), receipts,
+    )  # fmt: skip
+
+
+class Desk:
+    """An intake over quiet stages; `settle` orders, `durable` makes a height durable."""
+
+    def __init__(self) -> None:
+        self.stages: dict[str, Quiet] = {name: Quiet(name) for name in STAGES}
+        self.stages["settle"] = self.settle = Ordering("settle")
+        notify = Quiet("notify")
+        announce = notify.__class__.__call__
+
+        class Tell(Quiet):
+            def __call__(inner, batch: PaymentBatch) -> PaymentBatch:
+                batch = announce(inner, batch)
+                self.intake.announce(batch)
+                return batch
+
+        self.stages["notify"] = self.notify = Tell("notify")
+        self.intake = Intake(Flow(self.stages), lambda: 1)
+
+    def durable(self, height: int) -> None:
+        self.intake.on_durable(block(height, np.zeros(0, RECEIPT)))
+
+
+def submission(*amounts: int) -> Submission:
+    records = np.zeros(len(amounts), RECORD)
+    records["amount"], records["kind"] = amounts, 1
+    signed = np.zeros(1, AUTHORISATION)
+    signed["count"] = len(amounts)
+    return Submission(signed, records)
+
+
+def test_answers_go_to_whoever_asked(small: SmallNode) -> None:
+    records = [small.transfers(1 + i % 4, amount_minor=10 + i) for i in range(120)]
+    futures: list[Future[Answers] | None] = [None] * len(records)
+
+    def hand_in(start: int) -> None:
+        for i in range(start, len(records), 4):
+            futures[i] = small.node.intake.future(small.submission(records[i]))
+
+    threads = [threading.Thread(target=hand_in, args=(start,)) for start in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for own, future in zip(records, futures, strict=True):
+        assert future is not None
+        answers = future.result(60)
+        assert answers.receipts["id_lo"].tolist() == own["id_lo"].tolist()
+        assert answers.outcome.tolist() == answers.receipts["outcome"].tolist()
+        assert small.node.engine.durable_height >= answers.height > 0
+    assert small.node.intake.waiting == 0
+
+
+def test_what_was_refused_before_ordering_is_answered_in_place(small: SmallNode) -> None:
+    records = small.transfers(3)
+    records["flags"][1] = 64
+    answers = small.node.intake.call(small.submission(records))
+    assert answers.outcome[1] == Outcome.MALFORMED
+    assert not answers.receipts[1:2].tobytes().strip(b"\0")
+    assert answers.receipts["id_lo"][[0, 2]].tolist() == records["id_lo"][[0, 2]].tolist()
+    nothing_left = small.node.intake.call(small.submission(records[1:2]))
+    assert (nothing_left.height, nothing_left.first) == (0, Outcome.MALFORMED)
+
+
+def test_beyond_the_bound_callers_are_told_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake_module, "MAX_WAITING", 3)
+    desk = Desk()
+    desk.stages["authenticate"].gate.clear()
+    first = desk.intake.future(submission(1))
+    assert desk.stages["authenticate"].entered.wait(30)
+    accepted = desk.intake.future(submission(2, 3, 4))
+    assert desk.intake.waiting == 3
+    with pytest.raises(Overloaded, match="3 payments are waiting") as caught:
+        desk.intake.submit(submission(5), lambda answers: None)
+    assert caught.value.retryable
+    desk.stages["authenticate"].gate.set()
+    desk.intake.close()
+    desk.durable(9)
+    assert first.result(30).receipts["amount"].tolist() == [1]
+    assert accepted.result(30).receipts["amount"].tolist() == [2, 3, 4], "what was accepted is not dropped"
+    with pytest.raises(Overloaded) as caught:
+        desk.intake.submit(submission(6), lambda answers: None)
+    assert caught.value.code == "stopping"
+
+
+def test_an_answer_waits_until_its_block_is_durable() -> None:
+    desk = Desk()
+    one = desk.intake.future(submission(1))
+    desk.intake.close()
+    assert not one.done()
+    desk.durable(0)
+    assert not one.done()
+    desk.durable(1)
+    assert one.result(30).height == 1
+
+
+def test_a_block_that_is_durable_before_notify_runs_is_answered() -> None:
+    desk = Desk()
+    desk.notify.gate.clear()
+    one = desk.intake.future(submission(1))
+    assert desk.notify.entered.wait(30)
+    desk.durable(1)
+    desk.notify.gate.set()
+    assert one.result(30).first is Outcome.APPLIED
+    desk.intake.close()
+
+
+def test_a_failure_between_apply_and_fsync_is_an_unknown_outcome() -> None:
+    desk = Desk()
+    told = desk.intake.future(submission(1))
+    desk.notify.gate.clear()
+    late = desk.intake.future(submission(2))
+    assert desk.notify.entered.wait(30)
+    desk.intake.on_failure(StorageError("the disk is gone"))
+    desk.notify.gate.set()
+    for future in (told, late):
+        with pytest.raises(UnknownOutcome, match="query it by id"):
+            future.result(30)
+    desk.intake.close()
+
+
+def test_a_caller_that_gives_up_harms_nobody() -> None:
+    desk = Desk()
+    one = desk.intake.future(submission(1))
+    assert not one.cancel(), "what was handed in may be settled already"
+    desk.intake.close()
+    desk.durable(1)
+    assert one.result(30).first is Outcome.APPLIED
+
+
+def test_nobody_waits_for_ever() -> None:
+    desk = Desk()
+    with pytest.raises(UnknownOutcome, match="query it by id"):
+        desk.intake.call(submission(1), timeout_s=0.01)
+    desk.intake.close()
+    desk.durable(1)
+
+
+@pytest.mark.parametrize("stage", ["authenticate", "settle"])
+def test_a_broken_invariant_stops_the_intake(stage: str) -> None:
+    desk = Desk()
+    desk.stages[stage].error = InvariantViolation("books differ")
+    with pytest.raises(Exception, match="books differ"):
+        desk.intake.call(submission(1))
+    assert isinstance(desk.intake.failure, InvariantViolation)
+    with pytest.raises(Overloaded):
+        desk.intake.call(submission(2))
+    desk.intake.close()
+
+
+def test_submissions_that_race_with_the_end_are_answered_or_turned_away() -> None:
+    for _ in range(20):
+        desk = Desk()
+        answered: list[object] = []
+        start, refused = threading.Barrier(3), []
+
+        def hand_in(desk: Desk = desk, start: threading.Barrier = start) -> None:
+            start.wait()
+            for _ in range(50):
+                try:
+                    desk.intake.submit(submission(1), answered.append)
+                except Overloaded:
+                    refused.append(1)
+
+        threads = [threading.Thread(target=hand_in) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        start.wait()
+        desk.intake.close()
+        for thread in threads:
+            thread.join()
+        desk.durable(10**6)
+        assert len(answered) + len(refused) == 100
+
+
+def test_an_overloaded_notify_still_answers(small: SmallNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Notify, "budget_base_us", -1e9)
+    for _ in range(3):
+        assert small.node.intake.call(small.submission(small.transfers(1)), timeout_s=10).height > 0
+
+
+def test_a_failure_behind_the_order_is_an_unknown_outcome() -> None:
+    desk = Desk()
+    desk.notify.error = RuntimeError("nobody is told")
+    with pytest.raises(UnknownOutcome, match="was ordered"):
+        desk.intake.call(submission(1))
+    desk.intake.close()
+
+
+def test_after_the_journal_fails_nothing_is_accepted(tmp_path: Path, model_file: Path) -> None:
+    with SmallNode(tmp_path / "node", model=model_file) as small:
+        node, journal = small.node, small.node.engine._journal
+
+        def refuse() -> None:
+            raise StorageError("the disk is full", code="disk_full")
+
+        journal.sync = refuse  # type: ignore[method-assign]
+        with pytest.raises(UnknownOutcome):
+            small.pay()
+        with pytest.raises(StorageError, match="disk is full"):
+            small.pay()
+        assert isinstance(node.flow.stages["authenticate"], Authenticate)
+        del journal.sync
+        small.restart()
+        assert small.balance(small.alice) in (1_000_000, 999_900), "it happened or it did not"
