@@ -10,11 +10,13 @@ import numpy.typing as npt
 
 from bezant.model.keys import authority_id
 from bezant.model.orders import MAX_ORDER_BYTES, Order, attest
+from bezant.model.outcomes import Outcome
 from bezant.model.records import AUTHORISATION, DECISION, RECORD
 from bezant.pipeline.batch import PENDING, PaymentBatch
 from bezant.stages.resources import Resources
 from bezant.vault import VaultKind
 
+_ANSWERED_BEFORE = (Outcome.EXISTS, Outcome.EXISTS_WITH_OTHER_CONTENT)
 _PER_RECORD = RECORD.itemsize + DECISION.itemsize
 
 
@@ -68,7 +70,9 @@ class Settle:
                 self._parties.parties(batch.debtor_row[pays]).astype(np.uint32),
                 batch.evidence[pays],
             )
-        texts = [row for row in batch.ordered.tolist() if batch.payloads[row]]
+        # A repeated id keeps the texts it had: those are what its commitment is over.
+        fresh = ~np.isin(batch.refused[batch.ordered], _ANSWERED_BEFORE)
+        texts = [row for row in batch.ordered[fresh].tolist() if batch.payloads[row]]
         if texts:
             self._vault.seal_texts(
                 VaultKind.PAYLOAD,

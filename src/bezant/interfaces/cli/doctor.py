@@ -191,9 +191,8 @@ def pay_once(folder: Path) -> str:
     from bezant.chain.receipts import render_receipt, verify_receipt
     from bezant.folder import create_folder
     from bezant.gateway.accounts import Opening, PartyProfile
-    from bezant.model.identifiers import PaymentId, render_payment_id
+    from bezant.model.identifiers import render_payment_id
     from bezant.model.outcomes import Outcome
-    from bezant.model.records import id_of
     from bezant.node import Node
 
     create_folder(folder)
@@ -201,10 +200,11 @@ def pay_once(folder: Path) -> str:
         parties = node.accounts.register_parties([PartyProfile("Payer"), PartyProfile("Payee")])
         asset = node.accounts.asset("EUR")
         payer, payee = node.accounts.open([Opening(party.number, asset) for party in parties])
-        node.payments.submit(node.payments.prepare_issue(payer, "100", "EUR"))
-        submission = node.payments.prepare(payer, payee, "12.50", "EUR")
-        payment = PaymentId(id_of(submission.records[0], "id"))
-        outcome = node.payments.submit(submission).first
+        issue = node.payments.issue(payer, "100", "EUR")
+        instruction = node.payments.instruct(payer, payee, "12.50", "EUR")
+        payment = instruction.identity
+        node.payments.submit(node.payments.sign([issue], by_institution=True))
+        outcome = node.payments.submit(node.payments.sign([instruction])).first
         if outcome is Outcome.HELD_FOR_REVIEW:
             node.payments.approve(payment)
         elif outcome is not Outcome.APPLIED:
