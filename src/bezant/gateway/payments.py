@@ -97,6 +97,18 @@ class Payments:
         key = self._desk.institution_key if by_institution else self._desk.gateway_key
         return self._desk.sign(records, key, texts)
 
+    def prepare(
+        self,
+        debtor: AccountId,
+        creditor: AccountId,
+        amount: str,
+        asset: str,
+        *,
+        payload: Payload | None = None,
+    ) -> Submission:
+        """Return one payment, signed by the gateway and ready to submit; raises as `instruct` does."""
+        return self.sign([self.instruct(debtor, creditor, amount, asset, payload=payload)])
+
     def submit(self, submission: Submission) -> Answers:
         """Hand in and wait until durable."""
         return self._desk.intake.call(submission)

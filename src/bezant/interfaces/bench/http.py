@@ -1,28 +1,29 @@
-"""Load on a running node's ``POST /v1/payments``: raw sockets, so that the client costs little.
-
-    bezant run --data data --port 8790 &
-    python bench/http_load.py --data data --payments 30000
-
-Registers and funds accounts over REST, then keeps `--connections` requests under way, each payment with
-a fresh UUIDv7 key, and prints one JSON line: requests a second, latencies, outcomes, and machine.
-"""
+"""Payments over HTTP, one a request: raw sockets, so that the client costs little."""
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
-import os
-import platform
 import secrets
+import signal
+import subprocess
+import sys
 import time
 from collections import Counter
 from pathlib import Path
+from typing import cast
 from urllib.parse import urlsplit
 
 import httpx
 
+from bezant.errors import BezantError
 from bezant.interfaces.cli.client import new_key, read_token, running_at
+
+CONNECTIONS = 64
+"""Requests under way at once."""
+ACCOUNTS = 64
+START_S = 180.0
+"""The very first start compiles."""
 
 
 class Connection(asyncio.Protocol):
@@ -35,8 +36,7 @@ class Connection(asyncio.Protocol):
         self.transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)
         self._send()
 
     def data_received(self, data: bytes) -> None:
@@ -75,7 +75,7 @@ class Load:
         self._accounts, self._left, self._open = accounts, payments, connections
         self.latencies_s: list[float] = []
         self.statuses: Counter[int] = Counter()
-        self.done = asyncio.get_running_loop().create_future()
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def next_request(self) -> bytes | None:
         if self._left == 0:
@@ -126,7 +126,7 @@ def open_accounts(url: str, token: str, count: int) -> list[str]:
     return accounts
 
 
-async def measure(
+async def _measure(
     url: str, token: str, accounts: list[str], payments: int, connections: int
 ) -> dict[str, object]:
     """Return the figures of one run."""
@@ -135,36 +135,44 @@ async def measure(
     started_s = time.perf_counter()
     loop = asyncio.get_running_loop()
     for _ in range(connections):
-        await loop.create_connection(lambda: Connection(load), parts.hostname, parts.port)
+        await loop.create_connection(lambda: Connection(load), parts.hostname or "", parts.port or 80)
     await load.done
     seconds = time.perf_counter() - started_s
     ordered = sorted(load.latencies_s)
     return {
-        "requests": len(ordered),
-        "requests_per_second": round(len(ordered) / seconds),
+        "payments": len(ordered),
+        "payments_per_second": round(len(ordered) / seconds),
         "p50_ms": round(ordered[len(ordered) // 2] * 1e3, 2),
         "p99_ms": round(ordered[int(len(ordered) * 0.99)] * 1e3, 2),
-        "statuses": dict(load.statuses),
+        "statuses": {str(status): count for status, count in load.statuses.items()},
         "connections": connections,
-        "cpus": os.cpu_count(),
-        "python": platform.python_version(),
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("data"))
-    parser.add_argument("--payments", type=int, default=20_000)
-    parser.add_argument("--connections", type=int, default=64)
-    parser.add_argument("--accounts", type=int, default=64)
-    options = parser.parse_args()
-    url = running_at(options.data)
-    if url is None:
-        parser.error(f"no node runs on {options.data}; start one with: bezant run --data {options.data}")
-    token = read_token(options.data)
-    accounts = open_accounts(url, token, options.accounts)
-    print(json.dumps(asyncio.run(measure(url, token, accounts, options.payments, options.connections))))
+def measure_http(folder: Path, payments: int, *, connections: int = CONNECTIONS) -> dict[str, object]:
+    """Run a node on a data folder in a process of its own, load it, stop it; return the figures.
+
+    Client and node share the machine, so this is less than a node alone could do. Raises: BezantError
+    when the node does not come up.
+    """
+    command = [sys.executable, "-m", "bezant", "run", "--data", str(folder), "--no-model", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as node:
+        try:
+            url = _wait_until_up(folder, node)
+            token = read_token(folder)
+            accounts = open_accounts(url, token, ACCOUNTS)
+            return asyncio.run(_measure(url, token, accounts, payments, connections))
+        finally:
+            node.send_signal(signal.SIGTERM)
 
 
-if __name__ == "__main__":
-    main()
+def _wait_until_up(folder: Path, node: subprocess.Popen[bytes]) -> str:
+    deadline_s = time.monotonic() + START_S
+    while time.monotonic() < deadline_s and node.poll() is None:
+        url = running_at(folder)
+        if url is not None:
+            return url
+        time.sleep(0.1)
+    raise BezantError(
+        f"the node on {folder} did not come up; try: bezant run --data {folder}", code="node_unreachable"
+    )
