@@ -1,5 +1,6 @@
-"""``python -m bezant`` is ``bezant``."""
+"""``python -m bezant``: the command line."""
 
 from bezant.interfaces.cli import main
 
-main()
+if __name__ == "__main__":
+    main()

@@ -42,7 +42,7 @@ from bezant.intelligence.model import Model
 from bezant.intelligence.watchlist import Thresholds, Watchlist
 from bezant.model.digest import TAG_STORE, sha256
 from bezant.model.genesis import network_id
-from bezant.model.identifiers import AccountId
+from bezant.model.identifiers import AccountId, join
 from bezant.model.keys import authority_id
 from bezant.model.outcomes import Outcome
 from bezant.model.payment import Payload
@@ -103,6 +103,7 @@ class Node:
             progress=lambda height: progress("replay the journal", height),
         )
         self.parties = PartyColumns()
+        self._at_hand: dict[int, str] = {}
         resources = Resources(
             engine=self.engine,
             vault=self.vault,
@@ -115,6 +116,7 @@ class Node:
             model=self.model,
             parties=self.parties,
             store_lag=self._store_lag,
+            sealed=self._at_hand.update,
         )
         self.resources = resources
         self.flow = Flow(_build_stages(self.config.pipeline, resources))
@@ -180,6 +182,16 @@ class Node:
     def _announce(self, batch: PaymentBatch) -> None:
         self.intake.announce(batch)
 
+    def _follow(self, block: CommittedBlock) -> None:
+        """Hand a durable block to the store, with the end-to-end ids that are still at hand."""
+        known: dict[int, str] | None = None
+        if self._at_hand:
+            ids = zip(block.records["id_lo"].tolist(), block.records["id_hi"].tolist(), strict=True)
+            found = (join(low, high) for low, high in ids)
+            known = {id_: self._at_hand.pop(id_) for id_ in found if id_ in self._at_hand}
+        if self.follower is not None:
+            self.follower.follow(block, known)
+
     def _store_lag(self) -> int:
         return 0 if self.follower is None else self.follower.lag
 
@@ -202,7 +214,7 @@ class Node:
             payload_of=self._readable_payload,
         )
         self.follower = Follower(self.store, self.engine.blocks_from)
-        self.engine.subscribe(self.follower.follow)
+        self.engine.subscribe(self._follow)
         self.desk.on_bound = self.store.bind_parties
         self.desk.on_erased = self._forget_party
         empty = self.store.height == 0

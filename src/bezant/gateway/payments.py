@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ from bezant.errors import BezantError, ConflictError, InputError, NotFound, Vaul
 from bezant.gateway import commands
 from bezant.gateway.accounts import Accounts
 from bezant.gateway.desk import Desk
+from bezant.gateway.instructions import Instruction, records_of
 from bezant.intelligence.evidence import EVIDENCE, Replay, decode_evidence, replay
 from bezant.intelligence.model import Model
 from bezant.model.identifiers import AccountId, PaymentId, join, new_payment_id
@@ -27,16 +29,27 @@ _SIGNED_BESIDE_TEXT = [name for name in RECORD.names or () if name != "payload_c
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """One record and what the ledger answered it first: rows of RECORD and RECEIPT, and its block."""
+    """One record and how it was answered: rows of RECORD and RECEIPT, and its block.
+
+    `height` is 0, and the receipt zeros, where a stage refused it before ordering.
+    """
 
     record: np.void
     receipt: np.void
+    outcome: Outcome
     height: int
     time_ns: int
 
-    @property
-    def outcome(self) -> Outcome:
-        return Outcome(int(self.receipt["outcome"]))
+
+def answered_rows(submission: Submission, answers: Answers) -> list[Answered]:
+    """Return what became of each record of a submission."""
+    ordered = answers.receipts["id_hi"] != 0
+    return [
+        Answered(record, receipt, Outcome(outcome), answers.height if known else 0, answers.time_ns)
+        for record, receipt, outcome, known in zip(
+            submission.records, answers.receipts, answers.outcome.tolist(), ordered.tolist(), strict=True
+        )
+    ]
 
 
 class Payments:
@@ -45,7 +58,7 @@ class Payments:
     def __init__(self, desk: Desk, accounts: Accounts) -> None:
         self._desk, self._accounts = desk, accounts
 
-    def prepare(
+    def instruct(
         self,
         debtor: AccountId,
         creditor: AccountId,
@@ -56,46 +69,45 @@ class Payments:
         identity: PaymentId | None = None,
         hold_for_s: int = 0,
         may_review: bool = True,
-    ) -> Submission:
-        """Return a payment signed by the gateway under the debtor's mandate, ready to submit.
+    ) -> Instruction:
+        """Return what a customer asks for, checked as far as one can without the ledger.
 
         Raises: AmountError, InputError for an asset that is not known here.
         """
         known = self._accounts.asset(asset)
-        minor = parse_minor(amount, known.scale)
-        if minor == 0:
-            raise InputError("the amount must be more than zero", code="amount_zero", param="amount")
-        sealed, commitment = commands.seal_payload(payload)
-        record = commands.transfer(
-            identity or new_payment_id(self._desk.now_ms()),
-            debtor,
-            creditor,
-            known.number,
-            minor,
-            commitment=commitment,
-            hold_for_s=hold_for_s,
-            may_review=may_review,
-        )
-        return self._desk.sign(record, self._desk.gateway_key, (sealed,))
+        minor = _positive(parse_minor(amount, known.scale))
+        made = identity or new_payment_id(self._desk.now_ms())
+        return Instruction(made, debtor, creditor, known.number, minor, payload, hold_for_s, may_review)
 
-    def prepare_issue(
+    def issue(
         self, creditor: AccountId, amount: str, asset: str, *, identity: PaymentId | None = None
-    ) -> Submission:
-        """Return a payment of new money from the issuer's treasury, signed by the institution.
+    ) -> Instruction:
+        """Return a payment of new money from the issuer's treasury; the institution has to sign it.
 
         Raises: AmountError, InputError; NotFound for an unknown creditor account.
         """
-        known = self._accounts.asset(asset)
-        minor = parse_minor(amount, known.scale)
         self._accounts.row(creditor)
-        record = commands.transfer(
-            identity or new_payment_id(self._desk.now_ms()),
-            self._accounts.treasury(known),
-            creditor,
-            known.number,
-            minor,
-        )
-        return self._desk.sign(record, self._desk.institution_key)
+        treasury = self._accounts.treasury(self._accounts.asset(asset))
+        return self.instruct(treasury, creditor, amount, asset, identity=identity)
+
+    def sign(self, instructions: Sequence[Instruction], *, by_institution: bool = False) -> Submission:
+        """Return up to 1,024 payments under one signature: the gateway's, under the debtors' mandates,
+        or the institution's. Each can be proved without the others."""
+        records, texts = records_of(instructions)
+        key = self._desk.institution_key if by_institution else self._desk.gateway_key
+        return self._desk.sign(records, key, texts)
+
+    def prepare(
+        self,
+        debtor: AccountId,
+        creditor: AccountId,
+        amount: str,
+        asset: str,
+        *,
+        payload: Payload | None = None,
+    ) -> Submission:
+        """Return one payment, signed by the gateway and ready to submit; raises as `instruct` does."""
+        return self.sign([self.instruct(debtor, creditor, amount, asset, payload=payload)])
 
     def submit(self, submission: Submission) -> Answers:
         """Hand in and wait until durable."""
@@ -158,28 +170,29 @@ class Payments:
     def look_up(self, payment: PaymentId) -> Answered:
         """Return a payment as it was first answered, from ledger and journal. Raises: NotFound."""
         evidence = self._desk.engine.prove(payment)
+        receipt = evidence.receipts[evidence.position]
         return Answered(
             evidence.records[evidence.record_index],
-            evidence.receipts[evidence.position],
+            receipt,
+            Outcome(int(receipt["outcome"])),
             evidence.height,
             evidence.time_ns,
         )
 
-    def recall(self, submission: Submission) -> Answered | None:
-        """Return how a payment with this id and content was answered before; None if it never was.
+    def recall(self, instruction: Instruction) -> Answered | None:
+        """Return how this very payment was answered before; None if its id was never used.
 
-        The salt of its texts differs each time a payment is prepared, so texts are compared as the
-        vault has them; once erased, only what the ledger holds can be. Raises: ConflictError when
-        the id was used for something else.
+        The salt of its texts differs each time records are made, so texts are compared as the vault
+        has them; once erased, only what the ledger holds can be. Raises: ConflictError when the id
+        was used for something else.
         """
-        record = submission.records[0]
-        identity = PaymentId(id_of(record, "id"))
         try:
-            before = self.look_up(identity)
+            before = self.look_up(instruction.identity)
         except NotFound:
             return None
+        record = records_of([instruction])[0][0]
         same = all(before.record[name] == record[name] for name in _SIGNED_BESIDE_TEXT)
-        if not same or not self._same_texts(identity, submission.payloads):
+        if not same or not self._same_texts(instruction):
             raise ConflictError(
                 "this key was used before for a payment with other content; use a new key",
                 code="idempotency_key_reused",
@@ -223,12 +236,17 @@ class Payments:
             raise ConflictError("this payment is not waiting for review", code="not_in_review")
         return payment
 
-    def _same_texts(self, payment: PaymentId, payloads: tuple[bytes, ...]) -> bool:
-        wanted = decode_payload(payloads[0][SALT_BYTES:]) if payloads and payloads[0] else None
+    def _same_texts(self, instruction: Instruction) -> bool:
         try:
-            return self.payload(payment) == wanted
+            return (self.payload(instruction.identity) or None) == (instruction.payload or None)
         except VaultError:
             return True
+
+
+def _positive(minor: int) -> int:
+    if minor == 0:
+        raise InputError("the amount must be more than zero", code="amount_zero", param="amount")
+    return minor
 
 
 def record_ids(records: RecordArray) -> list[int]:

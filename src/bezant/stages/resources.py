@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -60,3 +60,5 @@ class Resources:
     model: Model | None = None
     parties: PartyColumns = field(default_factory=PartyColumns)
     store_lag: Callable[[], int] = lambda: 0
+    sealed: Callable[[Mapping[int, str]], None] = lambda texts: None
+    """Hears the end-to-end ids of payments, by id, just before their block is durable."""

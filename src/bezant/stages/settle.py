@@ -8,13 +8,17 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from bezant.model.identifiers import join
 from bezant.model.keys import authority_id
 from bezant.model.orders import MAX_ORDER_BYTES, Order, attest
+from bezant.model.outcomes import Outcome
+from bezant.model.payment import SALT_BYTES, decode_payload
 from bezant.model.records import AUTHORISATION, DECISION, RECORD
 from bezant.pipeline.batch import PENDING, PaymentBatch
 from bezant.stages.resources import Resources
 from bezant.vault import VaultKind
 
+_ANSWERED_BEFORE = (Outcome.EXISTS, Outcome.EXISTS_WITH_OTHER_CONTENT)
 _PER_RECORD = RECORD.itemsize + DECISION.itemsize
 
 
@@ -34,6 +38,7 @@ class Settle:
     def __init__(self, resources: Resources) -> None:
         self._engine, self._vault, self._key = resources.engine, resources.vault, resources.gateway_key
         self._parties = resources.parties
+        self._sealed = resources.sealed
         self._gateway = authority_id(resources.gateway_key.public)
 
     def __call__(self, batch: PaymentBatch) -> PaymentBatch:
@@ -68,7 +73,9 @@ class Settle:
                 self._parties.parties(batch.debtor_row[pays]).astype(np.uint32),
                 batch.evidence[pays],
             )
-        texts = [row for row in batch.ordered.tolist() if batch.payloads[row]]
+        # A repeated id keeps the texts it had: those are what its commitment is over.
+        fresh = ~np.isin(batch.refused[batch.ordered], _ANSWERED_BEFORE)
+        texts = [row for row in batch.ordered[fresh].tolist() if batch.payloads[row]]
         if texts:
             self._vault.seal_texts(
                 VaultKind.PAYLOAD,
@@ -77,6 +84,7 @@ class Settle:
                 self._parties.parties(batch.debtor_row[texts]).astype(np.uint32),
                 [batch.payloads[row] for row in texts],
             )
+            self._sealed(_end_to_end_ids(batch, texts))
 
     def _order(self, batch: PaymentBatch, covering: npt.NDArray[np.void]) -> Order:
         rows = _rows_under(covering)
@@ -84,6 +92,15 @@ class Settle:
         moved["first"] = np.cumsum(covering["count"]) - covering["count"]
         order = Order(self._gateway, moved, batch.records[rows], batch.decisions[rows])
         return attest(self._engine.network, order, self._key)
+
+
+def _end_to_end_ids(batch: PaymentBatch, rows: list[int]) -> dict[int, str]:
+    """Return by payment id what the store would otherwise have to open the vault for."""
+    low, high = batch.records["id_lo"][rows].tolist(), batch.records["id_hi"][rows].tolist()
+    return {
+        join(lo, hi): decode_payload(batch.payloads[row][SALT_BYTES:]).end_to_end_id
+        for lo, hi, row in zip(low, high, rows, strict=True)
+    }
 
 
 def _rows_under(covering: npt.NDArray[np.void]) -> npt.NDArray[np.int64]:

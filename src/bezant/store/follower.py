@@ -21,6 +21,7 @@ BlocksFrom = Callable[[int], Iterable[CommittedBlock]]
 
 QUEUE_BLOCKS: Final = 1024
 _PAUSE_S: Final = 0.05
+_GATHER_S: Final = 0.05
 
 
 class Follower:
@@ -34,6 +35,8 @@ class Follower:
         self._changed = threading.Condition()
         self._offered_height = store.height
         self._stopping = False
+        self._awaited = 0
+        """How many callers wait for the store to get on."""
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="store-follower", daemon=True)
 
@@ -78,9 +81,12 @@ class Follower:
     def wait_for(self, height: int, timeout_s: float) -> bool:
         """Return whether the store reached a height in time. Raises: StorageError if it never will."""
         with self._changed:
+            self._awaited += 1
+            self._changed.notify_all()
             self._changed.wait_for(
                 lambda: self._store.height >= height or self._failure is not None, timeout_s
             )
+            self._awaited -= 1
             if self._store.height >= height:
                 return True
             self.check()
@@ -99,6 +105,7 @@ class Follower:
         try:
             self._catch_up()
             while self._wait():
+                self._gather()
                 self._project_queued()
         except BaseException as error:
             # Nothing may end this thread unseen: every caller hears of it from now on.
@@ -112,6 +119,12 @@ class Follower:
         with self._changed:
             self._changed.wait_for(lambda: self._stopping or self._behind())
             return not self._stopping
+
+    def _gather(self) -> None:
+        """Let blocks gather for a moment unless somebody waits: a transaction costs as much for one
+        block as for a hundred, and takes the interpreter from whoever pays meanwhile."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._stopping or self._awaited > 0, _GATHER_S)
 
     def _behind(self) -> bool:
         return bool(self._queue) or self._offered_height > self._store.height

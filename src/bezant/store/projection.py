@@ -15,7 +15,7 @@ less than was held: `settled_amount` says for how much, the rest returned at onc
 
 from __future__ import annotations
 
-import hmac
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -55,7 +55,7 @@ class ProjectedRows:
 
 @dataclass(frozen=True, slots=True)
 class EndToEndHashes:
-    """How an end-to-end id becomes what it is found by: an HMAC under a key of the store.
+    """How an end-to-end id becomes what it is found by: BLAKE2b under a key of the store.
 
     `payload_of` is asked for payments that are not in the `known` texts of a call.
     """
@@ -64,7 +64,7 @@ class EndToEndHashes:
     payload_of: PayloadSource | None = None
 
     def digest(self, end_to_end_id: str) -> bytes:
-        return hmac.digest(self.key, end_to_end_id.encode(), "sha256")[:HASH_BYTES]
+        return hashlib.blake2b(end_to_end_id.encode(), key=self.key, digest_size=HASH_BYTES).digest()
 
     def column(
         self, ids: list[bytes], committed: list[bool], known: Mapping[int, str] | None

@@ -21,7 +21,7 @@ from bezant.model.outcomes import Outcome
 
 POSITION_BITS: Final = 24
 HASH_BYTES: Final = 16
-"""Length of the truncated HMAC-SHA256 under which an end-to-end id is found."""
+"""Length of the keyed BLAKE2b under which an end-to-end id is found."""
 
 
 class PaymentStatus(StrEnum):

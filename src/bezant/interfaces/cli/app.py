@@ -26,7 +26,7 @@ app = typer.Typer(
     help="A real-time payment network in one process: signed, screened, scored, settled, provable.\n\n"
     "Begin with 'bezant run --economy', or with 'bezant init' and 'bezant parties register'.",
     no_args_is_help=True,
-    rich_markup_mode="markdown",
+    rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
 app.command()(init.init)

@@ -22,6 +22,8 @@ Data = Annotated[
 ]
 DEFAULT_DATA = Path("data")
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+WIDTH = 160
+_IDS = ("account", "payment", "payment_id", "counterparty")
 
 
 class Commands(TyperGroup):
@@ -45,10 +47,12 @@ def show(answer: Any, as_json: bool, *columns: str, rows: Iterable[Mapping[str, 
     if rows is not None:
         table = Table(box=None, header_style="bold", pad_edge=False)
         for column in columns:
-            table.add_column(column, overflow="fold")
+            table.add_column(column, overflow="fold", no_wrap=column in _IDS)
         for row in rows:
             table.add_row(*(text_of(row.get(column)) for column in columns))
-        Console().print(table)
+        console = Console()
+        # A pipe has no width; ids must come through it whole.
+        Console(width=None if console.is_terminal else WIDTH).print(table)
         return
     table = Table(show_header=False, box=None, pad_edge=False)
     for name, value in answer.items():

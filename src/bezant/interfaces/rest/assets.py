@@ -11,7 +11,6 @@ from bezant.interfaces.rest.services import AnyRequest, Services, in_thread, rea
 from bezant.interfaces.rest.shapes import AssetList, AssetView, IssueRequest, NetworkView, PaymentView
 from bezant.model.identifiers import AccountId, PaymentId, render_id
 from bezant.model.keys import authority_id
-from bezant.model.payment import Payload
 
 
 @get("/assets")
@@ -30,14 +29,14 @@ async def issue_asset(request: AnyRequest, services: Services, asset: str) -> Re
     body = await read_body(request, IssueRequest)
 
     async def act(identity: PaymentId) -> Answer:
-        submission = await in_thread(
-            services.node.payments.prepare_issue,
+        instruction = await in_thread(
+            services.node.payments.issue,
             AccountId(int(body.creditor, 16)),
             body.amount,
             asset,
             identity=identity,
         )
-        return await pay(request, services, submission, Payload())
+        return await pay(request, services, instruction, by_institution=True)
 
     return await services.once(request, act)
 

@@ -50,13 +50,16 @@ class Door:
     def __init__(self, app: ASGIApp, token: str, rate_per_s: float, burst: int) -> None:
         self._app = app
         self._expected = f"Bearer {token}".encode()
+        # One random prefix a run and a count: unique, and no call to the system for each request.
+        self._run, self._count = secrets.token_hex(6), 0
         self._known, self._strangers = TokenBucket(rate_per_s, burst), TokenBucket(rate_per_s, burst)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
             return
-        request_id = f"req_{secrets.token_hex(12)}"
+        self._count += 1
+        request_id = f"req_{self._run}{self._count:08x}"
         scope[REQUEST_ID] = request_id  # type: ignore[typeddict-unknown-key]
         tag = (b"x-request-id", request_id.encode())
 

@@ -75,24 +75,24 @@ class Keyring:
         key = check_key(key)
         identity = key_as_id(key)
         slot = key if identity is None else str(UUID(int=identity))
-        request_hash = hmac.digest(self._secret, target.encode() + b"\0" + body, "sha256")
+        request = target.encode() + b"\0" + body
         other = self._in_flight.get(slot)
         if other is not None:
-            raise _taken(hmac.compare_digest(other, request_hash))
-        self._in_flight[slot] = request_hash
+            raise _taken(other == request)
+        self._in_flight[slot] = request
         try:
             if identity is not None:
                 return await act(identity)
-            return await self._answer_bound(key, request_hash, act)
+            return await self._answer_bound(key, request, act)
         finally:
             del self._in_flight[slot]
 
     def close(self) -> None:
         self._executor.shutdown()
 
-    async def _answer_bound(self, key: str, request_hash: bytes, act: Act) -> Answer:
+    async def _answer_bound(self, key: str, request: bytes, act: Act) -> Answer:
         loop = asyncio.get_running_loop()
-        identity = await loop.run_in_executor(self._executor, self._bind, key, request_hash)
+        identity = await loop.run_in_executor(self._executor, self._bind, key, request)
         try:
             answer = await act(identity)
         except UnknownOutcome:
@@ -107,8 +107,9 @@ class Keyring:
             self._executor.submit(self._finish, key, answer.status)
         return answer
 
-    def _bind(self, key: str, request_hash: bytes) -> PaymentId:
+    def _bind(self, key: str, request: bytes) -> PaymentId:
         """Return the id that a key is bound to, durably, from now on or since before."""
+        request_hash = hmac.digest(self._secret, request, "sha256")
         now_ns = self._now_ns()
         fresh = new_payment_id(now_ns // 1_000_000)
         try:

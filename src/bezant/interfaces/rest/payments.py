@@ -12,7 +12,7 @@ from litestar.params import Parameter
 from bezant.chain.receipts import Receipt, render_receipt
 from bezant.errors import UnknownOutcome
 from bezant.gateway.history import standing_of
-from bezant.gateway.payments import Answered
+from bezant.gateway.instructions import Instruction
 from bezant.interfaces.rest.idempotency import Answer, Ending
 from bezant.interfaces.rest.problems import problem_of, refusal
 from bezant.interfaces.rest.render import parse_time
@@ -34,8 +34,7 @@ from bezant.model.identifiers import (
 )
 from bezant.model.outcomes import Outcome
 from bezant.model.payment import Payload
-from bezant.model.records import Kind, id_of
-from bezant.pipeline.batch import Submission
+from bezant.model.records import Kind
 from bezant.store import PaymentStatus
 from bezant.store.views import StoredPayment
 
@@ -60,7 +59,7 @@ async def create_payment(request: AnyRequest, services: Services) -> Response[Pa
     payload = _payload(body)
 
     async def act(identity: PaymentId) -> Answer:
-        submission = services.node.payments.prepare(
+        instruction = services.node.payments.instruct(
             AccountId(int(body.debtor, 16)),
             AccountId(int(body.creditor, 16)),
             body.instructed_amount.amount,
@@ -70,30 +69,32 @@ async def create_payment(request: AnyRequest, services: Services) -> Response[Pa
             hold_for_s=body.hold_for_s,
             may_review=body.may_review,
         )
-        return await pay(request, services, submission, payload)
+        return await pay(request, services, instruction)
 
     return await services.once(request, act)
 
 
-async def pay(request: AnyRequest, services: Services, submission: Submission, payload: Payload) -> Answer:
+async def pay(
+    request: AnyRequest, services: Services, instruction: Instruction, *, by_institution: bool = False
+) -> Answer:
     """Submit one payment and answer for it; one that was answered before is answered the same."""
-    identity = PaymentId(id_of(submission.records[0], "id"))
+    identity = instruction.identity
     try:
-        answers = await services.replies.submit(submission)
+        answered = await services.replies.pay(instruction, by_institution=by_institution)
     except UnknownOutcome as error:
         problem = problem_of(error, request_id(request), render_payment_id(identity))
         return Answer(problem.status, _ENCODER.encode(problem), Ending.UNKNOWN)
-    if answers.first in _ANSWERED_BEFORE:
-        before = await in_thread(services.node.payments.recall, submission)
+    if answered.outcome in _ANSWERED_BEFORE:
+        before = await in_thread(services.node.payments.recall, instruction)
         if before is not None:
             texts, erased = await in_thread(services.node.history.texts, identity)
             view = services.render.answered(before, texts, erased)
             return _answer(request, before.outcome, view, replayed=True)
-    if answers.height == 0:
-        problem = refusal(answers.first, request_id(request), render_payment_id(identity))
+    if answered.height == 0:
+        problem = refusal(answered.outcome, request_id(request), render_payment_id(identity))
         return Answer(problem.status, _ENCODER.encode(problem), Ending.NOTHING)
-    answered = Answered(submission.records[0], answers.receipts[0], answers.height, answers.time_ns)
-    return _answer(request, answers.first, services.render.answered(answered, payload))
+    view = services.render.answered(answered, instruction.payload or Payload())
+    return _answer(request, answered.outcome, view)
 
 
 def _answer(request: AnyRequest, outcome: Outcome, view: PaymentView, *, replayed: bool = False) -> Answer:

@@ -1,74 +1,110 @@
-"""From the pipeline's threads back to the event loop, once for a whole group of answers.
+"""From the event loop into the pipeline and back, a whole group of payments at a time.
 
-Answers come from the journal's thread, many at a time. Waking the loop for each would cost more
-than the answer, so the first of a group wakes it and the others ride along.
+What arrives within one turn of the loop is signed together, submitted together and answered
+together: one signature, one wake-up of the loop. A lone payment goes alone and waits for nobody.
+Each of these steps lets go of the interpreter's lock and has to win it back, so what counts is
+how few there are, more than how long they take.
 """
 
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
-from bezant.errors import UnknownOutcome
+from bezant.errors import BezantError, UnknownOutcome
+from bezant.gateway.instructions import Instruction
+from bezant.gateway.payments import Answered, Payments, answered_rows
+from bezant.model.orders import MAX_AUTHORISED_RECORDS
 from bezant.pipeline.batch import Submission
 from bezant.pipeline.intake import Answers, Intake
 
-_Result = Answers | BaseException
+T = TypeVar("T")
+_Waiting = tuple[Instruction, "asyncio.Future[Answered]"]
 
 
 class Replies:
     """Submits without blocking, and awaits the durable answer. Made on the loop that uses it."""
 
-    def __init__(self, intake: Intake, timeout_s: float) -> None:
-        self._intake, self._timeout_s = intake, timeout_s
+    def __init__(self, intake: Intake, payments: Payments, timeout_s: float) -> None:
+        self._intake, self._payments, self._timeout_s = intake, payments, timeout_s
         self.loop = asyncio.get_running_loop()
-        self._ready: deque[tuple[asyncio.Future[Answers], _Result]] = deque()
-        self._lock = threading.Lock()
-        self._woken = False
+        self._gathered: dict[bool, list[_Waiting]] = {False: [], True: []}
 
-    async def submit(self, submission: Submission) -> Answers:
-        """Return the answers once durable. Raises: what refused it; Overloaded; UnknownOutcome."""
-        future: asyncio.Future[Answers] = self.loop.create_future()
-
-        def reply(result: _Result) -> None:
-            with self._lock:
-                self._ready.append((future, result))
-                wake, self._woken = not self._woken, True
-            if wake:
-                self._wake()
-
-        self._intake.submit(submission, reply)
-        overdue = self.loop.call_later(self._timeout_s, self._give_up, future)
+    async def pay(self, instruction: Instruction, *, by_institution: bool = False) -> Answered:
+        """Return how a payment was answered, once durable. Raises: what refused it; Overloaded;
+        UnknownOutcome."""
+        future: asyncio.Future[Answered] = self.loop.create_future()
+        gathered = self._gathered[by_institution]
+        if not gathered:
+            self.loop.call_soon(self._hand_in, by_institution)
+        gathered.append((instruction, future))
+        overdue = self.loop.call_later(self._timeout_s, self._give_up, [future])
         try:
             return await future
         finally:
             overdue.cancel()
 
-    def _wake(self) -> None:
+    async def submit(self, submission: Submission) -> Answers:
+        """Return the answers to what somebody else signed, once durable; raises as `pay` does."""
+        future: asyncio.Future[Answers] = self.loop.create_future()
+        self._submit(submission, lambda answers: _resolve([future], [answers]), [future])
+        overdue = self.loop.call_later(self._timeout_s, self._give_up, [future])
         try:
-            self.loop.call_soon_threadsafe(self._drain)
-        except RuntimeError:
-            # The loop has ended; nobody waits any more.
-            self._ready.clear()
+            return await future
+        finally:
+            overdue.cancel()
 
-    def _drain(self) -> None:
-        with self._lock:
-            self._woken = False
-            ready, self._ready = self._ready, deque()
-        for future, result in ready:
-            if future.done():
-                continue
-            if isinstance(result, BaseException):
-                future.set_exception(result)
-            else:
-                future.set_result(result)
+    def _hand_in(self, by_institution: bool) -> None:
+        """Sign and submit what this turn of the loop has gathered."""
+        gathered, self._gathered[by_institution] = self._gathered[by_institution], []
+        for start in range(0, len(gathered), MAX_AUTHORISED_RECORDS):
+            group = gathered[start : start + MAX_AUTHORISED_RECORDS]
+            futures = [future for _, future in group]
+            submission = self._payments.sign([one for one, _ in group], by_institution=by_institution)
+            self._submit_group(submission, futures)
 
-    def _give_up(self, future: asyncio.Future[Answers]) -> None:
+    def _submit_group(self, submission: Submission, futures: list[asyncio.Future[Answered]]) -> None:
+        self._submit(
+            submission, lambda answers: _resolve(futures, answered_rows(submission, answers)), futures
+        )
+
+    def _submit(
+        self,
+        submission: Submission,
+        resolve: Callable[[Answers], None],
+        futures: Sequence[asyncio.Future[Any]],
+    ) -> None:
+        def reply(result: Answers | BaseException) -> None:
+            try:
+                if isinstance(result, BaseException):
+                    self.loop.call_soon_threadsafe(_fail, futures, result)
+                else:
+                    self.loop.call_soon_threadsafe(resolve, result)
+            except RuntimeError:
+                # The loop has ended; nobody waits any more.
+                return
+
+        try:
+            self._intake.submit(submission, reply)
+        except BezantError as error:
+            _fail(futures, error)
+
+    def _give_up(self, futures: Sequence[asyncio.Future[Any]]) -> None:
+        late = UnknownOutcome(
+            f"no answer within {self._timeout_s:g} s; it may still be settled, so query it before doing "
+            "anything else, or send it again under the same key"
+        )
+        _fail(futures, late)
+
+
+def _resolve(futures: Sequence[asyncio.Future[T]], results: Sequence[T]) -> None:
+    for future, result in zip(futures, results, strict=True):
         if not future.done():
-            future.set_exception(
-                UnknownOutcome(
-                    f"no answer within {self._timeout_s:g} s; it may still be settled, so query it before "
-                    "doing anything else, or send it again under the same key"
-                )
-            )
+            future.set_result(result)
+
+
+def _fail(futures: Sequence[asyncio.Future[Any]], error: BaseException) -> None:
+    for future in futures:
+        if not future.done():
+            future.set_exception(error)

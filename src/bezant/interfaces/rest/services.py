@@ -42,7 +42,9 @@ class Services:
     def replies(self) -> Replies:
         loop = asyncio.get_running_loop()
         if self._replies is None or self._replies.loop is not loop:
-            self._replies = Replies(self.node.intake, self.node.config.http.reply_timeout_s)
+            self._replies = Replies(
+                self.node.intake, self.node.payments, self.node.config.http.reply_timeout_s
+            )
         return self._replies
 
     async def once(self, request: AnyRequest, act: Act) -> Response[Any]:
