@@ -92,7 +92,7 @@ class SmallNode:
     ) -> tuple[PaymentId, Answers]:
         """Pay from Alice to Bob unless told otherwise; return the payment's id and the answers."""
         identity = identity or self.new_id()
-        submission = self.node.payments.prepare(
+        instruction = self.node.payments.instruct(
             self.alice if debtor is None else debtor,
             self.bob if creditor is None else creditor,
             amount,
@@ -101,7 +101,7 @@ class SmallNode:
             identity=identity,
             hold_for_s=hold_for_s,
         )
-        return identity, self.node.payments.submit(submission)
+        return identity, self.node.payments.submit(self.node.payments.sign([instruction]))
 
     def balance(self, account: AccountId) -> int:
         """Return the posted balance in minor units."""
