@@ -24,8 +24,9 @@ from bezant.pipeline.batch import PaymentBatch, Submission, join_submissions
 from bezant.pipeline.flow import Flow
 
 MAX_BATCH = 4_096
-BEGUN_BATCHES = 1
-"""Batches whose signatures are checked ahead of the one being settled."""
+BATCHES_UNDER_WAY = 3
+"""One being verified, one being settled, one on its way to the disk. While all three are taken the
+next one gathers, so that load makes batches larger, not more."""
 MAX_WAITING = 200_000
 """Payments that may wait; beyond that the caller is told to come back."""
 
@@ -68,7 +69,8 @@ class Intake:
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._waiting = 0
         self._running: list[_Waiting] = []
-        self._begun: queue.Queue[tuple[PaymentBatch, list[_Waiting]] | None] = queue.Queue(BEGUN_BATCHES)
+        self._begun: queue.SimpleQueue[tuple[PaymentBatch, list[_Waiting]] | None] = queue.SimpleQueue()
+        self._under_way = threading.Semaphore(BATCHES_UNDER_WAY)
         self._undurable: deque[tuple[PaymentBatch, list[_Waiting]]] = deque()
         self._durable_height = 0
         self._lost: UnknownOutcome | None = None
@@ -141,9 +143,9 @@ class Intake:
             if not ready and lost is None:
                 self._undurable.append((batch, self._running))
         if ready:
-            _answer(batch, self._running)
+            self._answer(batch, self._running)
         elif lost is not None:
-            _reply_all(self._running, lost)
+            self._refuse(self._running, lost)
 
     def on_durable(self, block: CommittedBlock) -> None:
         """Answer everybody whose batch went into a durable block."""
@@ -156,7 +158,7 @@ class Intake:
                     break
                 ready.append(self._undurable.popleft())
         for batch, waiting in ready:
-            _answer(batch, waiting)
+            self._answer(batch, waiting)
 
     def on_failure(self, error: BezantError) -> None:
         """Tell everybody whose block may or may not have reached the disk."""
@@ -168,13 +170,15 @@ class Intake:
             lost = list(self._undurable)
             self._undurable.clear()
         for _, waiting in lost:
-            _reply_all(waiting, unknown)
+            self._refuse(waiting, unknown)
 
     def _begin_batches(self) -> None:
         """Put what waits into batches and begin them, one ahead of the other thread."""
         stopping = False
         while not stopping:
             first = self._queue.get()
+            if first is not None:
+                self._under_way.acquire()
             group = [] if first is None else [first]
             stopping = first is None
             count = sum(len(one.submission) for one in group)
@@ -214,19 +218,19 @@ class Intake:
             except Exception as error:
                 self._refuse(self._running, error if batch.block is None else _after_ordering(error))
 
-    @staticmethod
-    def _refuse(group: list[_Waiting], error: Exception) -> None:
+    def _answer(self, batch: PaymentBatch, waiting: list[_Waiting]) -> None:
+        self._under_way.release()
+        _answer(batch, waiting)
+
+    def _refuse(self, waiting: list[_Waiting], error: Exception) -> None:
+        self._under_way.release()
         known = error if isinstance(error, BezantError) else BezantError(f"the pipeline failed: {error!r}")
-        _reply_all(group, known)
+        for one in waiting:
+            one.reply(known)
 
 
 def _after_ordering(error: Exception) -> UnknownOutcome:
     return UnknownOutcome(f"this was ordered, and then the pipeline failed: {error!r}; query it by id")
-
-
-def _reply_all(waiting: list[_Waiting], error: BezantError) -> None:
-    for one in waiting:
-        one.reply(error)
 
 
 def _answer(batch: PaymentBatch, waiting: list[_Waiting]) -> None:
