@@ -18,7 +18,8 @@ from hypothesis.errors import NoSuchExample
 
 from bezant.ledger.batch import NS_PER_S, Batch
 from bezant.ledger.columnar import ColumnarLedger
-from bezant.ledger.reference import Answer, ReferenceLedger
+from bezant.ledger.books import Answer
+from bezant.ledger.reference import ReferenceLedger
 from bezant.model.identifiers import new_payment_id
 from bezant.model.keys import SigningKey, authority_id
 from bezant.model.outcomes import Outcome, Verdict

@@ -7,16 +7,15 @@ of outcome precedence. `columnar` runs in production and must answer with the sa
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from bezant.errors import InvariantViolation
 from bezant.ledger.batch import NS_PER_S, Batch, account_id
+from bezant.ledger.books import Account, Answer, Hold, Signer, State, fill_receipt
 from bezant.model.digest import sha256
 from bezant.model.genesis import Genesis
-from bezant.model.identifiers import AccountId, AuthorityId, id_bytes, is_uuid7, payment_time_ms, words
+from bezant.model.identifiers import AccountId, AuthorityId, is_uuid7, payment_time_ms, words
 from bezant.model.keys import authority_id
 from bezant.model.merkle import LEAF
 from bezant.model.outcomes import Outcome, SigningMode, Verdict
@@ -27,73 +26,6 @@ TWINS = (Outcome.EXISTS, Outcome.EXISTS_WITH_OTHER_CONTENT)
 VALUE_KINDS = (Kind.TRANSFER, Kind.HOLD, Kind.CAPTURE, Kind.RELEASE)
 # A plain integer: the complement of an IntFlag keeps only bits that have names, and forgets the others.
 KNOWN_FLAGS = int(Flag.LINKED | Flag.MAY_REVIEW)
-
-
-@dataclass(slots=True)
-class Account:
-    """One account in one asset; counters are lifetime totals in minor units, u128."""
-
-    row: int
-    id: AccountId
-    authority: AuthorityId
-    institution: int
-    asset: int
-    credit_limit: int
-    balance_limit: int
-    frozen: bool = False
-    delegate: AuthorityId | None = None
-    delegate_cap: int = 0
-    debits_pending: int = 0
-    debits_posted: int = 0
-    credits_pending: int = 0
-    credits_posted: int = 0
-
-    @property
-    def sides(self) -> tuple[int, int, int, int]:
-        return self.debits_pending, self.debits_posted, self.credits_pending, self.credits_posted
-
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """A reserve, keyed by debtor account and id; `kind` TRANSFER means it waits for a reviewer."""
-
-    id: int
-    debtor: int
-    creditor: int
-    amount: int
-    expires_ns: int
-    sequence: int
-    kind: Kind
-
-
-@dataclass(slots=True)
-class State:
-    keys: dict[AuthorityId, bytes] = field(default_factory=dict)
-    institution_of: dict[AuthorityId, int] = field(default_factory=dict)
-    accounts: dict[int, Account] = field(default_factory=dict)
-    holds: dict[tuple[int, int], Hold] = field(default_factory=dict)
-    remembered: dict[tuple[AuthorityId, int], tuple[bytes, Outcome]] = field(default_factory=dict)
-    forgetting: dict[tuple[AuthorityId, int], tuple[bytes, Outcome]] = field(default_factory=dict)
-    generation_ns: int = 0
-    hold_sequence: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Signer:
-    authority: AuthorityId
-    known: bool
-    authentic: bool
-    accepted: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    outcome: Outcome
-    amount: int = 0
-    mode: SigningMode = SigningMode.SYSTEM
-    debtor: Account | None = None
-    creditor: Account | None = None
-    first: Outcome = Outcome.APPLIED
 
 
 class ReferenceLedger:
@@ -110,7 +42,7 @@ class ReferenceLedger:
     def apply(self, batch: Batch) -> RecordArray:
         """Return the RECEIPT rows of one block."""
         self._forget_old_ids(batch.time_ns)
-        receipts = [self._expire_hold(hold) for hold in self._expired(batch.time_ns)]
+        receipts = [self._expire_hold(hold) for hold in self.state.expired(batch.time_ns)]
         known = frozenset(self.state.keys)
         for covering, authentic, accepted in zip(
             batch.authorisations, batch.authentic, batch.accepted, strict=True
@@ -133,7 +65,7 @@ class ReferenceLedger:
         A chain that the Authorisation's end cuts open is refused without looking at its effects.
         """
         alone = len(chain) == 1 and not is_open
-        before = None if alone else self._copy()
+        before = None if alone else self.state.copy()
         answers: dict[int, Answer] = {}
         receipts: dict[int, RecordArray] = {}
         for index in chain if not is_open else ():
@@ -330,9 +262,9 @@ class ReferenceLedger:
 
     def _expire_hold(self, hold: Hold) -> RecordArray:
         del self.state.holds[hold.debtor, hold.id]
-        debtor, creditor = self._by_row(hold.debtor), self._by_row(hold.creditor)
+        debtor, creditor = self.state.by_row(hold.debtor), self.state.by_row(hold.creditor)
         _return_reserve(debtor, creditor, hold.amount)
-        receipt = _fill_receipt(Answer(Outcome.HOLD_EXPIRED, hold.amount, debtor=debtor, creditor=creditor))
+        receipt = fill_receipt(Answer(Outcome.HOLD_EXPIRED, hold.amount, debtor=debtor, creditor=creditor))
         receipt["id_lo"], receipt["id_hi"] = words(hold.id)
         receipt["order_index"], receipt["kind"] = NO_ROW, hold.kind
         return receipt
@@ -435,27 +367,9 @@ class ReferenceLedger:
 
     # Books.
 
-    def _expired(self, time_ns: int) -> list[Hold]:
-        due = [hold for hold in self.state.holds.values() if hold.expires_ns <= time_ns]
-        return sorted(due, key=lambda hold: (hold.expires_ns, hold.sequence))
-
-    def _by_row(self, row: int) -> Account:
-        return next(account for account in self.state.accounts.values() if account.row == row)
-
-    def _copy(self) -> State:
-        state = self.state
-        return replace(
-            state,
-            keys=dict(state.keys),
-            accounts={key: replace(account) for key, account in state.accounts.items()},
-            holds=dict(state.holds),
-            remembered=dict(state.remembered),
-            forgetting=dict(state.forgetting),
-        )
-
     def _receipt(self, batch: Batch, index: int, answer: Answer) -> RecordArray:
         record = batch.records[index]
-        receipt = _fill_receipt(answer)
+        receipt = fill_receipt(answer)
         receipt["id_lo"], receipt["id_hi"] = record["id_lo"], record["id_hi"]
         receipt["order_index"], receipt["kind"] = index, record["kind"]
         receipt["verdict"] = batch.decisions[index]["verdict"]
@@ -463,19 +377,7 @@ class ReferenceLedger:
 
     def check_invariants(self) -> None:
         """Raise InvariantViolation unless the books balance."""
-        accounts = list(self.state.accounts.values())
-        for asset in self.genesis.assets:
-            own = [account for account in accounts if account.asset == asset.number]
-            if sum(a.debits_posted for a in own) != sum(a.credits_posted for a in own):
-                raise InvariantViolation(f"{asset.code}: posted debits and credits differ")
-            held = sum(
-                h.amount for h in self.state.holds.values() if self._by_row(h.debtor).asset == asset.number
-            )
-            if not sum(a.debits_pending for a in own) == sum(a.credits_pending for a in own) == held:
-                raise InvariantViolation(f"{asset.code}: pending sums do not match the open holds")
-        for a in accounts:
-            if a.debits_posted + a.debits_pending > a.credits_posted + a.credit_limit:
-                raise InvariantViolation(f"account {a.id:032x} is below its limit")
+        self.state.check(self.genesis)
 
 
 def _well_formed(record: Any, decision: Any) -> bool:
@@ -509,16 +411,3 @@ def _return_reserve(debtor: Account, creditor: Account, amount: int) -> None:
 def _content(record: Any) -> bytes:
     """Return the 16 bytes that tell same content from other content."""
     return sha256(LEAF, record.tobytes())[:16]
-
-
-def _fill_receipt(answer: Answer) -> RecordArray:
-    receipt = np.zeros(1, RECEIPT)
-    receipt["outcome"], receipt["first_outcome"] = answer.outcome, answer.first
-    receipt["amount"], receipt["mode"] = answer.amount, answer.mode
-    receipt["debtor_row"] = receipt["creditor_row"] = NO_ROW
-    for side, account in (("debtor", answer.debtor), ("creditor", answer.creditor)):
-        if account is not None:
-            receipt[f"{side}_row"] = account.row
-            raw = b"".join(id_bytes(counter) for counter in account.sides)
-            receipt[f"{side}_side"] = np.frombuffer(raw, RECEIPT[f"{side}_side"])
-    return receipt
