@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 
 from bezant.ledger.batch import NS_PER_S, Batch
+from bezant.ledger.books import Answer, Hold, State
 from bezant.ledger.columnar import ColumnarLedger
-from bezant.ledger.books import Answer
 from bezant.ledger.reference import ReferenceLedger
+from bezant.model.genesis import Genesis
 from bezant.model.identifiers import new_payment_id
 from bezant.model.keys import SigningKey, authority_id
 from bezant.model.outcomes import Outcome, Verdict
@@ -209,11 +210,17 @@ class OffByOneFunds(ReferenceLedger):
         return answer
 
 
+class LateState(State):
+    def expired(self, time_ns: int) -> list[Hold]:
+        return State.expired(self, time_ns - 1)
+
+
 class OffByOneExpiry(ReferenceLedger):
     """Lets a hold live one nanosecond past its end."""
 
-    def _expired(self, time_ns: int) -> list[Any]:
-        return super()._expired(time_ns - 1)
+    def __init__(self, genesis: Genesis) -> None:
+        super().__init__(genesis)
+        self.state = LateState(self.state.keys, self.state.institution_of)
 
 
 class ForgetsRefusals(ReferenceLedger):
