@@ -90,27 +90,28 @@ def test_over_a_real_socket_and_the_server_stops_while_somebody_listens(
     url = f"http://127.0.0.1:{bound.getsockname()[1]}"
     headers = {"Authorization": f"Bearer {api.node.folder.keys.operator_token}"}
     try:
-        with httpx.Client(base_url=url, headers=headers, timeout=10) as client:
-            with client.stream("GET", "/v1/events") as stream:
-                assert stream.headers["content-type"].startswith("text/event-stream")
-                lines = stream.iter_lines()
-                assert next(lines) == ": connected"
-                made = httpx.post(
-                    f"{url}/v1/payments",
-                    headers=headers | {"Idempotency-Key": uuid7()},
-                    json=payment(*accounts, "1"),
-                    timeout=10,
-                )
-                assert made.status_code == 201
-                told = [next(lines) for _ in range(4)]
-                assert told[2] == "event: payment.settled"
-                assert json.loads(told[3].removeprefix("data: "))["payment_id"] == made.json()["id"]
-                server.stop()
-                assert all("data" not in line for line in lines)
+        with (
+            httpx.Client(base_url=url, headers=headers, timeout=10) as client,
+            client.stream("GET", "/v1/events") as stream,
+        ):
+            assert stream.headers["content-type"].startswith("text/event-stream")
+            lines = stream.iter_lines()
+            assert next(lines) == ": connected"
+            made = httpx.post(
+                f"{url}/v1/payments",
+                headers=headers | {"Idempotency-Key": uuid7()},
+                json=payment(*accounts, "1"),
+                timeout=10,
+            )
+            assert made.status_code == 201
+            told = [next(lines) for _ in range(4)]
+            assert told[2] == "event: payment.settled"
+            assert json.loads(told[3].removeprefix("data: "))["payment_id"] == made.json()["id"]
+            server.stop()
+            assert all("data" not in line for line in lines)
     finally:
         server.stop()
         thread.join(20)
         bound.close()
         api.services.feed = before
     assert not thread.is_alive()
-

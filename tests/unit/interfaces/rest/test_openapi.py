@@ -73,7 +73,10 @@ def test_requests_made_from_the_description_are_answered_as_described(
         nonlocal tried
         prepared = requests.Request(**case.as_transport_kwargs(base_url="http://node")).prepare()
         response = api.send(
-            prepared.method or "GET", prepared.url or "", content=prepared.body, headers=dict(prepared.headers)
+            prepared.method or "GET",
+            prepared.url or "",
+            content=prepared.body,
+            headers=dict(prepared.headers),
         )
         case.validate_response(response, checks=CHECKS)
         tried += 1

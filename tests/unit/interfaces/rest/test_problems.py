@@ -17,7 +17,9 @@ NOBODY = "0" * 32
 JSON = {"content-type": "application/json"}
 
 
-def check_problem(response: httpx.Response, status: int, code: str, param: str | None = None) -> dict[str, Any]:
+def check_problem(
+    response: httpx.Response, status: int, code: str, param: str | None = None
+) -> dict[str, Any]:
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/problem+json"
     problem: dict[str, Any] = response.json()
@@ -46,9 +48,24 @@ def test_bodies_that_do_not_parse(api: Api, body: bytes, status: int, code: str,
 @pytest.mark.parametrize(
     ("change", "status", "code", "param"),
     [
-        ({"instructed_amount": {"amount": "-1", "asset": "EUR"}}, 400, "input_invalid", "instructed_amount.amount"),
-        ({"instructed_amount": {"amount": 1.5, "asset": "EUR"}}, 400, "input_invalid", "instructed_amount.amount"),
-        ({"instructed_amount": {"amount": "1e3", "asset": "EUR"}}, 400, "input_invalid", "instructed_amount.amount"),
+        (
+            {"instructed_amount": {"amount": "-1", "asset": "EUR"}},
+            400,
+            "input_invalid",
+            "instructed_amount.amount",
+        ),
+        (
+            {"instructed_amount": {"amount": 1.5, "asset": "EUR"}},
+            400,
+            "input_invalid",
+            "instructed_amount.amount",
+        ),
+        (
+            {"instructed_amount": {"amount": "1e3", "asset": "EUR"}},
+            400,
+            "input_invalid",
+            "instructed_amount.amount",
+        ),
         ({"instructed_amount": {"amount": "0.001", "asset": "EUR"}}, 422, "amount_over_precise", "amount"),
         ({"instructed_amount": {"amount": "0", "asset": "EUR"}}, 422, "amount_zero", "amount"),
         ({"instructed_amount": {"amount": "9" * 20, "asset": "EUR"}}, 422, "amount_too_large", "amount"),
@@ -170,9 +187,7 @@ def test_what_is_open(api: Api, path: str) -> None:
     assert api.send("GET", path, headers={"authorization": ""}).status_code == 200
 
 
-def test_the_rate_is_limited_and_says_when_to_come_back(
-    api: Api, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_rate_is_limited_and_says_when_to_come_back(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(api.app, "_known", TokenBucket(0.001, 1))
     assert api.send("GET", "/health").status_code == 200
     response = api.send("GET", "/health")
