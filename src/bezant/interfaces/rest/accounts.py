@@ -6,11 +6,11 @@ from typing import Annotated
 
 import numpy as np
 from litestar import get, post
-from litestar.params import Parameter
+from litestar.params import FromPath, QueryParameter
 
 from bezant.gateway.accounts import Opening
 from bezant.interfaces.rest.render import parse_time, render_time
-from bezant.interfaces.rest.services import AnyRequest, Services, in_thread, read_body
+from bezant.interfaces.rest.services import AnyRequest, Given, Services, in_thread, read_body
 from bezant.interfaces.rest.shapes import (
     AccountPage,
     AccountRequest,
@@ -23,12 +23,12 @@ from bezant.model.identifiers import AccountId, parse_account_id, render_id, ren
 from bezant.model.money import U64_MAX, parse_minor
 from bezant.store.views import Statement
 
-Limit = Annotated[int, Parameter(ge=1, le=1000, description="Rows of a page")]
-Cursor = Annotated[str | None, Parameter(description="Where the last page ended")]
+Limit = Annotated[int, QueryParameter(ge=1, le=1000, description="Rows of a page")]
+Cursor = Annotated[str | None, QueryParameter(description="Where the last page ended")]
 
 
 @post("/accounts", opt={"body": AccountRequest}, status_code=201)
-async def open_account(request: AnyRequest, services: Services) -> AccountView:
+async def open_account(request: AnyRequest, services: Given) -> AccountView:
     """Open an account of one asset for a registered party."""
     body = await read_body(request, AccountRequest)
     accounts = services.node.accounts
@@ -45,37 +45,37 @@ async def open_account(request: AnyRequest, services: Services) -> AccountView:
 
 
 @get("/accounts")
-async def list_accounts(services: Services, cursor: Cursor = None, limit: Limit = 50) -> AccountPage:
+async def list_accounts(services: Given, cursor: Cursor = None, limit: Limit = 50) -> AccountPage:
     """List accounts in the order of their ids, with balances as the ledger has them now."""
     page = await in_thread(services.node.history.accounts, cursor=cursor, limit=limit)
     return AccountPage(tuple(view_of(services, one.id, one.party) for one in page.items), page.next_cursor)
 
 
 @get("/accounts/{account:str}")
-async def get_account(services: Services, account: str) -> AccountView:
+async def get_account(services: Given, account: FromPath[str]) -> AccountView:
     """Return an account with its balances as the ledger has them now."""
     known = parse_account_id(account)
     return view_of(services, known, services.node.accounts.party_of(known))
 
 
 @post("/accounts/{account:str}/freeze", opt={"body": EmptyRequest}, status_code=200)
-async def freeze_account(request: AnyRequest, services: Services, account: str) -> AccountView:
+async def freeze_account(request: AnyRequest, services: Given, account: FromPath[str]) -> AccountView:
     """Let nothing move on an account until it is thawed."""
     return await _set_frozen(request, services, parse_account_id(account), True)
 
 
 @post("/accounts/{account:str}/thaw", opt={"body": EmptyRequest}, status_code=200)
-async def thaw_account(request: AnyRequest, services: Services, account: str) -> AccountView:
+async def thaw_account(request: AnyRequest, services: Given, account: FromPath[str]) -> AccountView:
     """Let an account pay and be paid again."""
     return await _set_frozen(request, services, parse_account_id(account), False)
 
 
 @get("/accounts/{account:str}/statement")
 async def get_statement(
-    services: Services,
-    account: str,
-    from_time: Annotated[str | None, Parameter(query="from", description="RFC 3339, included")] = None,
-    to_time: Annotated[str | None, Parameter(query="to", description="RFC 3339, excluded")] = None,
+    services: Given,
+    account: FromPath[str],
+    from_time: Annotated[str | None, QueryParameter(name="from", description="RFC 3339, included")] = None,
+    to_time: Annotated[str | None, QueryParameter(name="to", description="RFC 3339, excluded")] = None,
     cursor: Cursor = None,
     limit: Limit = 200,
 ) -> StatementView:

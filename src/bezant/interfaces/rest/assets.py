@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from litestar import Response, get, post
+from litestar.params import FromPath
 
 from bezant.interfaces.rest.accounts import view_of
 from bezant.interfaces.rest.idempotency import Answer
 from bezant.interfaces.rest.payments import pay
-from bezant.interfaces.rest.services import AnyRequest, Services, in_thread, read_body
+from bezant.interfaces.rest.services import AnyRequest, Given, Services, in_thread, read_body
 from bezant.interfaces.rest.shapes import AssetList, AssetView, IssueRequest, NetworkView, PaymentView
 from bezant.model.identifiers import AccountId, PaymentId, render_id
 from bezant.model.keys import authority_id
 
 
 @get("/assets")
-async def list_assets(services: Services) -> AssetList:
+async def list_assets(services: Given) -> AssetList:
     """List the assets of this network and how much of each is issued."""
     return await in_thread(_assets, services)
 
@@ -24,7 +25,7 @@ async def list_assets(services: Services) -> AssetList:
     opt={"body": IssueRequest, "once": True, "own": {202: "It waits for a person"}},
     status_code=201,
 )
-async def issue_asset(request: AnyRequest, services: Services, asset: str) -> Response[PaymentView]:
+async def issue_asset(request: AnyRequest, services: Given, asset: FromPath[str]) -> Response[PaymentView]:
     """Issue new money: a payment from the issuer's treasury, signed by the institution."""
     body = await read_body(request, IssueRequest)
 
@@ -42,7 +43,7 @@ async def issue_asset(request: AnyRequest, services: Services, asset: str) -> Re
 
 
 @get("/network")
-async def get_network(services: Services) -> NetworkView:
+async def get_network(services: Given) -> NetworkView:
     """Return what a client must know to sign for this network."""
     engine = services.node.engine
     genesis = engine.genesis

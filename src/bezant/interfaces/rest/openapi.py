@@ -17,6 +17,7 @@ import msgspec
 from litestar import Litestar, Response, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.config import OpenAPIConfig
+from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
 import bezant
@@ -168,7 +169,7 @@ def schema_routes(document: Callable[[], dict[str, Any]]) -> list[HTTPRouteHandl
         return Response(encoded(), media_type="application/json")
 
     @get("/schema/files/{name:str}", sync_to_thread=True, include_in_schema=False)
-    def file(name: str) -> Response[bytes]:
+    def file(name: FromPath[str]) -> Response[bytes]:
         if name not in _FILES:
             raise NotFound(f"there is no file {name[:64]!r} here", param="name")
         headers = {"Cache-Control": "public, max-age=86400"}

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import Annotated, Any, Final
 
 from litestar import Response, get
-from litestar.params import Parameter
+from litestar.params import HeaderParameter
 from litestar.response import Stream
 
 import bezant
-from bezant.interfaces.rest.services import Services
+from bezant.interfaces.rest.services import Given
 from bezant.interfaces.rest.shapes import HealthView
 from bezant.node import Node
 from bezant.pipeline.telemetry import BUCKETS_PER_DOUBLING, Histogram
@@ -21,23 +21,23 @@ _BUCKET_DOUBLINGS: Final = range(10, 34)
 
 
 @get("/health", opt={"own": {503: "Not ready"}})
-async def get_health(services: Services) -> Response[HealthView]:
+async def get_health(services: Given) -> Response[HealthView]:
     """Say whether the node lives and can take payments: 200 when ready, 503 when not. No token needed."""
     view = health_of(services.node)
     return Response(view, status_code=200 if view.ready else 503)
 
 
 @get("/metrics", media_type=METRICS_TYPE)
-async def get_metrics(services: Services) -> Response[str]:
+async def get_metrics(services: Given) -> Response[str]:
     """Return counts and latencies of every stage in the Prometheus text format."""
     return Response(render_metrics(services.node), media_type=METRICS_TYPE)
 
 
 @get("/events", media_type="text/event-stream")
 async def stream_events(
-    services: Services,
+    services: Given,
     last_event_id: Annotated[
-        str | None, Parameter(header="Last-Event-ID", description="Go on behind this event")
+        str | None, HeaderParameter(name="Last-Event-ID", description="Go on behind this event")
     ] = None,
 ) -> Stream:
     """Stream payment events as server-sent events, each once it is durable; resumable by Last-Event-ID."""

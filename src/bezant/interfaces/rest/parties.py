@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from litestar import delete, get, post
+from litestar.params import FromPath
 
 from bezant.errors import NotFound, VaultError
 from bezant.gateway.accounts import PartyProfile
 from bezant.interfaces.rest.render import verdict_word
-from bezant.interfaces.rest.services import AnyRequest, Services, in_thread, read_body
+from bezant.interfaces.rest.services import AnyRequest, Given, Services, in_thread, read_body
 from bezant.interfaces.rest.shapes import ErasedView, NameHit, PartyRequest, PartyView
 from bezant.model.identifiers import render_id
 
 
 @post("/parties", opt={"body": PartyRequest}, status_code=201)
-async def register_party(request: AnyRequest, services: Services) -> PartyView:
+async def register_party(request: AnyRequest, services: Given) -> PartyView:
     """Register a party; its name is matched with the watchlist and sealed in the vault."""
     body = await read_body(request, PartyRequest)
     profile = PartyProfile(body.name, body.country, body.kind)
@@ -29,13 +30,13 @@ async def register_party(request: AnyRequest, services: Services) -> PartyView:
 
 
 @get("/parties/{party:int}")
-async def get_party(services: Services, party: int) -> PartyView:
+async def get_party(services: Given, party: FromPath[int]) -> PartyView:
     """Return a party; 410 once it was erased."""
     return await in_thread(_view, services, party)
 
 
 @delete("/parties/{party:int}", status_code=200)
-async def erase_party(services: Services, party: int) -> ErasedView:
+async def erase_party(services: Given, party: FromPath[int]) -> ErasedView:
     """Destroy a party's key, so that nothing of it can be read again, and freeze its accounts.
 
     Every proof that names its accounts still verifies.

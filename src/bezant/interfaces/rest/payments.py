@@ -7,7 +7,7 @@ from typing import Annotated, Literal, cast
 
 import msgspec
 from litestar import Response, get, post
-from litestar.params import Parameter
+from litestar.params import FromPath, QueryParameter
 
 from bezant.chain.receipts import Receipt, render_receipt
 from bezant.errors import UnknownOutcome
@@ -16,7 +16,7 @@ from bezant.gateway.instructions import Instruction
 from bezant.interfaces.rest.idempotency import Answer, Ending
 from bezant.interfaces.rest.problems import problem_of, refusal
 from bezant.interfaces.rest.render import parse_time
-from bezant.interfaces.rest.services import AnyRequest, Services, in_thread, read_body, request_id
+from bezant.interfaces.rest.services import AnyRequest, Given, Services, in_thread, read_body, request_id
 from bezant.interfaces.rest.shapes import (
     CaptureRequest,
     ClosedView,
@@ -38,8 +38,8 @@ from bezant.model.records import Kind
 from bezant.store import PaymentStatus
 from bezant.store.views import StoredPayment
 
-Limit = Annotated[int, Parameter(ge=1, le=1000, description="Rows of a page")]
-Cursor = Annotated[str | None, Parameter(description="Where the last page ended")]
+Limit = Annotated[int, QueryParameter(ge=1, le=1000, description="Rows of a page")]
+Cursor = Annotated[str | None, QueryParameter(description="Where the last page ended")]
 _ANSWERED_BEFORE = (Outcome.EXISTS, Outcome.EXISTS_WITH_OTHER_CONTENT, Outcome.EXPIRED)
 _ENCODER = msgspec.json.Encoder()
 
@@ -49,7 +49,7 @@ _ENCODER = msgspec.json.Encoder()
     opt={"body": PaymentRequest, "once": True, "own": {202: "It waits for a person"}},
     status_code=201,
 )
-async def create_payment(request: AnyRequest, services: Services) -> Response[PaymentView]:
+async def create_payment(request: AnyRequest, services: Given) -> Response[PaymentView]:
     """Pay, or reserve with `hold_for_s`.
 
     201 once it is settled or held, durably; 202 when it waits for a person to review it; 422 with the
@@ -108,12 +108,12 @@ def _answer(request: AnyRequest, outcome: Outcome, view: PaymentView, *, replaye
 
 @get("/payments")
 async def list_payments(
-    services: Services,
-    account: Annotated[str | None, Parameter(description="Paid by or to this account")] = None,
-    status: Annotated[PaymentStatus | None, Parameter(description="Only these")] = None,
-    end_to_end_id: Annotated[str | None, Parameter(description="The payer's reference")] = None,
-    from_time: Annotated[str | None, Parameter(query="from", description="RFC 3339, included")] = None,
-    to_time: Annotated[str | None, Parameter(query="to", description="RFC 3339, excluded")] = None,
+    services: Given,
+    account: Annotated[str | None, QueryParameter(description="Paid by or to this account")] = None,
+    status: Annotated[PaymentStatus | None, QueryParameter(description="Only these")] = None,
+    end_to_end_id: Annotated[str | None, QueryParameter(description="The payer's reference")] = None,
+    from_time: Annotated[str | None, QueryParameter(name="from", description="RFC 3339, included")] = None,
+    to_time: Annotated[str | None, QueryParameter(name="to", description="RFC 3339, excluded")] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> PaymentPage:
@@ -132,18 +132,18 @@ async def list_payments(
 
 
 @get("/payments/{payment_id:str}")
-async def get_payment(services: Services, payment_id: str) -> PaymentView:
+async def get_payment(services: Given, payment_id: FromPath[str]) -> PaymentView:
     """Return a payment as it stands now, from ledger and journal."""
     return await in_thread(_view, services, parse_payment_id(payment_id))
 
 
 @get("/payments/{payment_id:str}/receipt", media_type="application/json")
 async def get_receipt(
-    services: Services,
-    payment_id: str,
+    services: Given,
+    payment_id: FromPath[str],
     opened: Annotated[
         Literal["debtor", "creditor"] | None,
-        Parameter(query="open", description="Whose balances to open; each side only to its holder"),
+        QueryParameter(name="open", description="Whose balances to open; each side only to its holder"),
     ] = None,
 ) -> Response[Receipt]:
     """Return the receipt file: canonical bytes that prove the payment offline, to be kept as they are."""
@@ -157,7 +157,9 @@ async def get_receipt(
 
 
 @post("/payments/{payment_id:str}/capture", opt={"body": CaptureRequest, "once": True}, status_code=200)
-async def capture_payment(request: AnyRequest, services: Services, payment_id: str) -> Response[ClosedView]:
+async def capture_payment(
+    request: AnyRequest, services: Given, payment_id: FromPath[str]
+) -> Response[ClosedView]:
     """Pay what was held, or a smaller `amount`; what is left returns to the debtor."""
     payment, body = parse_payment_id(payment_id), await read_body(request, CaptureRequest)
 
@@ -169,7 +171,9 @@ async def capture_payment(request: AnyRequest, services: Services, payment_id: s
 
 
 @post("/payments/{payment_id:str}/release", opt={"body": EmptyRequest, "once": True}, status_code=200)
-async def release_payment(request: AnyRequest, services: Services, payment_id: str) -> Response[ClosedView]:
+async def release_payment(
+    request: AnyRequest, services: Given, payment_id: FromPath[str]
+) -> Response[ClosedView]:
     """Return what was held to the debtor."""
     payment, _ = parse_payment_id(payment_id), await read_body(request, EmptyRequest)
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Annotated
 
 from litestar import Response, get, post
-from litestar.params import Parameter
+from litestar.params import FromPath, QueryParameter
 
 from bezant.errors import NotFound
 from bezant.intelligence.features import FEATURES
 from bezant.intelligence.reasons import Reasons
 from bezant.interfaces.rest.payments import close_once
 from bezant.interfaces.rest.render import verdict_word
-from bezant.interfaces.rest.services import AnyRequest, Services, in_thread, read_body
+from bezant.interfaces.rest.services import AnyRequest, Given, Services, in_thread, read_body
 from bezant.interfaces.rest.shapes import (
     ClosedView,
     DecisionView,
@@ -30,16 +30,18 @@ _PPM = 1_000_000
 
 @get("/reviews")
 async def list_reviews(
-    services: Services,
-    cursor: Annotated[str | None, Parameter(description="Where the last page ended")] = None,
-    limit: Annotated[int, Parameter(ge=1, le=200, description="Rows of a page")] = 50,
+    services: Given,
+    cursor: Annotated[str | None, QueryParameter(description="Where the last page ended")] = None,
+    limit: Annotated[int, QueryParameter(ge=1, le=200, description="Rows of a page")] = 50,
 ) -> ReviewPage:
     """List payments that wait for a person, newest first, each with its score and why."""
     return await in_thread(_page, services, cursor, limit)
 
 
 @post("/reviews/{payment_id:str}/approve", opt={"body": EmptyRequest, "once": True}, status_code=200)
-async def approve_review(request: AnyRequest, services: Services, payment_id: str) -> Response[ClosedView]:
+async def approve_review(
+    request: AnyRequest, services: Given, payment_id: FromPath[str]
+) -> Response[ClosedView]:
     """Let a payment through."""
     payment, _ = parse_payment_id(payment_id), await read_body(request, EmptyRequest)
 
@@ -50,7 +52,9 @@ async def approve_review(request: AnyRequest, services: Services, payment_id: st
 
 
 @post("/reviews/{payment_id:str}/reject", opt={"body": EmptyRequest, "once": True}, status_code=200)
-async def reject_review(request: AnyRequest, services: Services, payment_id: str) -> Response[ClosedView]:
+async def reject_review(
+    request: AnyRequest, services: Given, payment_id: FromPath[str]
+) -> Response[ClosedView]:
     """Return a payment's reserve to the debtor."""
     payment, _ = parse_payment_id(payment_id), await read_body(request, EmptyRequest)
 
@@ -61,13 +65,13 @@ async def reject_review(request: AnyRequest, services: Services, payment_id: str
 
 
 @get("/decisions/{payment_id:str}")
-async def get_decision(services: Services, payment_id: str) -> DecisionView:
+async def get_decision(services: Given, payment_id: FromPath[str]) -> DecisionView:
     """Return the evidence of a decision: every feature, the score, the threshold, the reasons."""
     return await in_thread(_decision, services, parse_payment_id(payment_id))
 
 
 @get("/decisions/{payment_id:str}/replay")
-async def replay_decision(services: Services, payment_id: str) -> ReplayView:
+async def replay_decision(services: Given, payment_id: FromPath[str]) -> ReplayView:
     """Compute a decision's score again from its evidence; `equal` says whether it is the same bit for bit."""
     payment = parse_payment_id(payment_id)
     replayed = await in_thread(services.node.payments.replay_decision, payment, services.node.model)

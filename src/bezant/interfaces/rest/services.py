@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 from litestar import Request, Response
+from litestar.di import NamedDependency
 
 from bezant.errors import DecodeError, InputError
 from bezant.interfaces.rest.events import Feed
@@ -56,6 +57,10 @@ class Services:
             act,
         )
         return respond(answer)
+
+
+Given = NamedDependency[Services]
+"""The services, as a handler's parameter asks for them."""
 
 
 def respond(answer: Answer) -> Response[Any]:

@@ -13,7 +13,7 @@ from litestar import Response, post
 from bezant.errors import DecodeError, InputError
 from bezant.interfaces.reasons import OUTCOMES
 from bezant.interfaces.rest.idempotency import Answer
-from bezant.interfaces.rest.services import AnyRequest, Services, read_body, respond
+from bezant.interfaces.rest.services import AnyRequest, Given, Services, read_body, respond
 from bezant.interfaces.rest.shapes import SignedPayments, SignedResult, SignedResults
 from bezant.model.digest import TAG_PAYLOAD, sha256
 from bezant.model.identifiers import render_payment_id, words
@@ -29,7 +29,7 @@ BINARY = "application/octet-stream"
 
 
 @post("/payments/signed", opt={"body": SignedPayments, "binary": True}, status_code=200)
-async def submit_signed(request: AnyRequest, services: Services) -> Response[SignedResults]:
+async def submit_signed(request: AnyRequest, services: Given) -> Response[SignedResults]:
     """Submit records under the payer's own signature; the ids that were signed make it idempotent.
 
     As JSON, or as application/octet-stream: one AUTHORISATION of 96 bytes, then its RECORDs of 128.

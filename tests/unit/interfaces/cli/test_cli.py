@@ -1,0 +1,212 @@
+"""The command line: in process where it can be, as processes where that is the point."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from bezant.errors import StorageError
+from bezant.folder import DataFolder, create_folder
+from bezant.interfaces.cli import doctor
+from bezant.interfaces.cli.app import app
+
+SETTINGS = '[pipeline]\nscore = "bezant.testing.scores:ScoreByAmount"\n[policy]\ncontrol_share = 0.0\n'
+START_S = 60.0
+
+
+def bezant(*arguments: str, code: int = 0, stdin: bytes | None = None) -> Any:
+    """Run one command in this process; returns the result."""
+    result = CliRunner().invoke(app, arguments, input=stdin)
+    assert result.exit_code == code, (result.output, result.stderr, result.exception)
+    return result
+
+
+def told(*arguments: str, data: Path) -> Any:
+    """Run one command with --json and return what it says."""
+    return json.loads(bezant(*arguments, "--data", str(data), "--json").stdout)
+
+
+def process(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "bezant", *arguments]
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    folder = tmp_path / "data"
+    bezant("init", "--data", str(folder))
+    (folder / "bezant.toml").write_text(SETTINGS)
+    return folder
+
+
+def accounts_of(data: Path) -> tuple[str, str]:
+    opened = []
+    for name, fund in (("Ada", ("--fund", "100")), ("Grace", ())):
+        party = told("parties", "register", name, data=data)["party"]
+        opened.append(told("accounts", "open", "--party", str(party), *fund, data=data)["account"])
+    return opened[0], opened[1]
+
+
+def test_from_init_to_a_verified_receipt_without_a_running_node(data: Path, tmp_path: Path) -> None:
+    payer, payee = accounts_of(data)
+    paid = told("pay", payer, payee, "12.50", "--reference", "INV-7", data=data)
+    assert (paid["status"], paid["end_to_end_id"]) == ("settled", "INV-7")
+    waiting = told("pay", payer, payee, "77.77", data=data)
+    assert waiting["status"] == "in_review"
+    assert [one["payment"]["id"] for one in told("reviews", "list", data=data)["reviews"]] == [waiting["id"]]
+    told("reviews", "approve", waiting["id"], data=data)
+    statement = told("accounts", "statement", payee, data=data)
+    assert [line["amount"] for line in statement["entries"]] == ["12.50", "77.77"]
+    assert told("decisions", "show", waiting["id"], data=data)["verdict"] == "review"
+    # The rules give another score than this test's scorer did, and replay says so.
+    replayed = bezant("decisions", "replay", paid["id"], "--data", str(data), "--json", code=1)
+    assert not json.loads(replayed.stdout)["equal"]
+    listed = bezant("accounts", "list", "--data", str(data)).stdout
+    assert payer in listed
+    assert "90.27" in listed
+
+    receipt = bezant("receipt", paid["id"], "--data", str(data), "--open", "creditor").stdout_bytes
+    file = tmp_path / "receipt.json"
+    file.write_bytes(receipt)
+    checked = json.loads(bezant("verify", str(file), "--json").stdout)
+    assert (checked["payment"], checked["verified"]) == (paid["id"], True)
+    assert "embedded" in checked["rests_on"]
+    bezant("verify", "-", "--trust", checked["genesis_hash"], stdin=receipt)
+    wrong = bezant("verify", str(file), "--trust", "0" * 64, code=1)
+    assert "error [proof_invalid] (genesis)" in wrong.stderr
+    file.write_bytes(receipt.replace(b'"amount": "12.50"', b'"amount": "92.50"'))
+    assert "error [proof_invalid] (summary)" in bezant("verify", str(file), code=1).stderr
+    file.write_bytes(receipt + b" ")
+    assert "receipt_not_canonical" in bezant("verify", str(file), code=1).stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("pay", "x", "y", "1"), "input_invalid"),
+        (("accounts", "show", "0" * 32), "account_unknown"),
+        (("accounts", "open", "--party", "99"), "party_unusable"),
+        (("decisions", "show", "018bcfe5-6800-7000-8000-000000000001"), "decision_unknown"),
+        (("models", "show"), "model"),
+    ],
+)
+def test_errors_are_one_line_with_their_code(data: Path, arguments: tuple[str, ...], code: str) -> None:
+    result = bezant(*arguments, "--data", str(data), code=1)
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("error")]
+    assert f"error [{code}" in line
+
+
+def test_a_folder_that_was_never_made_says_how_to_make_it(tmp_path: Path) -> None:
+    result = bezant("accounts", "list", "--data", str(tmp_path / "none"), code=1)
+    assert "error [not_initialised]" in result.stderr
+    assert "bezant init" in result.stderr
+
+
+def test_init_changes_nothing_that_is_there(data: Path) -> None:
+    before = (data / "genesis.json").read_bytes()
+    assert "already_initialised" in bezant("init", "--data", str(data), code=1).stderr
+    assert (data / "genesis.json").read_bytes() == before
+
+
+def test_every_command_has_help_with_what_it_does() -> None:
+    for command in ("init", "run", "pay", "receipt", "verify", "doctor", "replay", "bench"):
+        assert f"bezant {command}" in bezant(command, "--help").stdout
+    for group in ("parties", "accounts", "reviews", "decisions", "models"):
+        assert "Commands" in bezant(group, "--help").stdout
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = "import sys; from bezant.interfaces.cli import app; print([m for m in sys.modules])"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "'typer'" in loaded
+    for heavy in ("numba", "numpy", "litestar", "sqlalchemy", "lightgbm", "httpx"):
+        assert f"'{heavy}'" not in loaded
+
+
+# The doctor.
+
+
+def test_the_doctor_makes_a_payment(data: Path) -> None:
+    report = told("doctor", data=data)
+    results = {one["check"]: one["result"] for one in report["checks"]}
+    assert results.pop("port") in ("ok", "failed")
+    assert results == dict.fromkeys(
+        ("python", "packages", "disk", "data folder", "secrets", "clock", "test payment"), "ok"
+    )
+
+
+def test_the_doctor_names_the_fix(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (data / "keys" / "node.key").chmod(0o644)
+    assert doctor.check_secrets(data).fix == f"chmod -R go-rwx {data / 'keys'}"
+    monkeypatch.setattr(doctor, "LEAST_FREE_BYTES", 1 << 62)
+    assert doctor.check_disk(data).result == "failed"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        monkeypatch.setenv("BEZANT_HTTP_PORT", str(taken.getsockname()[1]))
+        assert "bezant run --port" in doctor.check_port(data).fix
+    assert doctor.check_folder(data / "not" / "there").fix.startswith("bezant init")
+    (data / "keys" / "node.key").unlink()
+    assert doctor.check_folder(data).result == "failed"
+    result = bezant("doctor", "--no-self-test", "--data", str(data), code=1)
+    assert "failed" in result.stdout
+
+
+# Processes.
+
+
+def test_a_port_in_use_is_said_before_anything_is_made(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        result = bezant("run", "--data", str(tmp_path / "data"), "--port", port, code=1)
+    assert "error [port_in_use]" in result.stderr
+    assert not (tmp_path / "data").exists()
+
+
+def test_commands_use_the_running_node_and_a_second_one_is_refused(data: Path) -> None:
+    command = process("run", "--data", str(data), "--port", "0", "--no-model")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as node:
+        try:
+            said = _until_said(node, "Ctrl-C")
+            assert re.search(r"Bezant is at http://127\.0\.0\.1:\d+", said)
+            assert json.loads((data / "node.json").read_text())["pid"] == node.pid
+            payer, payee = accounts_of(data)
+            assert told("pay", payer, payee, "1", data=data)["status"] == "settled"
+            with pytest.raises(StorageError) as in_use:
+                DataFolder(data)
+            assert in_use.value.code == "data_folder_in_use"
+            second = bezant("run", "--data", str(data), "--port", "0", "--no-model", code=1)
+            assert "error [data_folder_in_use]" in second.stderr
+        finally:
+            node.send_signal(signal.SIGTERM)
+            rest, errors = node.communicate(timeout=30)
+    assert (node.returncode, errors) == (0, "")
+    assert "everything accepted is on disk" in rest
+    assert not (data / "node.json").exists()
+    assert told("accounts", "show", payee, data=data)["balance"] == "1.00"
+
+
+def test_a_token_is_never_said(data: Path) -> None:
+    token = (data / "keys" / "operator.token").read_text().strip()
+    create_folder(data.parent / "other")
+    for arguments in (("accounts", "list"), ("doctor", "--no-self-test")):
+        result = CliRunner().invoke(app, [*arguments, "--data", str(data)])
+        assert token not in result.output + result.stderr
+
+
+def _until_said(node: subprocess.Popen[str], word: str) -> str:
+    """Return what a process printed up to a line with that word."""
+    assert node.stdout is not None
+    said, deadline_s = "", time.monotonic() + START_S
+    while word not in said and time.monotonic() < deadline_s:
+        line = node.stdout.readline()
+        assert line, node.stderr.read() if node.stderr else ""
+        said += line
+    return said
