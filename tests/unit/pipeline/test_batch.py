@@ -13,9 +13,7 @@ from bezant.testing.ledgers import BANK, record
 NETWORK = bytes(32)
 
 
-def submission(
-    first: int, count: int, key: SigningKey = BANK, payloads: tuple[bytes, ...] = ()
-) -> Submission:
+def submission(first: int, count: int, payloads: tuple[bytes, ...] = ()) -> Submission:
     records = np.concatenate([record(Kind.TRANSFER, id=first + row, amount=1) for row in range(count)])
     return Submission(authorise(NETWORK, BANK, records), records, payloads)
 
