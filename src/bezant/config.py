@@ -57,6 +57,11 @@ class Store(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """SQLAlchemy URL; empty means SQLite in the data folder."""
 
 
+class Webhooks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    allow_private: bool = False
+    """Deliver to private addresses and without TLS too: for development and closed networks."""
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that can be set; see each section."""
 
@@ -64,10 +69,14 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pipeline: Pipeline = Pipeline()
     screening: Screening = Screening()
     store: Store = Store()
+    webhooks: Webhooks = Webhooks()
     policy: dict[str, float | int | bool] = {}
     """Thresholds of the decide stage; see `bezant.stages.policy.Policy`."""
     delegate_cap_minor: int = 100_000_000
     """Most that one token-only payment may move from an account opened over REST."""
+
+
+_SECTIONS = ("http", "pipeline", "screening", "store", "webhooks", "policy")
 
 
 def load_config(folder: Path, environment: Mapping[str, str] | None = None) -> Config:
@@ -90,5 +99,5 @@ def load_config(folder: Path, environment: Mapping[str, str] | None = None) -> C
 def _override(raw: dict[str, Any], name: str, value: str) -> None:
     """Set one value from ``BEZANT_SECTION_KEY``; other variables are somebody else's."""
     section, _, key = name.removeprefix("BEZANT_").lower().partition("_")
-    if name.startswith("BEZANT_") and key and section in ("http", "pipeline", "screening", "store", "policy"):
+    if name.startswith("BEZANT_") and key and section in _SECTIONS:
         raw.setdefault(section, {})[key] = value

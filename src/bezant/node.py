@@ -6,7 +6,7 @@ vault ─ features ─ model ─ engine (replays its journal; features learn on 
      │
 flow of eight stages ─ intake ─ gateway (accounts, payments)
      │
-store follows the committed blocks
+store follows the committed blocks ─ webhooks deliver from its outbox
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -33,9 +34,11 @@ from bezant.folder import DataFolder
 from bezant.gateway import commands
 from bezant.gateway.accounts import Accounts
 from bezant.gateway.desk import Desk
+from bezant.gateway.events import PaymentEvents
 from bezant.gateway.history import History
 from bezant.gateway.payments import Payments
 from bezant.gateway.screening import Screening
+from bezant.gateway.webhooks import Webhooks
 from bezant.intelligence.features import FeatureState
 from bezant.intelligence.learning import learn_block
 from bezant.intelligence.model import Model
@@ -53,7 +56,7 @@ from bezant.pipeline.intake import Intake
 from bezant.pipeline.stage import Stage
 from bezant.stages.policy import Policy
 from bezant.stages.resources import PartyColumns, Resources
-from bezant.store import Follower, IdempotencyKeys, Store
+from bezant.store import Endpoints, Follower, IdempotencyKeys, Store
 from bezant.vault import Vault
 
 Progress = Callable[[str, int], None]
@@ -80,14 +83,23 @@ class Node:
 
         Raises: ConfigError, StorageError, JournalDamaged, VaultError, ModelError.
         """
+        with ExitStack() as opened:
+            self._open(path, opened, clock, with_store, progress)
+            self._opened = opened.pop_all()
+
+    def _open(
+        self, path: Path, opened: ExitStack, clock: Clock | None, with_store: bool, progress: Progress
+    ) -> None:
+        """Open part after part; `opened` closes them in the opposite order, now if one fails."""
         self.folder = DataFolder(path)
+        opened.callback(self.folder.close)
         self.config: Config = load_config(path)
         self.started_ns = time.time_ns()
-        self._closed = False
         clock = clock or SystemClock()
         keys = self.folder.keys
-        self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="verify")
+        executor = opened.enter_context(ThreadPoolExecutor(THREADS, thread_name_prefix="verify"))
         self.vault = Vault.open(path)
+        opened.callback(self.vault.close)
         self.features = FeatureState()
         self.scales = np.array([0, *(asset.scale for asset in self.folder.genesis.assets)], np.int64)
         self.model = Model.load(self.folder.model) if self.folder.model.exists() else None
@@ -96,12 +108,13 @@ class Node:
             self.folder.genesis,
             keys.node,
             keys.blinding,
-            signatures=Signatures(network_id(self.folder.genesis), self._executor, THREADS),
+            signatures=Signatures(network_id(self.folder.genesis), executor, THREADS),
             clock=clock,
             before_sync=self.vault.sync,
             on_applied=self._learn,
             progress=lambda height: progress("replay the journal", height),
         )
+        opened.callback(self.engine.close)
         self.parties = PartyColumns()
         self._at_hand: dict[int, str] = {}
         resources = Resources(
@@ -121,6 +134,7 @@ class Node:
         self.resources = resources
         self.flow = Flow(_build_stages(self.config.pipeline, resources))
         self.intake = Intake(self.flow, clock.now_ns)
+        opened.callback(self.intake.close)
         self.engine.subscribe(self.intake.on_durable)
         self.engine.watch_failure(self.intake.on_failure)
         self.desk = Desk(
@@ -138,8 +152,10 @@ class Node:
         self.payments = Payments(self.desk, self.accounts)
         self.store: Store | None = None
         self.follower: Follower | None = None
+        self.webhooks: Webhooks | None = None
         self.idempotency = IdempotencyKeys.open(self.config.store.url or self.folder.idempotency_url)
-        new_store = with_store and self._open_store()
+        opened.callback(self.idempotency.close)
+        new_store = with_store and self._open_store(opened)
         self.history = History(self.desk, self.payments, self.store, self.follower)
         self.accounts.load_bindings(tell=new_store)
         self._register_gateway()
@@ -154,19 +170,7 @@ class Node:
 
     def close(self) -> None:
         """Finish what was accepted, then stop; safe to call twice."""
-        if self._closed:
-            return
-        self._closed = True
-        self.intake.close()
-        self.engine.close()
-        if self.follower is not None:
-            self.follower.close()
-        if self.store is not None:
-            self.store.close()
-        self.idempotency.close()
-        self.vault.close()
-        self._executor.shutdown()
-        self.folder.close()
+        self._opened.close()
 
     def __enter__(self) -> Node:
         return self
@@ -206,14 +210,27 @@ class Node:
         if self.store is not None:
             self.store.erase_party(party)
 
-    def _open_store(self) -> bool:
-        """Open the store and follow the chain with it; return whether the store was empty."""
+    def _open_store(self, opened: ExitStack) -> bool:
+        """Open the store, follow the chain, deliver events; return whether the store was empty."""
+        url = self.config.store.url or self.folder.store_url
+        endpoints = Endpoints.open(url)
+        opened.callback(endpoints.close)
+        ledger = self.engine.ledger
+        events = PaymentEvents(self.engine.genesis.assets, lambda: ledger.accounts, endpoints.all)
         self.store = Store.open(
-            self.config.store.url or self.folder.store_url,
+            url,
             key=sha256(TAG_STORE, self.folder.keys.blinding),
             payload_of=self._readable_payload,
+            events=events.rows,
         )
+        opened.callback(self.store.close)
+        self.webhooks = Webhooks(
+            endpoints, self.store.outbox, allow_private=self.config.webhooks.allow_private
+        )
+        opened.callback(self.webhooks.close)
+        self.webhooks.start()
         self.follower = Follower(self.store, self.engine.blocks_from)
+        opened.callback(self.follower.close)
         self.engine.subscribe(self._follow)
         self.desk.on_bound = self.store.bind_parties
         self.desk.on_erased = self._forget_party

@@ -20,8 +20,9 @@ from bezant.model.keys import authority_id
 from bezant.model.money import U64_MAX, Asset
 from bezant.model.orders import MAX_AUTHORISED_RECORDS
 from bezant.model.outcomes import Outcome, Verdict
-from bezant.model.records import NO_ROW, RecordArray
+from bezant.model.records import NO_ROW, RecordArray, id_of
 from bezant.pipeline.intake import Answers
+from bezant.stages.resources import ERASED, NOBODY
 from bezant.vault import VaultKind
 
 
@@ -140,7 +141,7 @@ class Accounts:
             record = commands.open_account(
                 self._desk.now_ms(), account, holder, asset.number, 0, credit_limit=U64_MAX
             )
-            self._order([record], "open the treasury")
+            self._order([record], "open the treasury", also=Outcome.ACCOUNT_EXISTS)
         self._treasuries[asset.number] = account
         return account
 
@@ -184,13 +185,21 @@ class Accounts:
 
     def erase(self, party: int) -> list[AccountId]:
         """Destroy a party's key, so that nothing sealed for it can be read again, and freeze its
-        accounts; every proof still verifies. Returns the accounts."""
+        accounts; every proof still verifies. Returns the accounts.
+
+        Raises: InputError, VaultError ``party_unknown``.
+        """
+        if party == NOBODY:
+            raise InputError(
+                "party 0 is the node itself and cannot be erased", code="party_permanent", param="party"
+            )
         accounts = self.of_party(party)
         for account in accounts:
             self.freeze(account, True)
+        # From here on nothing more is sealed for it, so that its key can go.
+        self._set_columns(accounts, [ERASED] * len(accounts))
         self._desk.vault.erase(party)
         self._desk.screening.forget(party)
-        self._set_columns(accounts, [0] * len(accounts))
         self._desk.on_erased(party, accounts)
         return accounts
 
@@ -231,6 +240,24 @@ class Accounts:
                 ids = zip(batch.ids_lo.tolist(), batch.ids_hi.tolist(), strict=True)
                 bound = [AccountId(join(low, high)) for low, high in ids]
                 desk.on_bound(dict(zip(bound, batch.party.tolist(), strict=True)))
+        self._load_erased()
+
+    def _load_erased(self) -> None:
+        """Mark the accounts of erased parties, and finish an erasure that the last run was stopped in."""
+        desk = self._desk
+        ledger = desk.engine.ledger.accounts
+        unbound = np.flatnonzero(desk.parties.parties(np.arange(len(ledger), dtype=np.uint32)) == NOBODY)
+        erased: dict[int, list[AccountId]] = {}
+        for row in unbound.tolist():
+            account = AccountId(id_of(ledger[row], "id"))
+            try:
+                party = desk.vault.party_of(VaultKind.ACCOUNT_PARTY, account)
+            except NotFound:
+                continue
+            desk.parties.set(row, ERASED, Verdict.ALLOW)
+            erased.setdefault(party, []).append(account)
+        for party, accounts in erased.items():
+            desk.on_erased(party, accounts)
 
     def _register_keys(self, keys: Sequence[bytes]) -> None:
         desk, now_ms = self._desk, self._desk.now_ms()

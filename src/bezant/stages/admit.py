@@ -53,11 +53,14 @@ class Admit:
             batch.refuse(bad, Outcome.MALFORMED)
 
     def _check_time(self, batch: PaymentBatch) -> None:
-        rules, made_ns = self._engine.genesis.rules, batch.time_ns
-        now_ns = max(self._now_ns(), self._engine.time_ns)
-        future = made_ns > now_ns + rules.id_future_s * 1_000_000_000
+        # In milliseconds, as the ledger does: an id may name any time up to the year 10889, and
+        # nanoseconds of that do not fit an integer.
+        rules = self._engine.genesis.rules
+        made_ms = (batch.records["id_hi"] >> np.uint64(16)).astype(np.int64)
+        now_ms = max(self._now_ns(), self._engine.time_ns) // 1_000_000
+        future = made_ms > now_ms + rules.id_future_s * 1_000
         valid_s = np.minimum(batch.records["valid_for_s"].astype(np.int64), rules.id_window_s)
-        expired = made_ns + valid_s * 1_000_000_000 < now_ns
+        expired = made_ms + valid_s * 1_000 < now_ms
         if future.any():
             batch.refuse(future, Outcome.ID_IN_FUTURE)
         if expired.any():

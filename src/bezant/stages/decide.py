@@ -38,16 +38,18 @@ class Decide:
         verdict = np.zeros(len(batch), np.uint8)
         review, block = pays & (batch.score_ppm >= review_ppm), pays & (batch.score_ppm >= block_ppm)
         verdict[review] = Verdict.REVIEW
-        self._pass_control_group(batch, verdict)
         verdict[block] = Verdict.BLOCK
+        self._pass_control_group(batch, verdict)
         self._explain(batch, review, block)
         verdict = np.where(pays, np.maximum(verdict, batch.screening), np.uint8(0))
         batch.reasons[pays & (batch.screening > 0)] |= np.uint32(Reasons.LISTED_NAME)
         return self._record(batch, verdict, review_ppm)
 
     def fall_back(self, batch: PaymentBatch) -> PaymentBatch:
-        """A person looks at every payment."""
-        verdict = np.where(batch.pays, np.uint8(Verdict.REVIEW), np.uint8(0))
+        """A person looks at every payment, unless a listed party is in it."""
+        strict = np.maximum(batch.screening, np.uint8(Verdict.REVIEW))
+        verdict = np.where(batch.pays, strict, np.uint8(0))
+        batch.reasons[batch.pays & (batch.screening > 0)] |= np.uint32(Reasons.LISTED_NAME)
         return self._record(batch, verdict, 0)
 
     def _thresholds(self, batch: PaymentBatch) -> tuple[int, int]:
@@ -59,7 +61,8 @@ class Decide:
         return policy.review_ppm or card.review_ppm, block_ppm if policy.block else 1_000_001
 
     def _pass_control_group(self, batch: PaymentBatch, verdict: npt.NDArray[np.uint8]) -> None:
-        held = np.flatnonzero(verdict == Verdict.REVIEW)
+        """Let a few through that the score alone would hold; what a name asks for is never waived."""
+        held = np.flatnonzero((verdict == Verdict.REVIEW) & (batch.screening == Verdict.ALLOW))
         if not len(held):
             return
         small = batch.records["amount"][held] <= self._policy.control_max_minor

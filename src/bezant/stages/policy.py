@@ -24,5 +24,11 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         if not (0 <= self.review_ppm <= 1_000_000 and 0 <= self.block_ppm <= 1_000_000):
             raise ConfigError("policy: thresholds are 0 to 1000000 parts per million", param="policy")
+        if self.review_ppm > self.block_ppm > 0:
+            raise ConfigError(
+                f"policy: review_ppm {self.review_ppm} is above block_ppm {self.block_ppm}; what is blocked "
+                "must be at least as suspicious as what is reviewed",
+                param="policy.review_ppm",
+            )
         if not 0 <= self.control_share <= 0.005:
             raise ConfigError("policy: control_share is 0 to 0.005", param="policy.control_share")

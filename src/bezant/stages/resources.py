@@ -16,6 +16,11 @@ from bezant.pipeline.batch import PaymentBatch
 from bezant.stages.policy import Policy
 from bezant.vault import Vault
 
+NOBODY = 0
+"""In place of a party: nobody is bound to the account; it is the node's own."""
+ERASED = 0xFFFFFFFF
+"""In place of a party: it was erased, and nothing may be kept for it any more."""
+
 
 class PartyColumns:
     """By account row: which party of the vault holds it, and what screening said of that party."""
@@ -35,7 +40,7 @@ class PartyColumns:
         return np.flatnonzero(self._party == party)
 
     def parties(self, rows: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
-        """Return the party of each account row, 0 (the node's own) where nobody is bound."""
+        """Return the party of each account row, or NOBODY, or ERASED."""
         return np.where(rows < len(self._party), self._party[np.minimum(rows, len(self._party) - 1)], 0)
 
     def screening(self, rows: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint8]:

@@ -8,17 +8,32 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from bezant.errors import InvariantViolation, VaultError
 from bezant.model.identifiers import join
 from bezant.model.keys import authority_id
 from bezant.model.orders import MAX_ORDER_BYTES, Order, attest
-from bezant.model.outcomes import Outcome
+from bezant.model.outcomes import Outcome, Verdict
 from bezant.model.payment import SALT_BYTES, decode_payload
-from bezant.model.records import AUTHORISATION, DECISION, RECORD
+from bezant.model.records import AUTHORISATION, DECISION, NO_ROW, RECORD
 from bezant.pipeline.batch import PENDING, PaymentBatch
-from bezant.stages.resources import Resources
+from bezant.stages.resources import ERASED, Resources
 from bezant.vault import VaultKind
 
 _ANSWERED_BEFORE = (Outcome.EXISTS, Outcome.EXISTS_WITH_OTHER_CONTENT)
+_SEAL_ATTEMPTS = 16
+_REFUSED_AGAIN = np.array(
+    [
+        Outcome.MALFORMED,
+        Outcome.UNKNOWN_AUTHORITY,
+        Outcome.BAD_SIGNATURE,
+        Outcome.EXPIRED,
+        Outcome.EXISTS,
+        Outcome.EXISTS_WITH_OTHER_CONTENT,
+        Outcome.ASSET_MISMATCH,
+    ],
+    np.uint16,
+)
+"""Refusals that the ledger is certain to repeat. An id in the future is not among them: time moves on."""
 _PER_RECORD = RECORD.itemsize + DECISION.itemsize
 
 
@@ -28,7 +43,16 @@ class Settle:
     name: ClassVar = "settle"
     version: ClassVar = "1"
     reads: ClassVar = frozenset(
-        {"records", "record_hashes", "authorisations", "decisions", "evidence", "payloads", "refused"}
+        {
+            "records",
+            "record_hashes",
+            "authorisations",
+            "debtor_row",
+            "decisions",
+            "evidence",
+            "payloads",
+            "refused",
+        }
     )
     writes: ClassVar = frozenset({"ordered", "block"})
     has_fallback: ClassVar = False
@@ -63,25 +87,40 @@ class Settle:
         return covering[left > 0]
 
     def _seal(self, batch: PaymentBatch) -> None:
-        pays = np.flatnonzero(batch.pays)
-        records = batch.records
+        """Seal evidence and texts; called by the journal's thread in front of the block."""
+        for _ in range(_SEAL_ATTEMPTS):
+            try:
+                self._seal_rows(batch)
+                return
+            except VaultError as error:
+                # A party was erased since the columns were read; they say so now.
+                if error.code != "erased":
+                    raise
+        raise InvariantViolation("a party is erased in the vault and not in the columns by account")
+
+    def _seal_rows(self, batch: PaymentBatch) -> None:
+        party = self._parties.parties(batch.debtor_row).astype(np.uint32)
+        ids_lo, ids_hi = batch.records["id_lo"], batch.records["id_hi"]
+        pays = np.flatnonzero(batch.pays & (party != ERASED))
         if len(pays):
             self._vault.seal_rows(
                 VaultKind.EVIDENCE,
-                np.ascontiguousarray(records["id_lo"][pays]),
-                np.ascontiguousarray(records["id_hi"][pays]),
-                self._parties.parties(batch.debtor_row[pays]).astype(np.uint32),
+                np.ascontiguousarray(ids_lo[pays]),
+                np.ascontiguousarray(ids_hi[pays]),
+                party[pays],
                 batch.evidence[pays],
             )
-        # A repeated id keeps the texts it had: those are what its commitment is over.
-        fresh = ~np.isin(batch.refused[batch.ordered], _ANSWERED_BEFORE)
-        texts = [row for row in batch.ordered[fresh].tolist() if batch.payloads[row]]
+        # The text of an account that does not exist has nobody whose key could ever be destroyed, and
+        # a repeated id keeps the texts it had: those are what its commitment is over.
+        keeps = (party != ERASED) & (batch.debtor_row != NO_ROW)
+        keeps &= ~np.isin(batch.refused, _ANSWERED_BEFORE)
+        texts = [row for row in batch.ordered.tolist() if batch.payloads[row] and keeps[row]]
         if texts:
             self._vault.seal_texts(
                 VaultKind.PAYLOAD,
-                np.ascontiguousarray(records["id_lo"][texts]),
-                np.ascontiguousarray(records["id_hi"][texts]),
-                self._parties.parties(batch.debtor_row[texts]).astype(np.uint32),
+                np.ascontiguousarray(ids_lo[texts]),
+                np.ascontiguousarray(ids_hi[texts]),
+                party[texts],
                 [batch.payloads[row] for row in texts],
             )
             self._sealed(_end_to_end_ids(batch, texts))
@@ -90,7 +129,10 @@ class Settle:
         rows = _rows_under(covering)
         moved = covering.copy()
         moved["first"] = np.cumsum(covering["count"]) - covering["count"]
-        order = Order(self._gateway, moved, batch.records[rows], batch.decisions[rows])
+        decisions, refused = batch.decisions[rows], batch.refused[rows]
+        # What a stage refused and the ledger might not must not pass beside those it was signed with.
+        decisions["verdict"][(refused != PENDING) & ~np.isin(refused, _REFUSED_AGAIN)] = Verdict.BLOCK
+        order = Order(self._gateway, moved, batch.records[rows], decisions)
         return attest(self._engine.network, order, self._key)
 
 

@@ -1,10 +1,22 @@
 """The SQL read model: lists, search and statements, projected from committed blocks."""
 
+from bezant.store.endpoints import Endpoint, Endpoints
 from bezant.store.follower import Follower
 from bezant.store.idempotency import IdempotencyKeys
-from bezant.store.outbox import Event, Outbox
+from bezant.store.outbox import Delivery, Event, Outbox
 from bezant.store.queries import Queries
 from bezant.store.schema import PaymentStatus
 from bezant.store.store import Store
 
-__all__ = ["Event", "Follower", "IdempotencyKeys", "Outbox", "PaymentStatus", "Queries", "Store"]
+__all__ = [
+    "Delivery",
+    "Endpoint",
+    "Endpoints",
+    "Event",
+    "Follower",
+    "IdempotencyKeys",
+    "Outbox",
+    "PaymentStatus",
+    "Queries",
+    "Store",
+]

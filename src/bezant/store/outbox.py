@@ -9,7 +9,7 @@ Bodies name ids and statuses, never texts of a person: a webhook that needs thos
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -48,6 +48,18 @@ class DueEvent:
     attempts: int
 
 
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How it went with one event so far; times in nanoseconds since 1970."""
+
+    event: Event
+    created_ns: int
+    attempts: int
+    next_attempt_ns: int | None
+    delivered_ns: int | None
+    last_error: str | None
+
+
 class Outbox:
     """The delivery side; times are the caller's, in nanoseconds since 1970."""
 
@@ -67,11 +79,12 @@ class Outbox:
         else:
             self._insert(connection, rows)
 
-    def due(self, now_ns: int, limit: int = 100) -> list[DueEvent]:
-        """Return events whose next attempt is due, the longest waiting first."""
+    def due(self, now_ns: int, limit: int = 100, without: Collection[str] = ()) -> list[DueEvent]:
+        """Return events whose next attempt is due, the longest waiting first; none of endpoints `without`."""
         query = (
             sa.select(outbox)
             .where(outbox.c.next_attempt_ns.is_not(None), outbox.c.next_attempt_ns <= now_ns)
+            .where(outbox.c.endpoint.not_in(without))
             .order_by(outbox.c.next_attempt_ns, outbox.c.sequence)
             .limit(limit)
         )
@@ -108,6 +121,22 @@ class Outbox:
             )
             return next_ns
 
+    def deliveries(self, endpoint: str | None = None, limit: int = 100) -> list[Delivery]:
+        """Return how deliveries went, the newest event first, of one endpoint or of all."""
+        query = sa.select(outbox).order_by(outbox.c.sequence.desc(), outbox.c.id).limit(limit)
+        if endpoint is not None:
+            query = query.where(outbox.c.endpoint == endpoint)
+        with self._database.read() as connection:
+            return [_delivery(row) for row in connection.execute(query)]
+
+    def resend(self, id_: str, now_ns: int) -> None:
+        """Have an event delivered again, with ten attempts anew. Raises: NotFound."""
+        again = {"attempts": 0, "next_attempt_ns": now_ns, "delivered_ns": None, "last_error": None}
+        with self._database.write() as connection:
+            done = connection.execute(outbox.update().where(outbox.c.id == id_).values(**again))
+            if done.rowcount == 0:
+                raise _unknown(id_)
+
     def stop_endpoint(self, endpoint: str) -> int:
         """Give up everything still waiting for an endpoint (it answered 410); return how many."""
         with self._database.write() as connection:
@@ -134,9 +163,18 @@ class Outbox:
         self._database.insert_many(connection, outbox, rows, "ON CONFLICT (id) DO NOTHING")
 
 
+def _event(row: Any) -> Event:
+    return Event(row.id, row.sequence, row.type, row.endpoint, row.body)
+
+
 def _due_event(row: Any) -> DueEvent:
-    event = Event(row.id, row.sequence, row.type, row.endpoint, row.body)
-    return DueEvent(event, row.created_ns, row.attempts)
+    return DueEvent(_event(row), row.created_ns, row.attempts)
+
+
+def _delivery(row: Any) -> Delivery:
+    return Delivery(
+        _event(row), row.created_ns, row.attempts, row.next_attempt_ns, row.delivered_ns, row.last_error
+    )
 
 
 def _unknown(id_: str) -> NotFound:

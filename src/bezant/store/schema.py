@@ -212,6 +212,23 @@ idempotency_keys = sa.Table(
 )
 
 
+endpoints_metadata = sa.MetaData()
+
+webhook_endpoints = sa.Table(
+    "webhook_endpoints",
+    endpoints_metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("url", sa.Text, nullable=False),
+    sa.Column("types", sa.Text, nullable=False),
+    sa.Column("secret", sa.Text, nullable=False),
+    sa.Column("previous_secret", sa.Text, nullable=False),
+    sa.Column("previous_until_ns", sa.BigInteger, nullable=False),
+    sa.Column("enabled", sa.Boolean, nullable=False),
+    sa.Column("created_ns", sa.BigInteger, nullable=False),
+)
+"""Not from blocks, so it survives a rebuild. `types` are separated by spaces; none means all."""
+
+
 def signed_amount(amount: int) -> int:
     """Return the signed 64-bit integer that stores a u64 amount.
 

@@ -1,0 +1,359 @@
+"""The whole node: what it promises across restarts, misuse and erasure."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bezant.chain.receipts import render_receipt, verify_receipt
+from bezant.errors import BezantError, ConfigError, JournalDamaged, ModelError, StorageError, VaultError
+from bezant.gateway.accounts import PartyProfile
+from bezant.model.outcomes import Outcome, Verdict
+from bezant.model.payment import Payload
+from bezant.model.records import Kind, id_of
+from bezant.node import Node
+from bezant.testing.nodes import SmallNode
+
+TEXTS = Payload(
+    end_to_end_id="E2E-Quercus-77",
+    remittance_information="Rent for the Quercus lodge",
+    debtor_name="Alice Arden",
+    creditor_name="Bob Birch",
+    debtor_account="QQ44QUERCUS0001",
+)
+
+
+@pytest.fixture
+def stored(tmp_path: Path, model_file: Path) -> Iterator[SmallNode]:
+    """A node with the SQL store."""
+    with SmallNode(tmp_path / "node", model=model_file, with_store=True) as small:
+        yield small
+
+
+def plaintext_in(folder: Path, *, but: tuple[str, ...] = ()) -> dict[str, list[str]]:
+    """Return which of the personal texts stand readable in which file of a folder."""
+    wanted = {text: (text.encode(), text.encode("utf-16-le")) for text in (
+        "Alice Arden", "Bob Birch", "Quercus", "Rent for", "QQ44",
+    )}  # fmt: skip
+    found: dict[str, list[str]] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.name not in but:
+            data = path.read_bytes().lower()
+            texts = [text for text, forms in wanted.items() if any(form.lower() in data for form in forms)]
+            if texts:
+                found[path.name] = texts
+    return found
+
+
+def follow(small: SmallNode) -> None:
+    assert small.node.follower is not None
+    assert small.node.follower.wait_for(small.node.engine.durable_height, 20)
+
+
+# Opening.
+
+
+def test_one_process_at_a_time(small: SmallNode) -> None:
+    script = "import sys, pathlib; from bezant.node import Node; Node(pathlib.Path(sys.argv[1]))"
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(small.path)],
+        env={"PYTHONPATH": ":".join(entry for entry in sys.path if entry)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "another process has" in done.stderr
+    with pytest.raises(StorageError) as caught:
+        Node(small.path, clock=small.clock)
+    assert caught.value.code == "data_folder_in_use"
+    assert small.pay()[1].first is Outcome.APPLIED, "the first one goes on"
+
+
+@pytest.mark.parametrize("name", ["node", "gateway", "institution", "blinding"])
+def test_a_missing_or_damaged_key_is_named(small: SmallNode, name: str) -> None:
+    small.node.close()
+    key = small.path / "keys" / f"{name}.key"
+    text = key.read_text()
+    for damage in ("", "zz" * 32, text[:20]):
+        key.write_text(damage)
+        with pytest.raises(ConfigError, match=rf"{name}\.key") as caught:
+            Node(small.path, clock=small.clock)
+        assert caught.value.code == "key_missing"
+    key.unlink()
+    with pytest.raises(ConfigError, match=rf"{name}\.key"):
+        Node(small.path, clock=small.clock)
+    key.write_text(text)
+    small.restart()
+
+
+@pytest.mark.parametrize(
+    ("settings", "word"),
+    [
+        ("[http]\nport = 'many'\n", "port"),
+        ("[htp]\nport = 1\n", "htp"),
+        ("not toml", "bezant.toml"),
+        ("[policy]\nreview_ppm = 2000000\n", "thresholds"),
+        ("[policy]\ncontrol_share = 0.5\n", "control_share"),
+        ("[policy]\nreview = 1\n", "review"),
+        ("[policy]\nreview_ppm = 900000\nblock_ppm = 5\n", "above block_ppm"),
+        ("[screening]\nreview_at = 99.0\nblock_at = 90.0\n", "not in order"),
+        ("[screening]\nlist = 'missing.csv'\n", "missing.csv"),
+        ("[pipeline]\nscore = 'nowhere:Score'\n", "pipeline.score"),
+        ("[pipeline]\nscore = 'bezant.stages.route:Route'\n", "route"),
+        ("[store]\nurl = 'mysql://x/y'\n", "neither"),
+    ],
+)
+def test_wrong_settings_are_named_and_leave_the_folder_free(
+    small: SmallNode, settings: str, word: str
+) -> None:
+    small.node.close()
+    (small.path / "bezant.toml").write_text(settings)
+    with pytest.raises(ConfigError, match=word):
+        Node(small.path, clock=small.clock)
+    (small.path / "bezant.toml").write_text("")
+    assert small.restart().engine.height > 0, "what was opened before the fault is closed again"
+
+
+def test_an_altered_model_is_refused(small: SmallNode) -> None:
+    small.node.close()
+    model = small.path / "models" / "current.model"
+    data = model.read_bytes()
+    model.write_bytes(data[:2_000] + bytes([data[2_000] ^ 1]) + data[2_001:])
+    with pytest.raises(ModelError) as caught:
+        Node(small.path, clock=small.clock)
+    assert caught.value.code == "model_altered"
+    model.write_bytes(data)
+    small.restart()
+
+
+def test_a_journal_of_other_keys_is_refused(small: SmallNode) -> None:
+    """With another blinding key the leaves differ, and so does every app hash."""
+    small.pay()
+    small.node.close()
+    key = small.path / "keys" / "blinding.key"
+    text = key.read_text()
+    key.write_text("ab" * 32)
+    with pytest.raises(JournalDamaged) as caught:
+        Node(small.path, clock=small.clock, with_store=False)
+    assert caught.value.code == "history_differs"
+    key.write_text(text)
+    small.restart()
+
+
+def test_closing_twice_is_as_good_as_once(small: SmallNode) -> None:
+    small.node.close()
+    small.node.close()
+    with pytest.raises(BezantError):
+        small.pay()
+    small.restart()
+
+
+# Across a restart.
+
+
+def test_a_restart_keeps_balances_app_hash_and_bindings(stored: SmallNode) -> None:
+    stored.pay("12.00")
+    held, _ = stored.pay("5.00", hold_for_s=300)
+    before = (
+        stored.balance(stored.alice),
+        stored.balance(stored.bob),
+        stored.node.accounts.row(stored.alice).tobytes(),
+        stored.node.engine.app_hash,
+        stored.node.engine.height,
+        stored.node.accounts.of_party(stored.alice_party),
+    )
+    stored.restart()
+    after = (
+        stored.balance(stored.alice),
+        stored.balance(stored.bob),
+        stored.node.accounts.row(stored.alice).tobytes(),
+        stored.node.engine.app_hash,
+        stored.node.engine.height,
+        stored.node.accounts.of_party(stored.alice_party),
+    )
+    assert after == before
+    assert before[5] == [stored.alice]
+    assert stored.node.payments.close_hold(held, Kind.CAPTURE).first is Outcome.CAPTURED
+    stored.node.engine.ledger.check_invariants()
+
+
+def test_scores_after_a_restart_are_those_without_one(tmp_path: Path, model_file: Path) -> None:
+    """The same payments at the same times through two nodes, one of which is restarted half way."""
+    scores: list[list[int]] = []
+    for restarts in (False, True):
+        path = tmp_path / str(restarts)
+        with SmallNode(path, model=model_file) as small:
+            seen = []
+            for turn in range(24):
+                small.tick(40 + 7 * turn)
+                amount = f"{(turn * 37) % 90 + 1}.00"
+                sides = (small.alice, small.bob) if turn % 3 else (small.bob, small.alice)
+                identity, _ = small.pay(amount, debtor=sides[0], creditor=sides[1])
+                evidence = small.node.payments.evidence(identity)
+                seen += [int(evidence["score_ppm"]), *evidence["x"].view(np.uint32).tolist()]
+                if restarts and turn == 11:
+                    small.restart()
+            scores.append(seen)
+    assert scores[0] == scores[1]
+    assert len(set(scores[0])) > 24, "the scores and features do move"
+
+
+def test_a_new_store_is_filled_again(stored: SmallNode) -> None:
+    paid, _ = stored.pay("3.00", payload=TEXTS)
+    stored.node.close()
+    for path in stored.path.glob("store.sqlite*"):
+        path.unlink()
+    stored.restart()
+    follow(stored)
+    assert stored.node.store is not None
+    found = stored.node.store.queries.payment(paid)
+    assert found is not None
+    account = stored.node.store.queries.account(stored.alice)
+    assert account is not None
+    assert account.party == stored.alice_party
+
+
+# Decisions.
+
+
+def test_a_decision_can_be_computed_again_bit_for_bit(small: SmallNode) -> None:
+    ids = []
+    for turn in range(12):
+        small.tick(30)
+        ids.append(small.pay(f"{turn * 71 + 1}.00")[0])
+    model = small.restart().model
+    for identity in ids:
+        again = small.node.payments.replay_decision(identity, model)
+        assert again.equal, (again.recorded_ppm, again.recomputed_ppm)
+    with pytest.raises(ModelError, match="replay it with that model's file"):
+        small.node.payments.replay_decision(ids[0], None)
+
+
+# Personal data.
+
+
+def test_no_text_of_a_person_leaves_the_vault(stored: SmallNode) -> None:
+    identity, _ = stored.pay("4.00", payload=TEXTS)
+    follow(stored)
+    assert stored.node.payments.payload(identity) == TEXTS
+    stored.node.close()
+    assert plaintext_in(stored.path) == {}
+    assert (stored.path / "store.sqlite").stat().st_size > 0
+
+
+def test_after_an_erasure_nothing_is_readable_and_every_proof_verifies(stored: SmallNode) -> None:
+    network = stored.node.engine.network.hex()
+    paid = [stored.pay(f"{n}.00", payload=TEXTS)[0] for n in range(1, 4)]
+    paid.append(stored.pay("2.00", debtor=stored.bob, creditor=stored.alice)[0])
+    held, _ = stored.pay("9.00", hold_for_s=600, payload=TEXTS)
+    follow(stored)
+    assert stored.node.accounts.erase(stored.alice_party) == [stored.alice]
+    for _ in range(2):
+        with pytest.raises(VaultError) as caught:
+            stored.node.accounts.profile(stored.alice_party)
+        assert caught.value.code == "erased"
+        for identity in (*paid[:3], held):
+            with pytest.raises(VaultError):
+                stored.node.payments.payload(identity)
+            with pytest.raises(VaultError):
+                stored.node.payments.evidence(identity)
+        for identity in (*paid, held):
+            receipt = stored.node.payments.receipt(identity, open_debtor=True, open_creditor=True)
+            verify_receipt(render_receipt(receipt), genesis_hash=network)
+        assert stored.node.accounts.row(stored.alice)["frozen"] == 1
+        assert stored.node.accounts.of_party(stored.alice_party) == []
+        later, answers = stored.pay("1.00", payload=TEXTS)
+        assert answers.first is Outcome.DEBTOR_FROZEN
+        assert stored.node.payments.payload(later) is None, "nothing new is kept for it"
+        _, answers = stored.pay("1.00", debtor=stored.bob, creditor=stored.alice)
+        assert answers.first is Outcome.CREDITOR_FROZEN
+        stored.restart()
+        stored.tick()
+    follow(stored)
+    assert stored.node.accounts.erase(stored.alice_party) == [], "erasing twice changes nothing"
+    stored.node.close()
+    assert plaintext_in(stored.path) == {}
+    stored.restart()
+
+
+def test_an_erasure_while_payments_are_under_way_stops_nothing(small: SmallNode) -> None:
+    carol_party, carol = small.enrol("Carol Cedar")
+    futures = [
+        small.node.intake.future(small.node.payments.prepare(carol, small.bob, "0.01", "EUR", payload=TEXTS))
+        for _ in range(200)
+    ]
+    small.node.accounts.erase(carol_party)
+    allowed = {Outcome.APPLIED, Outcome.HELD_FOR_REVIEW, Outcome.DEBTOR_FROZEN}
+    assert {future.result(30).first for future in futures} <= allowed
+    assert small.node.engine.failure is None
+    assert small.pay()[1].height > 0
+
+
+def test_a_vault_that_says_erased_first_is_asked_again(small: SmallNode) -> None:
+    """The key goes between reading the columns and sealing: the row is left out, the block is written."""
+    carol_party, carol = small.enrol("Carol Cedar")
+    vault, parties = small.node.vault, small.node.resources.parties
+    row = int(np.flatnonzero(small.node.engine.ledger.accounts["id_lo"] == carol & (2**64 - 1))[0])
+    honest = parties.parties
+
+    def erase_then_tell(rows: np.ndarray) -> np.ndarray:
+        told = honest(rows)
+        parties.parties = honest  # type: ignore[method-assign]
+        parties.set(row, 0xFFFFFFFF, 0)
+        vault.erase(carol_party)
+        return told
+
+    parties.parties = erase_then_tell  # type: ignore[method-assign]
+    identity, answers = small.pay("1.00", debtor=carol, payload=TEXTS)
+    assert answers.height > 0
+    assert small.node.payments.payload(identity) is None
+
+
+# The watchlist.
+
+
+def test_listed_parties_are_reviewed_or_blocked(tmp_path: Path, model_file: Path) -> None:
+    settings = '[screening]\nlist = "list.csv"\nreview_at = 80.0\n'
+    folder = tmp_path / "node"
+    folder.mkdir()
+    (folder / "bezant.toml").write_text(settings)
+    with SmallNode(tmp_path / "other", model=model_file) as plain:
+        assert plain.node.accounts.register_parties([PartyProfile("Xylo Quintrell Varga")])[0].hits == ()
+    small_path = tmp_path / "listed"
+    with SmallNode(small_path, model=model_file) as small:
+        small.node.close()
+        (small_path / "list.csv").write_text("id,name\nL-1,Xylo Quintrell Varga\n")
+        (small_path / "bezant.toml").write_text(settings)
+        small.restart()
+        parties = small.node.accounts.register_parties(
+            [
+                PartyProfile("Xylo Quintrell Varga"),
+                PartyProfile("Xylo Quintrel Vargo"),
+                PartyProfile("Maud Fern"),
+            ]
+        )
+        assert [party.screening for party in parties] == [Verdict.BLOCK, Verdict.REVIEW, Verdict.ALLOW]
+        assert parties[0].hits[0].entry_id == "L-1"
+        listed_party, listed = small.enrol("Xylo Quintrell Varga", funds_minor=0)
+        _, similar = small.enrol("Xylo Quintrel Vargo", funds_minor=0)
+        for _ in range(2):
+            assert small.pay("1.00", creditor=listed)[1].first is Outcome.BLOCKED
+            identity, answers = small.pay("1.00", creditor=similar)
+            assert answers.first is Outcome.HELD_FOR_REVIEW
+            assert small.node.payments.evidence(identity)["verdict"] == Verdict.REVIEW
+            small.restart()
+            small.tick()
+        assert listed_party > 0
+
+
+def test_ids_in_records_are_what_find_finds(small: SmallNode) -> None:
+    identity, answers = small.pay("7.00")
+    record, receipt = small.node.payments.find(identity)
+    assert id_of(record, "id") == identity
+    assert receipt.tobytes() == answers.receipts[0].tobytes()
