@@ -168,6 +168,14 @@ class Node:
         """
         return self.flow.replace(_build_stage(name, implementation, self.resources))
 
+    def reload_watchlist(self) -> list[int]:
+        """Read the watchlist that the configuration names now; return the parties it judges otherwise.
+
+        Raises: ConfigError, DecodeError for a list that cannot be read; then the old one stays.
+        """
+        screening = _screening(load_config(self.folder.path), self.folder.path)
+        return self.accounts.rescreen(screening.watchlist)
+
     def close(self) -> None:
         """Finish what was accepted, then stop; safe to call twice."""
         self._opened.close()

@@ -13,7 +13,7 @@ from bezant.errors import BezantError, InputError, NotFound, VaultError
 from bezant.folder import OPERATOR
 from bezant.gateway import commands
 from bezant.gateway.desk import Desk
-from bezant.intelligence.watchlist import Hit
+from bezant.intelligence.watchlist import Hit, Watchlist
 from bezant.ledger.batch import account_id
 from bezant.model.identifiers import AccountId, join, new_payment_id, words
 from bezant.model.keys import authority_id
@@ -221,6 +221,28 @@ class Accounts:
                 code="asset_unknown",
                 param="asset",
             ) from None
+
+    def rescreen(self, watchlist: Watchlist) -> list[int]:
+        """Match every party with a list that has changed; return those whose verdict is another now.
+
+        Parties that no entry spoke against are matched with the changed entries alone. What payments
+        read is changed account by account, while they flow.
+        """
+        desk, screening = self._desk, self._desk.screening
+        changed_entries = watchlist.only(watchlist.changes_since(screening.watchlist).changed)
+        screening.watchlist = watchlist
+        changed = []
+        for entry in desk.vault.entries(VaultKind.PARTY_PROFILE):
+            name, before = msgspec.json.decode(entry.text, type=PartyProfile).name, screening.of(entry.party)
+            if before is Verdict.ALLOW and not changed_entries.match(name):
+                continue
+            verdict, _ = screening.judge(name)
+            if verdict is not before:
+                screening.set(entry.party, verdict)
+                for row in desk.parties.rows_of(entry.party).tolist():
+                    desk.parties.set(row, entry.party, verdict)
+                changed.append(entry.party)
+        return changed
 
     def load_bindings(self, *, tell: bool = False) -> None:
         """Fill the columns by account row from the vault: whose account it is and how it was screened.

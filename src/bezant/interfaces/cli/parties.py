@@ -59,3 +59,15 @@ def erase(
         typer.confirm(f"Erase party {party} for ever?", abort=True)
     with connect(data) as client:
         show(client.delete(f"/v1/parties/{party}"), as_json)
+
+
+@app.command()
+def rescreen(data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
+    """Read the watchlist again and match every party with what changed in it.
+
+    The list is the one that [screening] in bezant.toml names; payments see the result at once.
+    """
+    from bezant.interfaces.cli.client import connect
+
+    with connect(data) as client:
+        show(client.post("/v1/screening/reload"), as_json)

@@ -9,7 +9,14 @@ from bezant.errors import NotFound, VaultError
 from bezant.gateway.accounts import PartyProfile
 from bezant.interfaces.rest.render import verdict_word
 from bezant.interfaces.rest.services import AnyRequest, Given, Services, in_thread, read_body
-from bezant.interfaces.rest.shapes import ErasedView, NameHit, PartyRequest, PartyView
+from bezant.interfaces.rest.shapes import (
+    EmptyRequest,
+    ErasedView,
+    NameHit,
+    PartyRequest,
+    PartyView,
+    ScreeningView,
+)
 from bezant.model.identifiers import render_id
 
 
@@ -46,6 +53,15 @@ async def erase_party(services: Given, party: FromPath[int]) -> ErasedView:
     return ErasedView(party, tuple(render_id(account) for account in frozen))
 
 
+@post("/screening/reload", opt={"body": EmptyRequest}, status_code=200)
+async def reload_watchlist(request: AnyRequest, services: Given) -> ScreeningView:
+    """Read the watchlist again and match every party with what changed in it."""
+    await read_body(request, EmptyRequest)
+    changed = await in_thread(services.node.reload_watchlist)
+    watchlist = services.node.desk.screening.watchlist
+    return ScreeningView(len(watchlist), watchlist.version, watchlist.digest, tuple(changed))
+
+
 def _view(services: Services, party: int) -> PartyView:
     profile, node = _known(services, party), services.node
     return PartyView(
@@ -67,4 +83,4 @@ def _known(services: Services, party: int) -> PartyProfile:
         raise VaultError(f"party {party} was erased", code=error.code, param="party") from None
 
 
-ROUTES = [register_party, get_party, erase_party]
+ROUTES = [register_party, get_party, erase_party, reload_watchlist]

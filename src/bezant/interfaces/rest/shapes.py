@@ -73,6 +73,14 @@ class ErasedView(_Out, frozen=True):
     frozen_accounts: tuple[str, ...] = ()
 
 
+class ScreeningView(_Out, frozen=True):
+    entries: int
+    version: str
+    digest: str
+    changed_parties: tuple[int, ...] = ()
+    """Parties whose verdict is another than before."""
+
+
 class AccountRequest(_In, frozen=True):
     party: Uint63
     asset: AssetCode
