@@ -52,9 +52,10 @@ def run(
             _prepare_model(data, economy, rate)
         with _open_node(data) as node, _serving(node) as (services, server):
             url = _url_of(bound)
-            _announce(node, url)
-            with _address_file(node.folder.address_file, url), _economy(node, economy, rate, seed):
-                server.run(sockets=[bound])
+            with _address_file(node.folder.address_file, url):
+                _announce(node, url)
+                with _economy(node, economy, rate, seed):
+                    server.run(sockets=[bound])
             services.close()
     print("stopped; everything accepted is on disk")
 
