@@ -19,6 +19,14 @@ from bezant.model.records import Kind, id_of
 from bezant.node import Node
 from bezant.testing.nodes import SmallNode
 
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory, model_file: Path) -> Iterator[SmallNode]:
+    """A node that tests may close and open again, and leave open and sound."""
+    with SmallNode(tmp_path_factory.mktemp("shared") / "node", model=model_file) as small:
+        yield small
+
+
 TEXTS = Payload(
     end_to_end_id="E2E-Quercus-77",
     remittance_information="Rent for the Quercus lodge",
@@ -58,10 +66,10 @@ def follow(small: SmallNode) -> None:
 # Opening.
 
 
-def test_one_process_at_a_time(small: SmallNode) -> None:
+def test_one_process_at_a_time(shared: SmallNode) -> None:
     script = "import sys, pathlib; from bezant.node import Node; Node(pathlib.Path(sys.argv[1]))"
     done = subprocess.run(
-        [sys.executable, "-c", script, str(small.path)],
+        [sys.executable, "-c", script, str(shared.path)],
         env={"PYTHONPATH": ":".join(entry for entry in sys.path if entry)},
         capture_output=True,
         text=True,
@@ -70,26 +78,26 @@ def test_one_process_at_a_time(small: SmallNode) -> None:
     assert done.returncode != 0
     assert "another process has" in done.stderr
     with pytest.raises(StorageError) as caught:
-        Node(small.path, clock=small.clock)
+        Node(shared.path, clock=shared.clock)
     assert caught.value.code == "data_folder_in_use"
-    assert small.pay()[1].first is Outcome.APPLIED, "the first one goes on"
+    assert shared.pay()[1].first is Outcome.APPLIED, "the first one goes on"
 
 
 @pytest.mark.parametrize("name", ["node", "gateway", "institution", "blinding"])
-def test_a_missing_or_damaged_key_is_named(small: SmallNode, name: str) -> None:
-    small.node.close()
-    key = small.path / "keys" / f"{name}.key"
+def test_a_missing_or_damaged_key_is_named(shared: SmallNode, name: str) -> None:
+    shared.node.close()
+    key = shared.path / "keys" / f"{name}.key"
     text = key.read_text()
     for damage in ("", "zz" * 32, text[:20]):
         key.write_text(damage)
         with pytest.raises(ConfigError, match=rf"{name}\.key") as caught:
-            Node(small.path, clock=small.clock)
+            Node(shared.path, clock=shared.clock)
         assert caught.value.code == "key_missing"
     key.unlink()
     with pytest.raises(ConfigError, match=rf"{name}\.key"):
-        Node(small.path, clock=small.clock)
+        Node(shared.path, clock=shared.clock)
     key.write_text(text)
-    small.restart()
+    shared.restart()
 
 
 @pytest.mark.parametrize(
@@ -110,48 +118,48 @@ def test_a_missing_or_damaged_key_is_named(small: SmallNode, name: str) -> None:
     ],
 )
 def test_wrong_settings_are_named_and_leave_the_folder_free(
-    small: SmallNode, settings: str, word: str
+    shared: SmallNode, settings: str, word: str
 ) -> None:
-    small.node.close()
-    (small.path / "bezant.toml").write_text(settings)
+    shared.node.close()
+    (shared.path / "bezant.toml").write_text(settings)
     with pytest.raises(ConfigError, match=word):
-        Node(small.path, clock=small.clock)
-    (small.path / "bezant.toml").write_text("")
-    assert small.restart().engine.height > 0, "what was opened before the fault is closed again"
+        Node(shared.path, clock=shared.clock)
+    (shared.path / "bezant.toml").write_text("")
+    assert shared.restart().engine.height > 0, "what was opened before the fault is closed again"
 
 
-def test_an_altered_model_is_refused(small: SmallNode) -> None:
-    small.node.close()
-    model = small.path / "models" / "current.model"
+def test_an_altered_model_is_refused(shared: SmallNode) -> None:
+    shared.node.close()
+    model = shared.path / "models" / "current.model"
     data = model.read_bytes()
     model.write_bytes(data[:2_000] + bytes([data[2_000] ^ 1]) + data[2_001:])
     with pytest.raises(ModelError) as caught:
-        Node(small.path, clock=small.clock)
+        Node(shared.path, clock=shared.clock)
     assert caught.value.code == "model_altered"
     model.write_bytes(data)
-    small.restart()
+    shared.restart()
 
 
-def test_a_journal_of_other_keys_is_refused(small: SmallNode) -> None:
+def test_a_journal_of_other_keys_is_refused(shared: SmallNode) -> None:
     """With another blinding key the leaves differ, and so does every app hash."""
-    small.pay()
-    small.node.close()
-    key = small.path / "keys" / "blinding.key"
+    shared.pay()
+    shared.node.close()
+    key = shared.path / "keys" / "blinding.key"
     text = key.read_text()
     key.write_text("ab" * 32)
     with pytest.raises(JournalDamaged) as caught:
-        Node(small.path, clock=small.clock, with_store=False)
+        Node(shared.path, clock=shared.clock, with_store=False)
     assert caught.value.code == "history_differs"
     key.write_text(text)
-    small.restart()
+    shared.restart()
 
 
-def test_closing_twice_is_as_good_as_once(small: SmallNode) -> None:
-    small.node.close()
-    small.node.close()
+def test_closing_twice_is_as_good_as_once(shared: SmallNode) -> None:
+    shared.node.close()
+    shared.node.close()
     with pytest.raises(BezantError):
-        small.pay()
-    small.restart()
+        shared.pay()
+    shared.restart()
 
 
 # Across a restart.
@@ -222,17 +230,17 @@ def test_a_new_store_is_filled_again(stored: SmallNode) -> None:
 # Decisions.
 
 
-def test_a_decision_can_be_computed_again_bit_for_bit(small: SmallNode) -> None:
+def test_a_decision_can_be_computed_again_bit_for_bit(shared: SmallNode) -> None:
     ids = []
     for turn in range(12):
-        small.tick(30)
-        ids.append(small.pay(f"{turn * 71 + 1}.00")[0])
-    model = small.restart().model
+        shared.tick(30)
+        ids.append(shared.pay(f"{turn * 71 + 1}.00")[0])
+    model = shared.restart().model
     for identity in ids:
-        again = small.node.payments.replay_decision(identity, model)
+        again = shared.node.payments.replay_decision(identity, model)
         assert again.equal, (again.recorded_ppm, again.recomputed_ppm)
     with pytest.raises(ModelError, match="replay it with that model's file"):
-        small.node.payments.replay_decision(ids[0], None)
+        shared.node.payments.replay_decision(ids[0], None)
 
 
 # Personal data.
@@ -282,24 +290,26 @@ def test_after_an_erasure_nothing_is_readable_and_every_proof_verifies(stored: S
     stored.restart()
 
 
-def test_an_erasure_while_payments_are_under_way_stops_nothing(small: SmallNode) -> None:
-    carol_party, carol = small.enrol("Carol Cedar")
+def test_an_erasure_while_payments_are_under_way_stops_nothing(shared: SmallNode) -> None:
+    carol_party, carol = shared.enrol("Carol Cedar")
     futures = [
-        small.node.intake.future(small.node.payments.prepare(carol, small.bob, "0.01", "EUR", payload=TEXTS))
+        shared.node.intake.future(
+            shared.node.payments.prepare(carol, shared.bob, "0.01", "EUR", payload=TEXTS)
+        )
         for _ in range(200)
     ]
-    small.node.accounts.erase(carol_party)
+    shared.node.accounts.erase(carol_party)
     allowed = {Outcome.APPLIED, Outcome.HELD_FOR_REVIEW, Outcome.DEBTOR_FROZEN}
     assert {future.result(30).first for future in futures} <= allowed
-    assert small.node.engine.failure is None
-    assert small.pay()[1].height > 0
+    assert shared.node.engine.failure is None
+    assert shared.pay()[1].height > 0
 
 
-def test_a_vault_that_says_erased_first_is_asked_again(small: SmallNode) -> None:
+def test_a_vault_that_says_erased_first_is_asked_again(shared: SmallNode) -> None:
     """The key goes between reading the columns and sealing: the row is left out, the block is written."""
-    carol_party, carol = small.enrol("Carol Cedar")
-    vault, parties = small.node.vault, small.node.resources.parties
-    row = int(np.flatnonzero(small.node.engine.ledger.accounts["id_lo"] == carol & (2**64 - 1))[0])
+    carol_party, carol = shared.enrol("Carol Cedar")
+    vault, parties = shared.node.vault, shared.node.resources.parties
+    row = int(np.flatnonzero(shared.node.engine.ledger.accounts["id_lo"] == carol & (2**64 - 1))[0])
     honest = parties.parties
 
     def erase_then_tell(rows: np.ndarray) -> np.ndarray:
@@ -310,9 +320,9 @@ def test_a_vault_that_says_erased_first_is_asked_again(small: SmallNode) -> None
         return told
 
     parties.parties = erase_then_tell  # type: ignore[method-assign]
-    identity, answers = small.pay("1.00", debtor=carol, payload=TEXTS)
+    identity, answers = shared.pay("1.00", debtor=carol, payload=TEXTS)
     assert answers.height > 0
-    assert small.node.payments.payload(identity) is None
+    assert shared.node.payments.payload(identity) is None
 
 
 # The watchlist.
@@ -320,13 +330,10 @@ def test_a_vault_that_says_erased_first_is_asked_again(small: SmallNode) -> None
 
 def test_listed_parties_are_reviewed_or_blocked(tmp_path: Path, model_file: Path) -> None:
     settings = '[screening]\nlist = "list.csv"\nreview_at = 80.0\n'
-    folder = tmp_path / "node"
-    folder.mkdir()
-    (folder / "bezant.toml").write_text(settings)
-    with SmallNode(tmp_path / "other", model=model_file) as plain:
-        assert plain.node.accounts.register_parties([PartyProfile("Xylo Quintrell Varga")])[0].hits == ()
-    small_path = tmp_path / "listed"
+    small_path = tmp_path / "node"
     with SmallNode(small_path, model=model_file) as small:
+        (unlisted,) = small.node.accounts.register_parties([PartyProfile("Xylo Quintrell Varga")])
+        assert unlisted.hits == (), "no list is shipped"
         small.node.close()
         (small_path / "list.csv").write_text("id,name\nL-1,Xylo Quintrell Varga\n")
         (small_path / "bezant.toml").write_text(settings)
@@ -352,8 +359,8 @@ def test_listed_parties_are_reviewed_or_blocked(tmp_path: Path, model_file: Path
         assert listed_party > 0
 
 
-def test_ids_in_records_are_what_find_finds(small: SmallNode) -> None:
-    identity, answers = small.pay("7.00")
-    record, receipt = small.node.payments.find(identity)
+def test_ids_in_records_are_what_find_finds(shared: SmallNode) -> None:
+    identity, answers = shared.pay("7.00")
+    record, receipt = shared.node.payments.find(identity)
     assert id_of(record, "id") == identity
     assert receipt.tobytes() == answers.receipts[0].tobytes()

@@ -191,7 +191,7 @@ class Journal:
         What a killed node wrote may still be in memory only, so it is made durable before anyone
         is told of it.
         """
-        if last.read_bytes()[self._offset :].strip(b"\0"):
+        if not _is_blank(memoryview(last.read_bytes())[self._offset :]):
             self._cut(last)
         self._descriptor = os.open(last, os.O_RDWR)
         self.sync()
@@ -230,7 +230,7 @@ class Journal:
         block is its first. In the last one the frames behind say what was durable when they were
         written: all of them are asked, because those of one group say nothing of each other.
         """
-        if not view[self._offset :].tobytes().strip(b"\0"):
+        if _is_blank(view[self._offset :]):
             return
         missing, durable = self.height + 1, 0
         if later:
@@ -293,7 +293,12 @@ def _first_height(path: Path) -> int:
     return 0
 
 
+def _is_blank(data: bytes | memoryview) -> bool:
+    """Return whether there are only zeros; a prepared segment has 64 MiB of them to look at."""
+    return not np.frombuffer(data, np.uint8).any()
+
+
 def _is_empty(path: Path) -> bool:
     """Return whether a file holds zeros only; mostly its first bytes tell."""
     with path.open("rb") as file:
-        return not file.read(SEGMENT_HEADER.itemsize).strip(b"\0") and not file.read().strip(b"\0")
+        return _is_blank(file.read(SEGMENT_HEADER.itemsize)) and _is_blank(file.read())
