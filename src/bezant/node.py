@@ -12,7 +12,7 @@ store follows the committed blocks ─ webhooks deliver from its outbox
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from importlib import import_module
@@ -176,6 +176,25 @@ class Node:
         screening = _screening(load_config(self.folder.path), self.folder.path)
         return self.accounts.rescreen(screening.watchlist)
 
+    def rebuild_store(self, progress: Progress = _silent) -> int:
+        """Empty the read model and project every durable block again; return the height it reached.
+
+        For a node that was opened without its store. What was told to webhooks is not told again.
+        """
+        if self.store is not None:
+            raise ConfigError("the store is in use; open the node without it to rebuild", code="store_in_use")
+
+        def counted() -> Iterator[CommittedBlock]:
+            for block in self.engine.blocks_from(1):
+                progress("project", block.height)
+                yield block
+
+        with ExitStack() as opened:
+            store, _ = self._new_store(opened)
+            store.rebuild(counted())
+            self.accounts.load_bindings(tell=True)
+            return store.height
+
     def close(self) -> None:
         """Finish what was accepted, then stop; safe to call twice."""
         self._opened.close()
@@ -218,20 +237,25 @@ class Node:
         if self.store is not None:
             self.store.erase_party(party)
 
-    def _open_store(self, opened: ExitStack) -> bool:
-        """Open the store, follow the chain, deliver events; return whether the store was empty."""
+    def _new_store(self, opened: ExitStack) -> tuple[Store, Endpoints]:
         url = self.config.store.url or self.folder.store_url
         endpoints = Endpoints.open(url)
         opened.callback(endpoints.close)
         ledger = self.engine.ledger
         events = PaymentEvents(self.engine.genesis.assets, lambda: ledger.accounts, endpoints.all)
-        self.store = Store.open(
+        store = Store.open(
             url,
             key=sha256(TAG_STORE, self.folder.keys.blinding),
             payload_of=self._readable_payload,
             events=events.rows,
         )
-        opened.callback(self.store.close)
+        opened.callback(store.close)
+        self.desk.on_bound = store.bind_parties
+        return store, endpoints
+
+    def _open_store(self, opened: ExitStack) -> bool:
+        """Open the store, follow the chain, deliver events; return whether the store was empty."""
+        self.store, endpoints = self._new_store(opened)
         self.webhooks = Webhooks(
             endpoints, self.store.outbox, allow_private=self.config.webhooks.allow_private
         )
@@ -240,7 +264,6 @@ class Node:
         self.follower = Follower(self.store, self.engine.blocks_from)
         opened.callback(self.follower.close)
         self.engine.subscribe(self._follow)
-        self.desk.on_bound = self.store.bind_parties
         self.desk.on_erased = self._forget_party
         empty = self.store.height == 0
         self.follower.start()

@@ -18,6 +18,7 @@ from bezant.interfaces.cli import (
     receipts,
     reviews,
     run,
+    store,
 )
 from bezant.interfaces.cli.output import Commands
 
@@ -39,6 +40,7 @@ app.add_typer(decisions.app, name="decisions")
 app.command()(receipts.receipt)
 app.command()(receipts.verify)
 app.add_typer(models.app, name="models")
+app.add_typer(store.app, name="store")
 app.command()(doctor.doctor)
 for _name in ("replay", "bench"):
     if find_spec(f"bezant.interfaces.cli.{_name}") is not None:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bezant.chain.clock import SetClock
+from bezant.errors import Overloaded
 from bezant.gateway.accounts import Opening, PartyProfile
 from bezant.gateway.bulk import AccountColumns, new_ids, transfers
 from bezant.interfaces.files.cards import CardBatch, CardFile
@@ -23,6 +24,7 @@ from bezant.pipeline.intake import Answers
 
 CREDIT_LINE_MINOR = 10**14
 """A card account may owe this much: the file does not say what its customers could afford."""
+PAUSE_S = 0.5
 MOST_ROWS = 1_000
 """Rows under one signature; within what an Authorisation covers."""
 
@@ -88,7 +90,14 @@ class CardReplay:
         return self.summary
 
     def _finish(self, chunk: _Chunk, sent_ns: int, future: Future[Answers]) -> None:
-        answers = future.result()
+        while True:
+            try:
+                answers = future.result()
+                break
+            except Overloaded:
+                # The store has fallen behind; a file can wait.
+                time.sleep(PAUSE_S)
+                future = self._node.intake.future(chunk.submission)
         elapsed = time.perf_counter_ns() - sent_ns
         self.summary.add(answers, chunk.amounts, self._asset, elapsed, chunk.labels, chunk.judged)
 
