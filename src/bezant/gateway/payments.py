@@ -13,6 +13,7 @@ from bezant.gateway import commands
 from bezant.gateway.accounts import Accounts
 from bezant.gateway.desk import Desk
 from bezant.gateway.instructions import Instruction, records_of
+from bezant.gateway.rehearsal import Rehearsal, conclude
 from bezant.intelligence.evidence import EVIDENCE, Replay, decode_evidence, replay
 from bezant.intelligence.model import Model
 from bezant.model.identifiers import AccountId, PaymentId, join, new_payment_id
@@ -20,7 +21,7 @@ from bezant.model.money import parse_minor
 from bezant.model.outcomes import Outcome
 from bezant.model.payment import SALT_BYTES, Payload, decode_payload
 from bezant.model.records import RECORD, Kind, RecordArray, id_of
-from bezant.pipeline.batch import Submission
+from bezant.pipeline.batch import Submission, join_submissions
 from bezant.pipeline.intake import Answers
 from bezant.vault import VaultKind
 
@@ -108,6 +109,12 @@ class Payments:
     ) -> Submission:
         """Return one payment, signed by the gateway and ready to submit; raises as `instruct` does."""
         return self.sign([self.instruct(debtor, creditor, amount, asset, payload=payload)])
+
+    def rehearse(self, instruction: Instruction) -> Rehearsal:
+        """Return what would become of a payment now, without ordering it."""
+        desk = self._desk
+        batch = join_submissions([self.sign([instruction])], desk.now_ns())
+        return conclude(desk.intake.flow.rehearse(batch), desk.engine.ledger)
 
     def submit(self, submission: Submission) -> Answers:
         """Hand in and wait until durable."""

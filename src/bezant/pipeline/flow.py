@@ -23,7 +23,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bezant.errors import ConfigError, InvariantViolation
+from bezant.errors import BezantError, ConfigError, InvariantViolation
 from bezant.pipeline.batch import PENDING, PaymentBatch
 from bezant.pipeline.stage import Fallback, Stage
 from bezant.pipeline.telemetry import StageTelemetry
@@ -93,6 +93,20 @@ class Flow:
     def finish(self, batch: PaymentBatch) -> PaymentBatch:
         """Run the rest, which sees everything that earlier batches changed."""
         return self._steps(batch, FIRST_IN_ORDER, len(STAGES))
+
+    def rehearse(self, batch: PaymentBatch) -> PaymentBatch:
+        """Run the stages that only judge, up to routing; nothing is ordered, counted or told."""
+        line = self._line
+        batch.generation, batch.stages = line.generation, line.stages
+        for name in STAGES[: STAGES.index("settle")]:
+            stage = line.stages[name]
+            try:
+                batch = stage(batch)
+            except BezantError:
+                if not isinstance(stage, Fallback):
+                    raise
+                batch = stage.fall_back(batch)
+        return batch
 
     def _steps(self, batch: PaymentBatch, start: int, stop: int) -> PaymentBatch:
         stages = batch.stages

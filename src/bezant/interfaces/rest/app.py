@@ -18,6 +18,7 @@ from bezant.interfaces.rest import (
     payments,
     reviews,
     signed,
+    webhooks,
 )
 from bezant.interfaces.rest.door import Door
 from bezant.interfaces.rest.events import Feed
@@ -28,7 +29,7 @@ from bezant.interfaces.rest.render import Renderer
 from bezant.interfaces.rest.services import Services
 from bezant.node import Node
 
-V1 = (payments, signed, accounts, parties, assets, reviews)
+V1 = (payments, signed, accounts, parties, assets, reviews, webhooks)
 
 
 def create_services(node: Node) -> Services:

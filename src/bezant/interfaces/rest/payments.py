@@ -15,11 +15,12 @@ from bezant.gateway.history import standing_of
 from bezant.gateway.instructions import Instruction
 from bezant.interfaces.rest.idempotency import Answer, Ending
 from bezant.interfaces.rest.problems import problem_of, refusal
-from bezant.interfaces.rest.render import parse_time
+from bezant.interfaces.rest.render import parse_time, verdict_word
 from bezant.interfaces.rest.services import AnyRequest, Given, Services, in_thread, read_body, request_id
 from bezant.interfaces.rest.shapes import (
     CaptureRequest,
     ClosedView,
+    DryRunView,
     EmptyRequest,
     PaymentPage,
     PaymentRequest,
@@ -56,22 +57,19 @@ async def create_payment(request: AnyRequest, services: Given) -> Response[Payme
     reason when it is refused. A UUIDv7 as Idempotency-Key is the payment's id.
     """
     body = await read_body(request, PaymentRequest)
-    payload = _payload(body)
 
     async def act(identity: PaymentId) -> Answer:
-        instruction = services.node.payments.instruct(
-            AccountId(int(body.debtor, 16)),
-            AccountId(int(body.creditor, 16)),
-            body.instructed_amount.amount,
-            body.instructed_amount.asset,
-            payload=payload,
-            identity=identity,
-            hold_for_s=body.hold_for_s,
-            may_review=body.may_review,
-        )
-        return await pay(request, services, instruction)
+        return await pay(request, services, _instruct(services, body, identity))
 
     return await services.once(request, act)
+
+
+@post("/payments/dry-run", opt={"body": PaymentRequest}, status_code=200)
+async def rehearse_payment(request: AnyRequest, services: Given) -> DryRunView:
+    """Say what would become of a payment, without making it."""
+    body = await read_body(request, PaymentRequest)
+    found = await in_thread(services.node.payments.rehearse, _instruct(services, body, None))
+    return DryRunView(found.outcome.label, verdict_word(found.verdict), found.score, found.reasons)
 
 
 async def pay(
@@ -214,6 +212,19 @@ def _view(services: Services, payment: PaymentId) -> PaymentView:
     return services.render.standing(history.standing(payment), *history.texts(payment))
 
 
+def _instruct(services: Services, body: PaymentRequest, identity: PaymentId | None) -> Instruction:
+    return services.node.payments.instruct(
+        AccountId(int(body.debtor, 16)),
+        AccountId(int(body.creditor, 16)),
+        body.instructed_amount.amount,
+        body.instructed_amount.asset,
+        payload=_payload(body),
+        identity=identity,
+        hold_for_s=body.hold_for_s,
+        may_review=body.may_review,
+    )
+
+
 def _payload(body: PaymentRequest) -> Payload:
     return Payload(
         end_to_end_id=body.end_to_end_id,
@@ -226,4 +237,12 @@ def _payload(body: PaymentRequest) -> Payload:
     )
 
 
-ROUTES = [create_payment, list_payments, get_payment, get_receipt, capture_payment, release_payment]
+ROUTES = [
+    create_payment,
+    rehearse_payment,
+    list_payments,
+    get_payment,
+    get_receipt,
+    capture_payment,
+    release_payment,
+]

@@ -310,3 +310,58 @@ class HealthView(_Out, frozen=True):
     version: str
     model: str = ""
     failure: str = ""
+
+
+# Webhooks.
+
+
+class WebhookRequest(_In, frozen=True):
+    url: Annotated[str, Meta(min_length=8, max_length=2048, examples=["https://example.org/bezant"])]
+    types: tuple[Annotated[str, Meta(max_length=64)], ...] = ()
+    """Event types, e.g. ``payment.settled``; none means all."""
+
+
+class WebhookView(_Out, frozen=True):
+    id: str
+    url: str
+    types: tuple[str, ...]
+    enabled: bool
+    created_at: str
+
+
+class WebhookSecretView(_Out, frozen=True):
+    """Shown when it is made or rotated, and never again."""
+
+    webhook: WebhookView
+    secret: str
+
+
+class WebhookList(_Out, frozen=True):
+    webhooks: tuple[WebhookView, ...]
+
+
+class DeliveryView(_Out, frozen=True):
+    event: str
+    type: str
+    webhook: str
+    attempts: int
+    created_at: str
+    delivered_at: str = ""
+    next_attempt_at: str = ""
+    last_error: str = ""
+
+
+class DeliveryList(_Out, frozen=True):
+    deliveries: tuple[DeliveryView, ...]
+
+
+# Asking without paying.
+
+
+class DryRunView(_Out, frozen=True):
+    """What the pipeline and the ledger would answer now; nothing was ordered."""
+
+    outcome: str
+    verdict: Literal["allow", "review", "block"]
+    score: float
+    reasons: tuple[str, ...] = ()
