@@ -11,7 +11,7 @@ import numpy as np
 
 from bezant.economy.traffic import Traffic
 from bezant.economy.training import train_on_economy, world_of
-from bezant.errors import BezantError
+from bezant.errors import BezantError, Overloaded
 from bezant.gateway.accounts import Opening, PartyProfile
 from bezant.gateway.bulk import AccountColumns, new_ids, transfers
 from bezant.gateway.commands import seal_payload
@@ -144,8 +144,14 @@ class LiveEconomy:
         )
         records["payload_commitment"] = np.array([np.frombuffer(c, np.uint8) for _, c in sealed])
         submission = desk.sign(records, desk.institution_key, tuple(text for text, _ in sealed))
-        desk.intake.submit(submission, self._note)
-        self.sent += len(traffic)
+        try:
+            desk.intake.submit(submission, self._note)
+        except Overloaded as error:
+            # A busy node sheds load, and these consumers do not come back with the same wish.
+            if error.code == "stopping":
+                raise
+        else:
+            self.sent += len(traffic)
 
     def _note(self, answers: Answers | BaseException) -> None:
         if isinstance(answers, BezantError) and not answers.retryable:
