@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -150,13 +149,3 @@ class LiveEconomy:
     def _note(self, answers: Answers | BaseException) -> None:
         if isinstance(answers, BezantError) and not answers.retryable:
             self.failure = answers
-
-
-def first_settled_ns(node: Node, since_ns: int, timeout_s: float = 60.0) -> int | None:
-    """Return how long after `since_ns` (`time.perf_counter_ns`) the first payment was durable."""
-    start_height, deadline = node.engine.durable_height, time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        if node.engine.durable_height > start_height:
-            return time.perf_counter_ns() - since_ns
-        time.sleep(0.01)
-    return None

@@ -75,7 +75,6 @@ class Intake:
         self._durable_height = 0
         self._lost: UnknownOutcome | None = None
         self._lock = threading.Lock()
-        self._durable_height = 0
         self._closed = False
         self.failure: BaseException | None = None
         self._threads = [
