@@ -4,7 +4,7 @@ data folder ─ keys, genesis, configuration
      │
 vault ─ features ─ model ─ engine (replays its journal; features learn on the way)
      │
-flow of eight stages ─ intake ─ gateway (accounts, payments)
+flow of eight stages ─ intake ─ gateway (accounts, payments, history)
      │
 store follows the committed blocks ─ webhooks deliver from its outbox
 """

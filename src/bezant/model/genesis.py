@@ -29,7 +29,7 @@ class GenesisInstitution(msgspec.Struct, frozen=True, forbid_unknown_fields=True
 
 
 class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What every node must agree on; a change is an ordered command and a new version."""
+    """What every node must agree on, fixed for the life of a network: no command changes it yet."""
 
     version: int = 1
     id_window_s: int = 600

@@ -140,7 +140,7 @@ def apply_alone(state, records, decisions, i, signer, time_ns, limits, scratch, 
 
 @njit(**KERNEL)
 def note_images(state, record, undo, count):
-    """Keep both accounts and, for a capture or release, the hold as they are before a member applies."""
+    """Keep both accounts as they are before a member applies; return the new number of images."""
     what, rows, accounts, _ = undo
     for side in range(2):
         lo = record.debtor_lo if side == 0 else record.creditor_lo
