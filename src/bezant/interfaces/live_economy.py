@@ -15,6 +15,7 @@ from bezant.gateway.accounts import Opening, PartyProfile
 from bezant.gateway.bulk import AccountColumns, new_ids, transfers
 from bezant.gateway.commands import seal_payload
 from bezant.intelligence.model import Model
+from bezant.model.identifiers import words
 from bezant.model.money import Asset
 from bezant.model.orders import MAX_AUTHORISED_RECORDS
 from bezant.model.payment import Payload
@@ -87,7 +88,7 @@ class LiveEconomy:
         """Issue every party's opening balance from the treasury."""
         desk = self._node.desk
         treasury = self._node.accounts.treasury(self._asset)
-        low, high = treasury & (2**64 - 1), treasury >> 64
+        low, high = words(treasury)
         count = len(rows)
         opening = np.asarray(self._world.parties.opening_minor, np.uint64)[rows]
         records = transfers(

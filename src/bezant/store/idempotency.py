@@ -64,7 +64,7 @@ class IdempotencyKeys:
     def begin(
         self, scope: str, key: str, request_hash: bytes, payment: PaymentId, now_ns: int
     ) -> StoredRequest | None:
-        """Claim a key, durably; None means go ahead, a request means replay its stored answer.
+        """Claim a key, durably; None means go ahead, a request means that it was answered before.
 
         Raises: ConflictError ``idempotency_key_reused`` if the key was used for another body,
         ``idempotency_in_flight`` while the first request has no answer yet.
