@@ -1,7 +1,7 @@
 """Settings: the only reader of the environment and of configuration files.
 
 Defaults suit one machine. A ``bezant.toml`` in the data folder overrides them, and environment
-variables override that: ``BEZANT_HTTP_PORT=8001`` sets ``port`` in ``[http]``.
+variables override what stands in a section: ``BEZANT_HTTP_PORT=8001`` sets ``port`` in ``[http]``.
 """
 
 from __future__ import annotations

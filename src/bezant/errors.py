@@ -21,7 +21,8 @@
 
 Three kinds are never mixed. A *business outcome* (insufficient funds, expired) is a
 returned `Outcome`; an *operating error* is an exception from the tree above; a *broken
-invariant* is `InvariantViolation`, which nothing but the process boundary may catch.
+invariant* is `InvariantViolation`, which no code recovers from: whoever meets one takes no more
+payments.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ class Keys:
     blinding: bytes
     """Blinds balances in receipts, 32 bytes."""
     operator_token: str
-    """What a caller must show to write."""
+    """What a caller over HTTP must show."""
 
 
 class DataFolder:

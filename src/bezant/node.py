@@ -4,7 +4,7 @@ data folder ─ keys, genesis, configuration
      │
 vault ─ features ─ model ─ engine (replays its journal; features learn on the way)
      │
-flow of eight stages ─ intake ─ gateway (accounts, payments)
+flow of eight stages ─ intake ─ gateway (accounts, payments, history)
      │
 store follows the committed blocks ─ webhooks deliver from its outbox
 """
@@ -45,7 +45,7 @@ from bezant.intelligence.model import Model
 from bezant.intelligence.watchlist import Thresholds, Watchlist
 from bezant.model.digest import TAG_STORE, sha256
 from bezant.model.genesis import network_id
-from bezant.model.identifiers import AccountId, join
+from bezant.model.identifiers import join
 from bezant.model.keys import authority_id
 from bezant.model.outcomes import Outcome
 from bezant.model.payment import Payload
@@ -233,10 +233,6 @@ class Node:
         except VaultError:
             return None
 
-    def _forget_party(self, party: int, accounts: list[AccountId]) -> None:
-        if self.store is not None:
-            self.store.erase_party(party)
-
     def _new_store(self, opened: ExitStack) -> tuple[Store, Endpoints]:
         url = self.config.store.url or self.folder.store_url
         endpoints = Endpoints.open(url)
@@ -264,7 +260,7 @@ class Node:
         self.follower = Follower(self.store, self.engine.blocks_from)
         opened.callback(self.follower.close)
         self.engine.subscribe(self._follow)
-        self.desk.on_erased = self._forget_party
+        self.desk.on_erased = self.store.erase_party
         empty = self.store.height == 0
         self.follower.start()
         return empty

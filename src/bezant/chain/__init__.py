@@ -1,1 +1,1 @@
-"""Order, make durable, prove: the Engine protocol and the engines behind it."""
+"""Order, make durable, prove: the Engine protocol, and the embedded engine behind it."""

@@ -1,7 +1,7 @@
 """What every engine offers, few methods on purpose: submit, follow, prove.
 
 An engine orders what it is given, makes it durable, applies it, and hands the committed block
-to whoever subscribed. The embedded one and CometBFT answer the same conformance suite.
+to whoever subscribed. This release has one, the embedded engine.
 """
 
 from __future__ import annotations

@@ -178,8 +178,8 @@ def verify_receipt(data: bytes, *, genesis_hash: str | None = None) -> Receipt:
     return receipt
 
 
-def trust_statement(receipt: Receipt, genesis_hash: str | None) -> str:
-    """Return, in words, what a verified receipt rests on."""
+def trust_statement(genesis_hash: str | None) -> str:
+    """Return, in words, what a receipt rests on that was verified against this hash, or none."""
     anchor = (
         "the genesis you named"
         if genesis_hash

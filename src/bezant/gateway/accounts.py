@@ -56,7 +56,7 @@ class Opening:
 
 
 class Accounts:
-    """Registers parties and opens, freezes, funds their accounts."""
+    """Registers, screens and erases parties; opens, funds and freezes their accounts."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
@@ -181,7 +181,7 @@ class Accounts:
         """Return the accounts bound to a party."""
         rows = self._desk.parties.rows_of(party)
         ledger = self._desk.engine.ledger.accounts
-        return [AccountId(int(ledger["id_hi"][r]) << 64 | int(ledger["id_lo"][r])) for r in rows.tolist()]
+        return [AccountId(id_of(ledger[row], "id")) for row in rows.tolist()]
 
     def erase(self, party: int) -> list[AccountId]:
         """Destroy a party's key, so that nothing sealed for it can be read again, and freeze its
@@ -200,7 +200,7 @@ class Accounts:
         self._set_columns(accounts, [ERASED] * len(accounts))
         self._desk.vault.erase(party)
         self._desk.screening.forget(party)
-        self._desk.on_erased(party, accounts)
+        self._desk.on_erased(party)
         return accounts
 
     def row(self, account: AccountId) -> np.void:
@@ -269,7 +269,7 @@ class Accounts:
         desk = self._desk
         ledger = desk.engine.ledger.accounts
         unbound = np.flatnonzero(desk.parties.parties(np.arange(len(ledger), dtype=np.uint32)) == NOBODY)
-        erased: dict[int, list[AccountId]] = {}
+        erased: set[int] = set()
         for row in unbound.tolist():
             account = AccountId(id_of(ledger[row], "id"))
             try:
@@ -277,9 +277,9 @@ class Accounts:
             except NotFound:
                 continue
             desk.parties.set(row, ERASED, Verdict.ALLOW)
-            erased.setdefault(party, []).append(account)
-        for party, accounts in erased.items():
-            desk.on_erased(party, accounts)
+            erased.add(party)
+        for party in sorted(erased):
+            desk.on_erased(party)
 
     def _register_keys(self, keys: Sequence[bytes]) -> None:
         desk, now_ms = self._desk, self._desk.now_ms()

@@ -23,6 +23,7 @@ SECRET_PREFIX: Final = "whsec_"
 SECRET_BYTES: Final = 32
 TIMEOUT_S: Final = 15.0
 MAX_BODY_BYTES: Final = 20_000
+"""What the specification asks bodies to stay under. Ours do by their shape, which a test holds them to."""
 
 
 @dataclass(frozen=True, slots=True)

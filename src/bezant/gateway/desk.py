@@ -31,7 +31,7 @@ class Desk:
     now_ns: Callable[[], int]
     delegate_cap: int = 0
     on_bound: Callable[[Mapping[AccountId, int]], None] = field(default=lambda parties: None)
-    on_erased: Callable[[int, list[AccountId]], None] = field(default=lambda party, accounts: None)
+    on_erased: Callable[[int], object] = field(default=lambda party: None)
 
     def now_ms(self) -> int:
         return self.now_ns() // 1_000_000

@@ -93,7 +93,7 @@ class PaymentEvents:
             type_ = TYPE_OF.get(outcome, REFUSED)
             if _tells(int(receipt["kind"]), outcome):
                 change = self._change(block, position, receipt, outcome)
-                yield PaymentEvent(type_, _render_time(block.time_ns), change)
+                yield PaymentEvent(type_, render_time(block.time_ns), change)
 
     def rows(self, block: CommittedBlock) -> Iterator[Event]:
         """Yield the outbox rows of a block: every event for every endpoint that wants its type."""
@@ -151,6 +151,11 @@ def _tells(kind: int, outcome: Outcome) -> bool:
     return not (outcome.refused and kind in (Kind.CAPTURE, Kind.RELEASE))
 
 
-def _render_time(time_ns: int) -> str:
+def render_time(time_ns: int) -> str:
+    """Return an RFC 3339 time in UTC with nanoseconds.
+
+    >>> render_time(1_767_225_600_000_000_001)
+    '2026-01-01T00:00:00.000000001Z'
+    """
     seconds, rest = divmod(time_ns, 1_000_000_000)
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"

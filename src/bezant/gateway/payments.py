@@ -16,11 +16,11 @@ from bezant.gateway.instructions import Instruction, records_of
 from bezant.gateway.rehearsal import Rehearsal, conclude
 from bezant.intelligence.evidence import EVIDENCE, Replay, decode_evidence, replay
 from bezant.intelligence.model import Model
-from bezant.model.identifiers import AccountId, PaymentId, join, new_payment_id
+from bezant.model.identifiers import AccountId, PaymentId, new_payment_id
 from bezant.model.money import parse_minor
 from bezant.model.outcomes import Outcome
 from bezant.model.payment import SALT_BYTES, Payload, decode_payload
-from bezant.model.records import RECORD, Kind, RecordArray, id_of
+from bezant.model.records import RECORD, Kind, id_of
 from bezant.pipeline.batch import Submission, join_submissions
 from bezant.pipeline.intake import Answers
 from bezant.vault import VaultKind
@@ -254,8 +254,3 @@ def _positive(minor: int) -> int:
     if minor == 0:
         raise InputError("the amount must be more than zero", code="amount_zero", param="amount")
     return minor
-
-
-def record_ids(records: RecordArray) -> list[int]:
-    """Return the ids of records as integers."""
-    return [join(lo, hi) for lo, hi in zip(records["id_lo"].tolist(), records["id_hi"].tolist(), strict=True)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from bezant.gateway.accounts import Opening, PartyProfile
 from bezant.gateway.bulk import AccountColumns, new_ids, transfers
 from bezant.gateway.commands import seal_payload
 from bezant.intelligence.model import Model
+from bezant.model.identifiers import words
 from bezant.model.money import Asset
 from bezant.model.orders import MAX_AUTHORISED_RECORDS
 from bezant.model.payment import Payload
@@ -88,7 +88,7 @@ class LiveEconomy:
         """Issue every party's opening balance from the treasury."""
         desk = self._node.desk
         treasury = self._node.accounts.treasury(self._asset)
-        low, high = treasury & (2**64 - 1), treasury >> 64
+        low, high = words(treasury)
         count = len(rows)
         opening = np.asarray(self._world.parties.opening_minor, np.uint64)[rows]
         records = transfers(
@@ -156,13 +156,3 @@ class LiveEconomy:
     def _note(self, answers: Answers | BaseException) -> None:
         if isinstance(answers, BezantError) and not answers.retryable:
             self.failure = answers
-
-
-def first_settled_ns(node: Node, since_ns: int, timeout_s: float = 60.0) -> int | None:
-    """Return how long after `since_ns` (`time.perf_counter_ns`) the first payment was durable."""
-    start_height, deadline = node.engine.durable_height, time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        if node.engine.durable_height > start_height:
-            return time.perf_counter_ns() - since_ns
-        time.sleep(0.01)
-    return None

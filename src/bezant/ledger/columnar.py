@@ -1,7 +1,7 @@
 """The ledger that runs: the reference's rules compiled by Numba over fixed-size records.
 
 This file makes room, resolves signers and checks invariants; everything that decides is in
-`kernel`. Tables double as copies between blocks, never inside one.
+`kernel`. Tables grow, as copies, between blocks and never inside one.
 """
 
 from __future__ import annotations

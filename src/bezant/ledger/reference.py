@@ -1,8 +1,8 @@
 """The ledger as a specification: plain Python, written to be read.
 
-Every function that changes money has the same headings, in this order: CHECK (everything
-that can fail, sums included), COMPUTE, POST (which cannot fail). Checks stand in the order
-of outcome precedence. `columnar` runs in production and must answer with the same bytes.
+Every function that moves money has two headings: CHECK (everything that can fail, sums
+included), then POST (which cannot fail); its answer becomes the receipt. Checks stand in the
+order of outcome precedence. `columnar` runs in production and must answer with the same bytes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The columnar ledger's memory: record layouts, allocation, growth, and the copy a snapshot keeps.
+"""The columnar ledger's memory: record layouts, allocation, growth, and a copy of what is in use.
 
 Bytes that matter at scale: an account takes 120 and its index entry 5, a remembered id 40 and 5,
 where tables are full; just after growing by half, an index entry takes 7.5.

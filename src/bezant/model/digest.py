@@ -32,7 +32,6 @@ TAG_STORE = b"bezant/store/1"
 TAG_BLIND_SEED = b"seed/1\0"
 TAG_BLIND = b"blind/1"
 TAG_SIDE = b"side/1\0"
-TAG_BLOCK = b"bezant/block/1"
 
 PADDING = 72
 """Room a message buffer needs behind its last byte for SHA-256's padding."""

@@ -10,8 +10,6 @@ import msgspec
 
 from bezant.errors import DecodeError
 from bezant.model.digest import TAG_GENESIS, sha256
-from bezant.model.identifiers import AuthorityId
-from bezant.model.keys import authority_id
 from bezant.model.money import MAX_SCALE, Asset
 
 
@@ -31,7 +29,7 @@ class GenesisInstitution(msgspec.Struct, frozen=True, forbid_unknown_fields=True
 
 
 class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What every node must agree on; a change is an ordered command and a new version."""
+    """What every node must agree on, fixed for the life of a network: no command changes it yet."""
 
     version: int = 1
     id_window_s: int = 600
@@ -62,13 +60,6 @@ class Genesis(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             if asset.code == code:
                 return Asset(asset.number, asset.code, asset.scale)
         raise KeyError(code)
-
-    def institution_authority(self, number: int) -> AuthorityId:
-        """Return the authority id of an institution; raises KeyError."""
-        for institution in self.institutions:
-            if institution.number == number:
-                return authority_id(bytes.fromhex(institution.key))
-        raise KeyError(number)
 
 
 def encode_genesis(genesis: Genesis) -> bytes:

@@ -58,10 +58,6 @@ def parse_account_id(text: str, *, param: str = "account") -> AccountId:
     return AccountId(_parse_hex128(text, "an account id", param))
 
 
-def parse_authority_id(text: str, *, param: str = "authority") -> AuthorityId:
-    return AuthorityId(_parse_hex128(text, "an authority id", param))
-
-
 def render_id(value: int) -> str:
     """Return an account or authority id as 32 hexadecimal digits."""
     return f"{value:032x}"

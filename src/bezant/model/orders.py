@@ -78,7 +78,7 @@ def authorisation_message(network: bytes, authority: AuthorityId, count: int, ro
 def authorise(network: bytes, key: SigningKey, records: RecordArray, *, together: bool = True) -> RecordArray:
     """Return Authorisations of the records by one key: one over all, or one for each.
 
-    Raises: DecodeError when `together` is asked for more than 1,024 records.
+    Raises: DecodeError when `together` is asked for no record, or for more than 1,024.
     """
     count = len(records)
     if together and not 1 <= count <= MAX_AUTHORISED_RECORDS:

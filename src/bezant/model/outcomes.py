@@ -26,7 +26,7 @@ class Outcome(IntEnum):
 
     # Authenticity. None of these is remembered, so a stranger cannot burn an id.
     MALFORMED = 16
-    """Unknown kind or flag, an id that is no UUIDv7, or a field that must be zero."""
+    """Unknown kind or flag, an id that is no UUIDv7, or a field or verdict that does not suit the kind."""
     UNKNOWN_AUTHORITY = 17
     BAD_SIGNATURE = 18
     GATEWAY_NOT_ACCEPTED = 19

@@ -107,7 +107,7 @@ RECEIPT = np.dtype(
 `order_index` is the record's position in the block, `NO_ROW` for system receipts. `amount` is
 what moved or was reserved or returned. `first_outcome` repeats the first answer where
 `outcome` is EXISTS. Rows are the ledger's internal account numbers, `NO_ROW` where there is
-no such account; they are in memory and in the receipt log, never in a proof."""
+no such account; they are in memory and in the receipt archive, never in a proof."""
 
 NO_ROW = 0xFFFFFFFF
 

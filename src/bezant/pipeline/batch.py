@@ -27,9 +27,9 @@ _UINT32 = npt.NDArray[np.uint32]
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What one caller handed in: signed records, and the sealed text of each where it has any.
+    """What one caller handed in: signed records, and the salted texts that they commit to.
 
-    `payloads` are salt ‖ canonical payload; `parties` the vault's party number of each debtor.
+    `payloads` are salt ‖ canonical payload, one a record and empty where it has none, or none at all.
     """
 
     authorisations: RecordArray

@@ -9,9 +9,10 @@
     settle         seal the evidence, order, apply, make durable
     notify         tell whoever waits, once it is durable
 
-A batch goes through them in this order. A stage that fails, or that took longer than its
-budget the time before, is replaced for this batch by its declared fallback, and the Decision
-says so. Where a stage has no safe fallback the batch is refused whole and nothing has happened.
+A batch goes through them in this order. Where a stage fails its declared fallback takes its
+place for this batch, and where it broke its budget for the next sixteen; the Decision says so.
+Where a stage in front of settle has no safe fallback the batch is refused whole and nothing has
+happened; after settle it was ordered, and whoever waits is told to query it.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ class Flow:
 
     def run(self, batch: PaymentBatch) -> PaymentBatch:
         """Return the batch with every column filled. Raises what the first failing stage without a
-        fallback raised; then nothing of the batch was ordered."""
+        fallback raised; nothing of the batch was ordered then, unless its `block` is set."""
         return self.finish(self.begin(batch))
 
     def begin(self, batch: PaymentBatch) -> PaymentBatch:

@@ -1,7 +1,7 @@
 """Where payments come in: many callers, two threads that run the flow over whatever is waiting.
 
-Nothing is delayed to fill a batch. While one batch is on its way the next ones gather, so batches
-grow with load by themselves, and a lone payment goes through alone.
+Nothing is delayed to fill a batch. At most three are under way, and while they are the next one
+gathers, so batches grow with load by themselves, and a lone payment goes through alone.
 """
 
 from __future__ import annotations
@@ -75,7 +75,6 @@ class Intake:
         self._durable_height = 0
         self._lost: UnknownOutcome | None = None
         self._lock = threading.Lock()
-        self._durable_height = 0
         self._closed = False
         self.failure: BaseException | None = None
         self._threads = [
@@ -173,7 +172,7 @@ class Intake:
             self._refuse(waiting, unknown)
 
     def _begin_batches(self) -> None:
-        """Put what waits into batches and begin them, one ahead of the other thread."""
+        """Put what waits into batches and begin them, as long as not too many are under way."""
         stopping = False
         while not stopping:
             first = self._queue.get()

@@ -55,7 +55,3 @@ class StageTelemetry:
         self.refused += refused
         self.busy_ns += elapsed_ns
         self.per_batch.add(elapsed_ns)
-
-    @property
-    def us_per_payment(self) -> float:
-        return self.busy_ns / 1000 / self.payments if self.payments else 0.0

@@ -3,7 +3,7 @@
 SQLite runs in WAL mode, where readers in other threads never wait for the writer. `durable=False`
 sets synchronous=NORMAL: a power cut may take the last transactions back, but never part of one,
 and because the checkpoint goes back with its rows the follower replays them from the journal.
-What cannot be replayed (idempotency keys) is opened with `durable=True`: synchronous=FULL.
+What cannot be replayed (idempotency keys, webhook endpoints) is opened with `durable=True`: synchronous=FULL.
 """
 
 from __future__ import annotations

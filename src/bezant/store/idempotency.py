@@ -1,9 +1,8 @@
 """Idempotency keys of the interfaces: the same request answers the same, however often it is sent.
 
-A UUIDv7 key is the payment id and holds by the ledger itself; this table is for every other key, and
-for replaying the stored answer byte by byte. It is opened durable, apart from the read model: an
-answer that went out must not be forgotten by a power cut, nor a long projection keep a request
-waiting.
+A UUIDv7 key is the payment id and holds by the ledger itself; this table binds every other key to
+the id that its payment was given. It is opened durable, apart from the read model: a key that was
+bound must not be forgotten by a power cut, nor a long projection keep a request waiting.
 """
 
 from __future__ import annotations
@@ -30,7 +29,10 @@ _IN_FLIGHT, _DONE = RequestState.IN_FLIGHT.value, RequestState.DONE.value
 
 @dataclass(frozen=True, slots=True)
 class StoredRequest:
-    """What is kept under one key; `status` and `answer` once it is done."""
+    """What is kept under one key; `status` and `answer` once it is done.
+
+    REST stores an empty answer: the ledger says again what it answered to `payment`.
+    """
 
     scope: str
     key: str
@@ -62,7 +64,7 @@ class IdempotencyKeys:
     def begin(
         self, scope: str, key: str, request_hash: bytes, payment: PaymentId, now_ns: int
     ) -> StoredRequest | None:
-        """Claim a key, durably; None means go ahead, a request means replay its stored answer.
+        """Claim a key, durably; None means go ahead, a request means that it was answered before.
 
         Raises: ConflictError ``idempotency_key_reused`` if the key was used for another body,
         ``idempotency_in_flight`` while the first request has no answer yet.

@@ -3,7 +3,8 @@
 An event is stored in the very transaction that projects its block, so there is never one without
 the other. Delivery is at least once: whoever receives should drop an id it has seen. Ids must
 follow from the block alone, so that a replayed block writes the same event and not another.
-Bodies name ids and statuses, never texts of a person: a webhook that needs those asks for them.
+Bodies name ids, accounts, amounts and outcomes, never texts of a person: a receiver that needs
+those asks for them.
 """
 
 from __future__ import annotations

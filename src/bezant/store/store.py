@@ -31,7 +31,7 @@ from bezant.store.queries import Queries
 from bezant.store.schema import account_parties, accounts, checkpoint, id_key, payments
 
 EventSource = Callable[[CommittedBlock], Iterable[Event]]
-"""Says which events a block gives rise to; must depend on the block alone."""
+"""Says which events a block gives rise to; their ids and bodies must follow from the block alone."""
 
 GROUP_RECORDS: Final = 20_000
 """How many records share one transaction when there is much to catch up with."""

@@ -269,6 +269,8 @@ def test_payments_of_a_node_reach_an_endpoint(tmp_path: Path, model_file: Path, 
     with SmallNode(tmp_path / "node", model=model_file, settings=settings, with_store=True) as small:
         webhooks = small.node.webhooks
         assert webhooks is not None
+        # Who is told is settled when a block is projected: those of the opening must be in before.
+        small.node.history.queries()
         endpoint = webhooks.register(receiver.url)
         paid, _ = small.pay("12.34")
         with receiver.heard:

@@ -27,7 +27,7 @@ PLACE = np.dtype([("segment", "<u4"), ("size", "<u4"), ("offset", "<u8")])
 
 
 class Journal:
-    """Appends frames and reads them back; used by one thread at a time."""
+    """Appends frames and reads them back. One thread appends and syncs; any may `read`."""
 
     def __init__(self, folder: Path, network: bytes, *, segment_bytes: int = SEGMENT_BYTES) -> None:
         self._folder = folder

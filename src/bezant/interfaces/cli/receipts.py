@@ -69,6 +69,6 @@ def verify(
         "signed_by": summary.signed_by,
         "block": summary.block,
         "genesis_hash": network_id(checked.genesis).hex(),
-        "rests_on": trust_statement(checked, trust or None),
+        "rests_on": trust_statement(trust or None),
     }
     show(told, as_json)

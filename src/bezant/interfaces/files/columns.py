@@ -31,7 +31,6 @@ _ISO = (
 
 
 _LONG_DECIMAL = re.compile(r"([0-9]{1,15})\.([0-9]{1,40})", re.ASCII)
-_CLOCK = "%Y-%m-%d %H:%M:%S"
 
 
 def refuse_first(bad: pl.Series, column: pl.Series, first_row: int, code: str, reason: str) -> None:

@@ -45,7 +45,7 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Replayed:
     """What a replay leaves behind."""
 
     summary: Summary
@@ -54,7 +54,7 @@ class Outcome:
     network: str
 
 
-def replay(path: Path, options: Options, progress: Progress) -> Outcome:
+def replay(path: Path, options: Options, progress: Progress) -> Replayed:
     """Replay one file into a data folder of its own. Raises: BezantError."""
     if not path.exists():
         raise InputError(f"there is no file {path}", code="file_missing", param="file")
@@ -63,7 +63,7 @@ def replay(path: Path, options: Options, progress: Progress) -> Outcome:
     return _replay_cards(path, options, progress)
 
 
-def _replay_cards(path: Path, options: Options, progress: Progress) -> Outcome:
+def _replay_cards(path: Path, options: Options, progress: Progress) -> Replayed:
     file = CardFile(path, options.mapping, sort=options.sort)
     first = next(iter(CardFile(path, options.mapping, sort=options.sort, batch_rows=1_000)), None)
     if first is None:
@@ -92,7 +92,7 @@ def _replay_cards(path: Path, options: Options, progress: Progress) -> Outcome:
         return _finish(node, options, clock, summary, progress)
 
 
-def _replay_message(path: Path, options: Options, progress: Progress) -> Outcome:
+def _replay_message(path: Path, options: Options, progress: Progress) -> Replayed:
     message = stream_pain001(path)
     start_ns = message_time_ns(message.header.created_at) or time.time_ns()
     create_folder(options.data, assets=_assets_of(message), created_ms=start_ns // 1_000_000)
@@ -103,7 +103,7 @@ def _replay_message(path: Path, options: Options, progress: Progress) -> Outcome
         return _finish(node, options, clock, summary, progress)
 
 
-def _finish(node: Node, options: Options, clock: SetClock, summary: Summary, progress: Progress) -> Outcome:
+def _finish(node: Node, options: Options, clock: SetClock, summary: Summary, progress: Progress) -> Replayed:
     """Let the store catch up, close, and hold what the journal gives again against what was seen."""
     if node.follower is not None:
         height = node.engine.durable_height
@@ -118,7 +118,7 @@ def _finish(node: Node, options: Options, clock: SetClock, summary: Summary, pro
         verification = verify_folder(
             options.data, clock, app_hash, lambda done: progress("verify", done / height)
         )
-    return Outcome(summary, verification, model, network)
+    return Replayed(summary, verification, model, network)
 
 
 def _assets_of(message: Pain001Stream) -> tuple[tuple[str, int], ...]:

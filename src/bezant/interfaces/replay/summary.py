@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 from bezant.model.money import Asset, render_minor
 from bezant.model.outcomes import Outcome, Verdict
-from bezant.pipeline.batch import PENDING
 from bezant.pipeline.intake import Answers
 from bezant.pipeline.telemetry import Histogram
 
@@ -58,7 +57,7 @@ class Summary:
         # Python integers: a u64 sum over a large file could wrap.
         moved = sum(amounts[applied].tolist())
         self._move(moved, asset)
-        verdict = np.where(outcome == PENDING, np.uint8(0), answers.receipts["verdict"])
+        verdict = answers.receipts["verdict"]
         flagged = verdict != Verdict.ALLOW
         self.allowed += int(np.count_nonzero(~flagged))
         self.reviewed += int(np.count_nonzero(verdict == Verdict.REVIEW))

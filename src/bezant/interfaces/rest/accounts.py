@@ -9,7 +9,8 @@ from litestar import get, post
 from litestar.params import FromPath, QueryParameter
 
 from bezant.gateway.accounts import Opening
-from bezant.interfaces.rest.render import parse_time, render_time
+from bezant.gateway.events import render_time
+from bezant.interfaces.rest.render import parse_time
 from bezant.interfaces.rest.services import AnyRequest, Given, Services, in_thread, read_body
 from bezant.interfaces.rest.shapes import (
     AccountPage,

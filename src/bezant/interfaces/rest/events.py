@@ -18,7 +18,8 @@ import numpy as np
 
 from bezant.chain.blocks import CommittedBlock
 from bezant.errors import InputError
-from bezant.interfaces.rest.render import Renderer, render_time, verdict_word
+from bezant.gateway.events import REFUSED, TYPE_OF, render_time
+from bezant.interfaces.rest.render import Renderer, verdict_word
 from bezant.interfaces.rest.shapes import Money
 from bezant.model.identifiers import render_id, render_payment_id
 from bezant.model.outcomes import Outcome
@@ -49,17 +50,6 @@ class PaymentEvent(msgspec.Struct, frozen=True, omit_defaults=True):
     debtor: str | None = None
     creditor: str | None = None
     verdict: str | None = None
-
-
-_TYPES: Final = {
-    Outcome.APPLIED: "payment.settled",
-    Outcome.HELD: "payment.held",
-    Outcome.HELD_FOR_REVIEW: "payment.in_review",
-    Outcome.CAPTURED: "payment.captured",
-    Outcome.RELEASED: "payment.released",
-    Outcome.HOLD_EXPIRED: "payment.expired",
-    Outcome.BLOCKED: "payment.blocked",
-}
 
 
 class Feed:
@@ -151,13 +141,13 @@ class Feed:
         name, at = f"{block.height}-{position}", render_time(block.time_ns)
         if index < 0:
             payment = render_payment_id(id_of(receipt, "id"))
-            return PaymentEvent(name, _TYPES[outcome], payment, at, outcome.label)
+            return PaymentEvent(name, TYPE_OF[outcome], payment, at, outcome.label)
         record = block.records[index]
         closes = int(record["kind"]) in (Kind.CAPTURE, Kind.RELEASE)
         amount = int(receipt["amount"]) or int(record["amount"])
         return PaymentEvent(
             name,
-            _TYPES.get(outcome, "payment.refused"),
+            TYPE_OF.get(outcome, REFUSED),
             render_payment_id(id_of(record, "related" if closes else "id")),
             at,
             outcome.label,

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from bezant.errors import InputError
+from bezant.gateway.events import render_time
 from bezant.gateway.history import Standing
 from bezant.gateway.payments import Answered
 from bezant.interfaces.reasons import OUTCOMES
@@ -111,16 +112,6 @@ class Renderer:
 def verdict_word(verdict: int) -> VerdictWord:
     words: tuple[VerdictWord, ...] = ("allow", "review", "block")
     return words[Verdict(verdict)]
-
-
-def render_time(time_ns: int) -> str:
-    """Return an RFC 3339 time in UTC with nanoseconds.
-
-    >>> render_time(1_767_225_600_000_000_001)
-    '2026-01-01T00:00:00.000000001Z'
-    """
-    seconds, rest = divmod(time_ns, _NS_PER_S)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
 
 
 def parse_time(text: str | None, param: str) -> int | None:

@@ -34,13 +34,6 @@ class Money(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     asset: AssetCode
 
 
-class SignedMoney(_Out, frozen=True):
-    """A balance, which may be negative where an asset is issued."""
-
-    amount: str
-    asset: str
-
-
 # Parties and accounts.
 
 

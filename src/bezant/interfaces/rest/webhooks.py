@@ -8,8 +8,8 @@ from litestar import delete, get, post
 from litestar.params import FromPath, QueryParameter
 
 from bezant.errors import ConfigError
+from bezant.gateway.events import render_time
 from bezant.gateway.webhooks import Webhooks
-from bezant.interfaces.rest.render import render_time
 from bezant.interfaces.rest.services import AnyRequest, Given, Services, in_thread, read_body
 from bezant.interfaces.rest.shapes import (
     DeliveryList,

@@ -1,1 +1,1 @@
-"""Compiled code of the columnar ledger, integers only: words, tables, holds, commands, payments, apply."""
+"""Compiled code of the ledger, integers only: words, tables, holds, checks, payments, commands, apply."""

@@ -113,7 +113,7 @@ def answer_early(state, records, decisions, i, signer, now_ms, limits, scratch, 
     refusal = check_authentic(record, decisions[i], signer_row, authentic, accepted, now_ms, limits)
     content_lo, content_hi, first = ZERO, ZERO, np.uint16(0)
     if refusal == PASSED:
-        hash_content(records, i, scratch)
+        hash_content(i, scratch)
         content_lo, content_hi = word_at(scratch[2], 0), word_at(scratch[2], 8)
         refusal, first = check_new(state, record, content_lo, content_hi, signer_row, limits)
     if refusal != PASSED:
@@ -140,7 +140,7 @@ def apply_alone(state, records, decisions, i, signer, time_ns, limits, scratch, 
 
 @njit(**KERNEL)
 def note_images(state, record, undo, count):
-    """Keep both accounts and, for a capture or release, the hold as they are before a member applies."""
+    """Keep both accounts as they are before a member applies; return the new number of images."""
     what, rows, accounts, _ = undo
     for side in range(2):
         lo = record.debtor_lo if side == 0 else record.creditor_lo
@@ -248,7 +248,7 @@ def refuse_members(
         exists = receipt.outcome == EXISTS or receipt.outcome == EXISTS_WITH_OTHER_CONTENT
         if i == failed_at and not is_open and not exists:
             if receipt.outcome >= BLOCKED:
-                hash_content(records, i, scratch)
+                hash_content(i, scratch)
                 content_lo, content_hi = word_at(scratch[2], 0), word_at(scratch[2], 8)
                 remember(state, records[i], content_lo, content_hi, signer[0], receipt.outcome)
             continue

@@ -80,8 +80,8 @@ def check_authentic(record, decision, signer_row, authentic, accepted, now_ms, l
 
 
 @njit(**KERNEL)
-def hash_content(records, at, scratch):
-    """Hash one record into the first 32 bytes of ``scratch.digest``; its first 16 tell content apart."""
+def hash_content(at, scratch):
+    """Hash record `at` into the scratch's digest (32,), whose first 16 bytes tell content apart."""
     context, message, digest, raw = scratch
     message[0] = np.uint8(0)
     for j in range(RECORD_BYTES):
