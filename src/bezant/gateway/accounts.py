@@ -25,6 +25,9 @@ from bezant.pipeline.intake import Answers
 from bezant.stages.resources import ERASED, NOBODY
 from bezant.vault import VaultKind
 
+MAX_PARTY = 2**32 - 1
+"""Party numbers are 32 bits wide in the vault."""
+
 
 class PartyProfile(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """What the vault keeps of a party."""
@@ -84,6 +87,8 @@ class Accounts:
 
     def profile(self, party: int) -> PartyProfile:
         """Return what is known of a party. Raises: NotFound, VaultError code ``erased``."""
+        if not 0 < party <= MAX_PARTY:
+            raise NotFound(f"there is no party {party}", code="party_unknown")
         return msgspec.json.decode(self._desk.vault.read(VaultKind.PARTY_PROFILE, party), type=PartyProfile)
 
     def open(self, openings: Sequence[Opening], *, mandates: bool = True) -> list[AccountId]:

@@ -137,6 +137,10 @@ class Payments:
         if held.outcome not in (Outcome.HELD, Outcome.HELD_FOR_REVIEW):
             raise ConflictError(f"payment is {held.outcome.label}, nothing is held", code="not_held")
         minor = int(held.record["amount"]) if amount is None else amount
+        if held.outcome is Outcome.HELD_FOR_REVIEW and minor != int(held.record["amount"]):
+            raise ConflictError(
+                "this payment waits for review: approve or reject all of it", code="in_review"
+            )
         made = identity or new_payment_id(self._desk.now_ms())
         closing = commands.close_hold(kind, made, held.record, minor)
         answers = self._desk.order(closing, self._desk.institution_key)
@@ -146,16 +150,23 @@ class Payments:
             raise BezantError(f"the ledger answers {answers.first.label}", code=answers.first.label)
         return answers
 
-    def closed_before(self, identity: PaymentId, payment: PaymentId, kind: Kind) -> Answered | None:
+    def closed_before(
+        self, identity: PaymentId, payment: PaymentId, kind: Kind, amount: int | None = None
+    ) -> Answered | None:
         """Return the CAPTURE or RELEASE of that id, if it was made before for this payment.
 
-        Raises: ConflictError when the id was used for something else.
+        `amount` is what is to be captured, None for all. Raises: ConflictError when the id was used for
+        something else.
         """
         try:
             before = self.look_up(identity)
         except NotFound:
             return None
-        if before.record["kind"] != kind or id_of(before.record, "related") != payment:
+        same = before.record["kind"] == kind and id_of(before.record, "related") == payment
+        if same and kind is Kind.CAPTURE:
+            wanted = int(self.look_up(payment).record["amount"]) if amount is None else amount
+            same = int(before.record["amount"]) == wanted
+        if not same:
             raise ConflictError(
                 "this key was used before for something else; use a new key", code="idempotency_key_reused"
             )

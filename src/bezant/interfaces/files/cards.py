@@ -127,7 +127,7 @@ class CardFile:
                 index = 0 if times[0] < latest else int(back[0]) + 1
                 raise InputError(
                     f"row {int(batch.row[index])}, column {self.mapping.time!r}: earlier than the row "
-                    "before; sort the file by time, or ask for sort=True",
+                    "before; sort the file by time, or replay it with --sort",
                     code="rows_unsorted",
                     param=self.mapping.time,
                 )

@@ -124,7 +124,7 @@ def detect_mapping(present: Iterable[str]) -> CardMapping:
             return _without_absent(mapping, names)
     raise DecodeError(
         f"no ready mapping fits the columns {', '.join(sorted(names)) or '(none)'}; name them with "
-        "CardMapping(time=..., debtor=..., creditor=..., amount=...), or use one of the ready "
+        "--time, --debtor, --creditor and --amount, or use one of the ready "
         f"layouts: {', '.join(READY_MAPPINGS)}",
         code="columns_unknown",
     )

@@ -26,6 +26,8 @@ from bezant.node import Node
 SEED = 7
 WINDOW_S = 86_400
 """Id window of a replayed network: a file's payments lie further apart than live ones."""
+LATEST_NS = 7_258_118_400 * 10**9
+"""The year 2200: later block times and the windows after them would leave 64 bits."""
 Progress = Callable[[str, float], None]
 """Hears what is being done and which share of it is done."""
 
@@ -63,12 +65,24 @@ def replay(path: Path, options: Options, progress: Progress) -> Replayed:
     return _replay_cards(path, options, progress)
 
 
+def check_start(start_ns: int, param: str) -> int:
+    """Return a file's first time, which becomes block time. Raises: InputError ``time_out_of_range``."""
+    if not 0 <= start_ns < LATEST_NS:
+        raise InputError(
+            "the file's payments begin before 1970 or after 2199, which no payment id can say; "
+            "correct the time, or its unit",
+            code="time_out_of_range",
+            param=param,
+        )
+    return start_ns
+
+
 def _replay_cards(path: Path, options: Options, progress: Progress) -> Replayed:
     file = CardFile(path, options.mapping, sort=options.sort)
     first = next(iter(CardFile(path, options.mapping, sort=options.sort, batch_rows=1_000)), None)
     if first is None:
         raise InputError(f"{path} holds no payments", code="file_empty", param="file")
-    start_ns = int(first.time_ns[0])
+    start_ns = check_start(int(first.time_ns[0]), "time")
     create_folder(options.data, rules=Rules(id_window_s=WINDOW_S), created_ms=start_ns // 1_000_000)
     model_path, judged_from_ns = options.data / "models" / "current.model", 0
     if options.train_days and first.label is not None:
@@ -94,7 +108,7 @@ def _replay_cards(path: Path, options: Options, progress: Progress) -> Replayed:
 
 def _replay_message(path: Path, options: Options, progress: Progress) -> Replayed:
     message = stream_pain001(path)
-    start_ns = message_time_ns(message.header.created_at) or time.time_ns()
+    start_ns = check_start(message_time_ns(message.header.created_at) or time.time_ns(), "CreDtTm")
     create_folder(options.data, assets=_assets_of(message), created_ms=start_ns // 1_000_000)
     train_on_economy(SEED, path=options.data / "models" / "current.model", progress=progress)
     clock, total = SetClock(start_ns), max(len(message), 1)

@@ -160,12 +160,14 @@ async def capture_payment(
 ) -> Response[ClosedView]:
     """Pay what was held, or a smaller `amount`; what is left returns to the debtor."""
     payment, body = parse_payment_id(payment_id), await read_body(request, CaptureRequest)
+    payments, amount = services.node.payments, None
+    if body.amount is not None:
+        amount = await in_thread(payments.minor, payment, body.amount)
 
     def close(identity: PaymentId) -> None:
-        amount = None if body.amount is None else services.node.payments.minor(payment, body.amount)
-        services.node.payments.close_hold(payment, Kind.CAPTURE, amount, identity=identity)
+        payments.close_hold(payment, Kind.CAPTURE, amount, identity=identity)
 
-    return await close_once(request, services, payment, Kind.CAPTURE, close)
+    return await close_once(request, services, payment, Kind.CAPTURE, close, amount)
 
 
 @post("/payments/{payment_id:str}/release", opt={"body": EmptyRequest, "once": True}, status_code=200)
@@ -187,12 +189,13 @@ async def close_once(
     payment: PaymentId,
     kind: Kind,
     close: Callable[[PaymentId], None],
+    amount: int | None = None,
 ) -> Response[ClosedView]:
     """End a hold once for each key; a key that ended it before gets the same answer."""
     payments = services.node.payments
 
     async def act(identity: PaymentId) -> Answer:
-        before = await in_thread(payments.closed_before, identity, payment, kind)
+        before = await in_thread(payments.closed_before, identity, payment, kind, amount)
         if before is None:
             await in_thread(close, identity)
         found = await in_thread(payments.look_up, identity) if before is None else before

@@ -94,7 +94,7 @@ async def read_body(request: AnyRequest, kind: type[T]) -> T:
     except msgspec.ValidationError as error:
         message, param = split_path(str(error))
         raise InputError(message, param=param) from None
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DecodeError(f"the body is not JSON: {error}") from None
     return decoded
 

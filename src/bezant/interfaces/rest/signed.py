@@ -109,7 +109,7 @@ def _check_payload(payload: bytes, record: np.void, param: str) -> None:
         )
     try:
         decode_payload(payload[SALT_BYTES:])
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InputError(f"the payload does not parse: {error}", param=param) from None
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
+import pytest
+
 from bezant.chain.receipts import verify_receipt
 
 from .conftest import Api, payment, uuid7
@@ -23,6 +25,13 @@ def test_an_erased_party_is_gone_and_its_proofs_still_verify(api: Api) -> None:
     assert "remittance_information" not in after
     assert api.get(f"/v1/accounts/{debtor}")["frozen"]
     assert verify_receipt(api.send("GET", f"/v1/payments/{made['id']}/receipt").content)
+
+
+@pytest.mark.parametrize("party", [-1, 0, 10**6, 2**32, 2**128, 10**40])
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+def test_a_party_that_never_was(api: Api, method: str, party: int) -> None:
+    answer = api.send(method, f"/v1/parties/{party}")
+    assert (answer.status_code, answer.json()["code"]) == (404, "party_unknown")
 
 
 def test_an_account_needs_a_party(api: Api) -> None:

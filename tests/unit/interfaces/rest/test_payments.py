@@ -63,6 +63,25 @@ def test_a_hold_is_captured_in_part(api: Api, accounts: Accounts) -> None:
     assert api.get(f"/v1/accounts/{debtor}")["available"] == "75.00"
 
 
+def test_a_key_captures_one_amount(api: Api, accounts: Accounts) -> None:
+    held = api.post("/v1/payments", payment(*accounts, "40", hold_for_s=3600))["id"]
+    key, path = uuid7(), f"/v1/payments/{held}/capture"
+    first = api.send("POST", path, key=key, json={"amount": "25"})
+    again = api.send("POST", path, key=key, json={"amount": "25.00"})
+    assert (first.status_code, again.content) == (200, first.content)
+    for other in ({"amount": "26"}, {}):
+        reused = api.send("POST", path, key=key, json=other)
+        assert (reused.status_code, reused.json()["code"]) == (422, "idempotency_key_reused")
+
+
+def test_a_review_is_all_or_nothing(api: Api, accounts: Accounts) -> None:
+    key = uuid7()
+    api.send("POST", "/v1/payments", key=key, json=payment(*accounts, SUSPICIOUS))
+    part = api.send("POST", f"/v1/payments/{key}/capture", key=uuid7(), json={"amount": "1"})
+    assert (part.status_code, part.json()["code"]) == (409, "in_review")
+    assert api.get(f"/v1/payments/{key}")["status"] == "in_review"
+
+
 def test_a_hold_is_released_once_and_the_key_answers_again(api: Api, accounts: Accounts) -> None:
     debtor, creditor = accounts
     held = api.post("/v1/payments", payment(debtor, creditor, "40", hold_for_s=3600))["id"]

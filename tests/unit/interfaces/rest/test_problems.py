@@ -35,6 +35,7 @@ def check_problem(
     [
         (b"{", 400, "malformed", None),
         (b"\xff", 400, "malformed", None),
+        (b'{"debtor":"\xff"}', 400, "malformed", None),
         (b'{"debtor":' + b"[" * 50_000, 400, "input_invalid", "debtor"),
         (b"[]", 400, "input_invalid", None),
         (b"{}", 400, "input_invalid", None),

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from bezant.gateway.commands import seal_payload, transfer
+from bezant.model.digest import TAG_PAYLOAD, sha256
 from bezant.model.identifiers import PaymentId, new_payment_id, parse_account_id, render_payment_id
 from bezant.model.keys import SigningKey
 from bezant.model.orders import authorise
-from bezant.model.payment import Payload
+from bezant.model.payment import SALT_BYTES, Payload
 from bezant.model.records import RecordArray, id_of
 from bezant.testing.ledgers import seeded_key
 
@@ -39,6 +40,14 @@ def as_json(api: Api, records: RecordArray, key: SigningKey = KEY, network: byte
         "public_key": key.public.hex(),
         "signature": base64.b64encode(signed["signature"].tobytes()).decode(),
     }
+
+
+def test_a_payload_that_is_no_text(api: Api, own: tuple[str, str]) -> None:
+    sealed = bytes(SALT_BYTES) + b'{"remittance_information":"\xff"}'
+    records = record(api, own, 1, commitment=sha256(TAG_PAYLOAD, sealed))
+    body = as_json(api, records) | {"payloads": [sealed.hex()]}
+    answer = api.send("POST", "/v1/payments/signed", json=body)
+    assert (answer.status_code, answer.json()["param"]) == (400, "payloads[0]")
 
 
 def test_the_payer_signs_and_the_receipt_says_so(api: Api, own: tuple[str, str]) -> None:
