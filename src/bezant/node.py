@@ -62,6 +62,8 @@ from bezant.vault import Vault
 Progress = Callable[[str, int], None]
 """Hears what is being done and how far it is; for progress bars."""
 THREADS = 2
+KEYS_KEPT_NS = 30 * 86_400 * 1_000_000_000
+"""How long an Idempotency-Key that is no UUIDv7 is remembered, at least."""
 
 
 def _silent(doing: str, done: int) -> None:
@@ -155,6 +157,7 @@ class Node:
         self.webhooks: Webhooks | None = None
         self.idempotency = IdempotencyKeys.open(self.config.store.url or self.folder.idempotency_url)
         opened.callback(self.idempotency.close)
+        self.idempotency.prune(clock.now_ns() - KEYS_KEPT_NS)
         new_store = with_store and self._open_store(opened)
         self.history = History(self.desk, self.payments, self.store, self.follower)
         self.accounts.load_bindings(tell=new_store)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -66,7 +67,12 @@ class Accounts:
         self._treasuries: dict[int, AccountId] = {}
 
     def register_parties(self, profiles: Sequence[PartyProfile]) -> list[Party]:
-        """Register parties: a key each, a sealed profile, and their names matched with the list."""
+        """Register parties: a key each, a sealed profile, and their names matched with the list.
+
+        Raises: InputError for a name that is blank or has control characters, which nothing matches.
+        """
+        for profile in profiles:
+            _check_name(profile.name)
         desk = self._desk
         numbers = desk.vault.new_parties(len(profiles))
         ids = np.array(numbers, np.uint64)
@@ -316,3 +322,13 @@ class Accounts:
         if bad:
             raise BezantError(f"could not {doing}: the ledger answers {bad[0].label}", code=bad[0].label)
         return answers
+
+
+def _check_name(name: str) -> None:
+    """Raise InputError for a name that screening could not see as people see it."""
+    # C: control, format (which turns the writing direction), surrogate, private use.
+    odd = any(unicodedata.category(character).startswith("C") for character in name)
+    if odd or not name.strip():
+        raise InputError(
+            "a party's name must have letters and no control characters", code="name_invalid", param="name"
+        )

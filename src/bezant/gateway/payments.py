@@ -17,6 +17,7 @@ from bezant.gateway.rehearsal import Rehearsal, conclude
 from bezant.intelligence.evidence import EVIDENCE, Replay, decode_evidence, replay
 from bezant.intelligence.model import Model
 from bezant.model.identifiers import AccountId, PaymentId, new_payment_id
+from bezant.model.keys import authority_id
 from bezant.model.money import parse_minor
 from bezant.model.outcomes import Outcome
 from bezant.model.payment import SALT_BYTES, Payload, decode_payload
@@ -114,7 +115,8 @@ class Payments:
         """Return what would become of a payment now, without ordering it."""
         desk = self._desk
         batch = join_submissions([self.sign([instruction])], desk.now_ns())
-        return conclude(desk.intake.flow.rehearse(batch), desk.engine.ledger)
+        gateway = authority_id(desk.gateway_key.public)
+        return conclude(desk.intake.flow.rehearse(batch), desk.engine.ledger, gateway)
 
     def submit(self, submission: Submission) -> Answers:
         """Hand in and wait until durable."""

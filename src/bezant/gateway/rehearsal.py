@@ -7,7 +7,7 @@ from typing import Any
 
 from bezant.intelligence.reasons import Reasons
 from bezant.ledger.columnar import ColumnarLedger
-from bezant.model.identifiers import join
+from bezant.model.identifiers import AuthorityId, join
 from bezant.model.outcomes import Outcome, Verdict
 from bezant.model.records import NO_ROW, Flag, Kind
 from bezant.pipeline.batch import PENDING, PaymentBatch
@@ -23,14 +23,16 @@ class Rehearsal:
     reasons: tuple[str, ...]
 
 
-def conclude(batch: PaymentBatch, ledger: ColumnarLedger) -> Rehearsal:
-    """Return what a judged batch of one payment by the gateway would be answered."""
+def conclude(batch: PaymentBatch, ledger: ColumnarLedger, gateway: AuthorityId) -> Rehearsal:
+    """Return what a judged batch of one payment signed by the gateway would be answered."""
     verdict = Verdict(int(batch.decisions["verdict"][0]))
     reasons = tuple(Reasons(int(batch.reasons[0])).words)
-    return Rehearsal(_outcome(batch, ledger, verdict), verdict, int(batch.score_ppm[0]) / 1e6, reasons)
+    return Rehearsal(
+        _outcome(batch, ledger, gateway, verdict), verdict, int(batch.score_ppm[0]) / 1e6, reasons
+    )
 
 
-def _outcome(batch: PaymentBatch, ledger: ColumnarLedger, verdict: Verdict) -> Outcome:
+def _outcome(batch: PaymentBatch, ledger: ColumnarLedger, gateway: AuthorityId, verdict: Verdict) -> Outcome:
     """Check in the order of the ledger's outcomes; a mandate of the debtor's is what signs."""
     record = batch.records[0]
     if batch.refused[0] != PENDING:
@@ -45,7 +47,10 @@ def _outcome(batch: PaymentBatch, ledger: ColumnarLedger, verdict: Verdict) -> O
     if batch.creditor_row[0] == NO_ROW:
         return Outcome.CREDITOR_UNKNOWN
     accounts = ledger.accounts
-    refusal = _refusal(accounts[batch.debtor_row[0]], accounts[batch.creditor_row[0]], int(record["amount"]))
+    debtor, creditor = accounts[batch.debtor_row[0]], accounts[batch.creditor_row[0]]
+    if ledger.authority_row(gateway) != int(debtor["delegate"]):
+        return Outcome.NOT_AUTHORISED
+    refusal = _refusal(debtor, creditor, int(record["amount"]))
     if refusal is not None:
         return refusal
     if reviewed:

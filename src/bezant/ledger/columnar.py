@@ -90,10 +90,14 @@ class ColumnarLedger:
         row = self.account_rows(np.array([lo], np.uint64), np.array([hi], np.uint64))[0]
         return None if row == NO_ROW else self.state.accounts[row].copy()
 
+    def authority_row(self, authority: AuthorityId) -> int:
+        """Return the row of an authority, NO_ROW where there is none."""
+        lo, hi = words(authority)
+        return int(self.authority_rows(np.array([lo], np.uint64), np.array([hi], np.uint64))[0])
+
     def authority_key(self, authority: AuthorityId) -> bytes | None:
         """Return the public key of a registered authority, or None."""
-        lo, hi = words(authority)
-        row = self.authority_rows(np.array([lo], np.uint64), np.array([hi], np.uint64))[0]
+        row = self.authority_row(authority)
         return None if row == NO_ROW else self.state.authorities["key"][row].tobytes()
 
     def remembered(

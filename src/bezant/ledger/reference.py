@@ -249,6 +249,8 @@ class ReferenceLedger:
             return Answer(Outcome.HOLD_UNKNOWN)
         if hold.creditor != creditor.row or int(record["asset"]) != debtor.asset:
             return Answer(Outcome.HOLD_MISMATCH)
+        if kind is Kind.CAPTURE and hold.kind is Kind.TRANSFER and amount < hold.amount:
+            return Answer(Outcome.HOLD_MISMATCH)
         if kind is Kind.CAPTURE and amount > hold.amount:
             return Answer(Outcome.AMOUNT_ABOVE_HOLD)
         # POST

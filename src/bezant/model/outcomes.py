@@ -61,7 +61,8 @@ class Outcome(IntEnum):
     HOLD_UNKNOWN = 64
     """No open hold of that id: never placed, or already captured, released or expired."""
     HOLD_MISMATCH = 65
-    """Debtor, creditor or asset differ from the hold's."""
+    """Debtor, creditor or asset differ from the hold's, or part of a payment in review was to be
+    captured: a reviewer lets all of it go or none."""
     AMOUNT_ABOVE_HOLD = 66
     HOLD_EXISTS = 67
     """The debtor account has an open hold under this id, placed by another of its signers."""

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bezant.errors import BezantError, ConfigError, InvariantViolation
+from bezant.errors import ConfigError, InvariantViolation
 from bezant.pipeline.batch import PENDING, PaymentBatch
 from bezant.pipeline.stage import Fallback, Stage
 from bezant.pipeline.telemetry import StageTelemetry
@@ -99,13 +99,16 @@ class Flow:
         """Run the stages that only judge, up to routing; nothing is ordered, counted or told."""
         line = self._line
         batch.generation, batch.stages = line.generation, line.stages
-        for name in STAGES[: STAGES.index("settle")]:
+        for position, name in enumerate(STAGES[: STAGES.index("settle")]):
             stage = line.stages[name]
             try:
                 batch = stage(batch)
-            except BezantError:
+            except InvariantViolation:
+                raise
+            except Exception:
                 if not isinstance(stage, Fallback):
                     raise
+                batch.fallback |= 1 << position
                 batch = stage.fall_back(batch)
         return batch
 

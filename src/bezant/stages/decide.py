@@ -10,7 +10,9 @@ import numpy.typing as npt
 from bezant.intelligence.evidence import RULES, commitments, encode_evidence
 from bezant.intelligence.reasons import Reasons, observe
 from bezant.intelligence.rules import REVIEW_PPM
+from bezant.model.money import U64_MAX
 from bezant.model.outcomes import Verdict
+from bezant.model.records import NO_ROW
 from bezant.pipeline.batch import PaymentBatch
 from bezant.stages.resources import Resources
 
@@ -21,22 +23,24 @@ class Decide:
     name: ClassVar = "decide"
     version: ClassVar = "thresholds-1"
     reads: ClassVar = frozenset(
-        {"records", "refused", "screening", "features", "score_ppm", "reasons", "model"}
+        {"records", "debtor_row", "refused", "screening", "features", "score_ppm", "reasons", "model"}
     )
     writes: ClassVar = frozenset({"decisions", "evidence", "reasons"})
     has_fallback: ClassVar = True
     budget_us: ClassVar = 50.0
-    budget_base_us: ClassVar = 20_000.0
+    budget_base_us: ClassVar = 100_000.0
 
     def __init__(self, resources: Resources) -> None:
         self._policy, self._model = resources.policy, resources.model
+        self._ledger = resources.engine.ledger
         self._random = np.random.default_rng()
 
     def __call__(self, batch: PaymentBatch) -> PaymentBatch:
         review_ppm, block_ppm = self._thresholds(batch)
         pays = batch.pays
         verdict = np.zeros(len(batch), np.uint8)
-        review, block = pays & (batch.score_ppm >= review_ppm), pays & (batch.score_ppm >= block_ppm)
+        scored = pays & ~self._issues(batch)
+        review, block = scored & (batch.score_ppm >= review_ppm), scored & (batch.score_ppm >= block_ppm)
         verdict[review] = Verdict.REVIEW
         verdict[block] = Verdict.BLOCK
         self._pass_control_group(batch, verdict)
@@ -51,6 +55,15 @@ class Decide:
         verdict = np.where(batch.pays, strict, np.uint8(0))
         batch.reasons[batch.pays & (batch.screening > 0)] |= np.uint32(Reasons.LISTED_NAME)
         return self._record(batch, verdict, 0)
+
+    def _issues(self, batch: PaymentBatch) -> npt.NDArray[np.bool_]:
+        """Return the rows that bring new money from an issuer's account. A model of customers has
+        nothing to say of those; names are screened all the same."""
+        limits = self._ledger.accounts["credit_limit"]
+        known = batch.debtor_row != NO_ROW
+        issues = np.zeros(len(batch), np.bool_)
+        issues[known] = limits[batch.debtor_row[known]] == U64_MAX
+        return issues
 
     def _thresholds(self, batch: PaymentBatch) -> tuple[int, int]:
         """Return (review, block); rules have their own and never block."""

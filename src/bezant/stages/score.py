@@ -26,7 +26,7 @@ class Score:
     writes: ClassVar = frozenset({"features", "score_ppm", "reasons", "model"})
     has_fallback: ClassVar = True
     budget_us: ClassVar = 200.0
-    budget_base_us: ClassVar = 20_000.0
+    budget_base_us: ClassVar = 100_000.0
 
     def __init__(self, resources: Resources) -> None:
         self._features: FeatureState = resources.features

@@ -20,7 +20,7 @@ class Screen:
     writes: ClassVar = frozenset({"screening"})
     has_fallback: ClassVar = True
     budget_us: ClassVar = 10.0
-    budget_base_us: ClassVar = 10_000.0
+    budget_base_us: ClassVar = 100_000.0
 
     def __init__(self, resources: Resources) -> None:
         self._parties = resources.parties

@@ -45,7 +45,7 @@ class MessageReplay:
         """Make every payment of the message; `progress` hears how many have been answered."""
         started = time.perf_counter()
         for instructions in _groups(self._message):
-            self._pay(instructions)
+            self._pay(self._in_one_currency(instructions))
             progress(self.summary.payments)
         self.summary.seconds = time.perf_counter() - started
         return self.summary
@@ -109,6 +109,22 @@ class MessageReplay:
         ]
         opened = self._node.accounts.open(openings, mandates=False)
         self._accounts.update(zip(fresh, opened, strict=True))
+
+    def _in_one_currency(self, instructions: list[PaymentInstruction]) -> list[PaymentInstruction]:
+        """Return the payments that arrive in the currency they leave in; refuse the others by name."""
+        kept = []
+        for instruction in instructions:
+            wanted = instruction.transfer_currency
+            if wanted and wanted != instruction.currency:
+                self.summary.refuse("exchange_not_offered")
+                remark = (
+                    f"a payment was to arrive in {wanted}; exchanging {instruction.currency} is not offered"
+                )
+                if remark not in self.summary.remarks:
+                    self.summary.remarks.append(remark)
+            else:
+                kept.append(instruction)
+        return kept
 
     def _keys(self, instruction: PaymentInstruction) -> tuple[_Key, _Key]:
         """Return the accounts of debtor and creditor.

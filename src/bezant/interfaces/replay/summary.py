@@ -70,6 +70,11 @@ class Summary:
             self.flagged_labelled += int(np.count_nonzero(flagged))
             self.flagged_fraud += int(np.count_nonzero(flagged & is_fraud))
 
+    def refuse(self, code: str) -> None:
+        """Count a payment that was refused before it was signed."""
+        self.payments += 1
+        self.outcomes[code] = self.outcomes.get(code, 0) + 1
+
     def add_approved(self, amount_minor: int, asset: Asset) -> None:
         """Count a payment that was held for review and then approved."""
         self.approved += 1

@@ -220,6 +220,8 @@ def end_hold(state, record, signer_row):
     held = state.holds[slot].amount
     if state.holds[slot].creditor != creditor_row or record.asset != np.uint32(debtor.asset):
         return HOLD_MISMATCH, nothing, SYSTEM, NOWHERE, NOWHERE, NO_SLOT
+    if kind == CAPTURE and state.holds[slot].kind == np.uint32(TRANSFER) and amount < held:
+        return HOLD_MISMATCH, nothing, SYSTEM, NOWHERE, NOWHERE, NO_SLOT
     if kind == CAPTURE and amount > held:
         return AMOUNT_ABOVE_HOLD, nothing, SYSTEM, NOWHERE, NOWHERE, NO_SLOT
     # POST
