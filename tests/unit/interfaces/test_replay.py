@@ -250,3 +250,23 @@ def test_times_of_messages() -> None:
     assert message_time_ns("2026-01-01T00:00:00") == START_NS
     assert message_time_ns("2026-01-01T01:00:00+01:00") == START_NS
     assert message_time_ns("yesterday") is None
+
+
+def test_a_payment_that_needs_an_exchange_is_refused_by_name(tmp_path: Path) -> None:
+    text = (
+        '<Document xmlns="urn:iso:std:iso:20022:tech:xsd:pain.001.001.09"><CstmrCdtTrfInitn>'
+        "<GrpHdr><MsgId>M1</MsgId><CreDtTm>2026-01-05T10:00:00Z</CreDtTm><NbOfTxs>1</NbOfTxs>"
+        "<InitgPty><Nm>Velka Torrin</Nm></InitgPty></GrpHdr><PmtInf><PmtInfId>P1</PmtInfId>"
+        "<PmtMtd>TRF</PmtMtd><ReqdExctnDt><Dt>2026-01-05</Dt></ReqdExctnDt><Dbtr><Nm>Velka Torrin</Nm></Dbtr>"
+        "<DbtrAcct><Id><Othr><Id>A1</Id></Othr></Id></DbtrAcct><DbtrAgt><FinInstnId><BICFI>AAAADEFF</BICFI>"
+        "</FinInstnId></DbtrAgt><CdtTrfTxInf><PmtId><EndToEndId>E1</EndToEndId></PmtId><Amt><EqvtAmt>"
+        '<Amt Ccy="EUR">5.00</Amt><CcyOfTrf>USD</CcyOfTrf></EqvtAmt></Amt><Cdtr><Nm>Oskel Marn</Nm></Cdtr>'
+        "<CdtrAcct><Id><Othr><Id>B1</Id></Othr></Id></CdtrAcct></CdtTrfTxInf></PmtInf></CstmrCdtTrfInitn>"
+        "</Document>"
+    )
+    path = tmp_path / "exchange.xml"
+    path.write_text(text, "utf-8")
+    done = replay(path, Options(tmp_path / "node", verify=False, with_store=False), lambda doing, share: None)
+    assert done.summary.outcomes == {"exchange_not_offered": 1}
+    assert done.summary.value == {}
+    assert "USD" in done.summary.remarks[0]

@@ -145,6 +145,14 @@ def test_only_the_debtors_institution_closes_a_review(world: World, kind: Kind) 
     assert world.balance(world.bob) == OPENING + moved
 
 
+def test_a_reviewer_takes_all_or_nothing(world: World) -> None:
+    row = reviewed(world, 100)
+    assert world.answer((BANK, close(world, Kind.CAPTURE, row, 99))) == [Outcome.HOLD_MISMATCH]
+    assert world.sides(world.alice)[0] == 100
+    assert world.answer((BANK, close(world, Kind.CAPTURE, row, 101))) == [Outcome.AMOUNT_ABOVE_HOLD]
+    assert world.answer((BANK, close(world, Kind.CAPTURE, row, 100))) == [Outcome.CAPTURED]
+
+
 def test_a_review_nobody_answers_returns_the_reserve(world: World) -> None:
     reviewed(world)
     after_s = world.genesis.rules.review_for_s
