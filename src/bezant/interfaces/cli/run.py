@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from bezant.interfaces.rest.server import Server
     from bezant.interfaces.rest.services import Services
     from bezant.node import Node
+
+SWITCH_S = 0.0002
+"""How long a thread keeps the interpreter while others want it. With Python's own 5 ms the event loop
+waits for the store's thread again and again: 2,650 payments a second over HTTP against 3,110."""
 
 
 def run(
@@ -44,6 +49,7 @@ def run(
     from bezant.config import load_config
     from bezant.interfaces.rest.server import listen
 
+    sys.setswitchinterval(SWITCH_S)
     config = load_config(data)
     bound = listen(host or config.http.host, config.http.port if port is None else port)
     with bound:
