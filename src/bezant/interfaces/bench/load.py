@@ -64,17 +64,20 @@ class Load:
             f"POST /v1/payments HTTP/1.1\r\nHost: {urlsplit(url).netloc}\r\n"
             f"Authorization: Bearer {token}\r\nContent-Type: application/json\r\n"
         )
-        self._accounts, self._left, self._open = accounts, payments, connections
+        self._accounts, self._open = accounts, connections
+        # Written before the clock starts, so that what is measured is the node.
+        self._requests = [self._write(number) for number in range(payments)]
         self.latency = Histogram()
         self.statuses: Counter[int] = Counter()
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def next_request(self) -> bytes | None:
-        """Return one payment under a fresh UUIDv7 key, None when all are sent."""
-        if self._left == 0:
-            return None
-        self._left -= 1
-        number, total = self._left, len(self._accounts)
+        """Return one payment, None when all are sent."""
+        return self._requests.pop() if self._requests else None
+
+    def _write(self, number: int) -> bytes:
+        """Return one payment under a fresh UUIDv7 key."""
+        total = len(self._accounts)
         debtor = number % total
         body = json.dumps(
             {
