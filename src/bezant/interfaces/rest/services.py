@@ -17,10 +17,12 @@ from bezant.interfaces.rest.idempotency import HEADER, Act, Answer, Keyring
 from bezant.interfaces.rest.problems import PROBLEM_JSON, REQUEST_ID, split_path
 from bezant.interfaces.rest.render import Renderer
 from bezant.interfaces.rest.replies import Replies
+from bezant.model.money import MAX_SCALE, parse_minor
 from bezant.node import Node
 
 AnyRequest = Request[Any, Any, Any]
 T = TypeVar("T")
+_AMOUNTS = frozenset({"amount", "balance_limit"})
 REPLAYED = "Idempotency-Replayed"
 
 
@@ -93,10 +95,21 @@ async def read_body(request: AnyRequest, kind: type[T]) -> T:
         decoded: T = decoder.decode(body or b"{}")
     except msgspec.ValidationError as error:
         message, param = split_path(str(error))
+        if param is not None and param.rpartition(".")[2] in _AMOUNTS:
+            _explain_amount(body, param)
         raise InputError(message, param=param) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DecodeError(f"the body is not JSON: {error}") from None
     return decoded
+
+
+def _explain_amount(body: bytes, param: str) -> None:
+    """Raise what is wrong with an amount in words, where a pattern would have said it in signs."""
+    found = msgspec.json.decode(body)
+    for name in param.split("."):
+        found = found.get(name) if isinstance(found, dict) else None
+    if isinstance(found, str):
+        parse_minor(found, MAX_SCALE, param=param)
 
 
 async def in_thread(work: Callable[..., T], *arguments: Any, **named: Any) -> T:

@@ -51,8 +51,8 @@ def test_bodies_that_do_not_parse(api: Api, body: bytes, status: int, code: str,
     [
         (
             {"instructed_amount": {"amount": "-1", "asset": "EUR"}},
-            400,
-            "input_invalid",
+            422,
+            "amount_negative",
             "instructed_amount.amount",
         ),
         (
@@ -63,8 +63,8 @@ def test_bodies_that_do_not_parse(api: Api, body: bytes, status: int, code: str,
         ),
         (
             {"instructed_amount": {"amount": "1e3", "asset": "EUR"}},
-            400,
-            "input_invalid",
+            422,
+            "amount_malformed",
             "instructed_amount.amount",
         ),
         ({"instructed_amount": {"amount": "0.001", "asset": "EUR"}}, 422, "amount_over_precise", "amount"),
