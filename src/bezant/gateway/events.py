@@ -91,7 +91,7 @@ class PaymentEvents:
         for position, receipt in enumerate(block.receipts):
             outcome = Outcome(int(receipt["outcome"]))
             type_ = TYPE_OF.get(outcome, REFUSED)
-            if _tells(int(receipt["kind"]), outcome):
+            if is_news(int(receipt["kind"]), outcome):
                 change = self._change(block, position, receipt, outcome)
                 yield PaymentEvent(type_, render_time(block.time_ns), change)
 
@@ -144,7 +144,8 @@ class PaymentEvents:
         return EventAmount(render_minor(minor, asset.scale), asset.code)
 
 
-def _tells(kind: int, outcome: Outcome) -> bool:
+def is_news(kind: int, outcome: Outcome) -> bool:
+    """Return whether an answer is news of a payment, for streams and webhooks alike."""
     if kind >= COMMAND_KINDS or outcome in _SILENT:
         return False
     # A capture that was refused changes nothing about the payment it names.

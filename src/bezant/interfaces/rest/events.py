@@ -18,12 +18,12 @@ import numpy as np
 
 from bezant.chain.blocks import CommittedBlock
 from bezant.errors import InputError
-from bezant.gateway.events import REFUSED, TYPE_OF, render_time
+from bezant.gateway.events import REFUSED, TYPE_OF, is_news, render_time
 from bezant.interfaces.rest.render import Renderer, verdict_word
 from bezant.interfaces.rest.shapes import Money
 from bezant.model.identifiers import render_id, render_payment_id
 from bezant.model.outcomes import Outcome
-from bezant.model.records import COMMAND_KINDS, Kind, id_of
+from bezant.model.records import Kind, id_of
 
 KEPT_RECORDS: Final = 50_000
 """Records of the last blocks that are kept in memory for streams to follow."""
@@ -32,7 +32,6 @@ _FROM_JOURNAL: Final = 64
 """Blocks that are read from the journal at a time."""
 _WHOLE_BLOCK: Final = 1 << 62
 """The position behind all of a block's."""
-_ANSWERS_BEFORE: Final = (Outcome.EXISTS, Outcome.EXISTS_WITH_OTHER_CONTENT)
 _ENCODER: Final = msgspec.json.Encoder()
 
 BlocksFrom = Callable[[int], Iterable[CommittedBlock]]
@@ -132,7 +131,7 @@ class Feed:
 
     def _events(self, block: CommittedBlock) -> Iterator[tuple[int, PaymentEvent]]:
         for position, receipt in enumerate(block.receipts):
-            if receipt["kind"] < COMMAND_KINDS and receipt["outcome"] not in _ANSWERS_BEFORE:
+            if is_news(int(receipt["kind"]), Outcome(int(receipt["outcome"]))):
                 yield position, self._event(block, position, receipt)
 
     def _event(self, block: CommittedBlock, position: int, receipt: np.void) -> PaymentEvent:
