@@ -84,6 +84,8 @@ FEATURES: tuple[str, ...] = (
 COLUMN: dict[str, int] = {name: position for position, name in enumerate(FEATURES)}
 """The column of each feature in X."""
 
+GROWTH_SHARE = 48
+"""Grows by one 48th, so that little room stands empty."""
 BYTES_PER_ACCOUNT = 4 * windows.ACCOUNT_FLOATS + 8 * windows.ACCOUNT_TIMES
 BYTES_PER_PAIR = 8 + 8 + 4 * 4
 DEFAULT_PAIRS = 1 << 18
@@ -97,7 +99,7 @@ _BLANK_TIMES = np.full(windows.ACCOUNT_TIMES, windows.NEVER, np.int64)
 class FeatureState:
     """What is remembered about accounts and pairs; rows are the ledger's account rows.
 
-    Accounts take BYTES_PER_ACCOUNT (120) each and grow by doubling with the highest row seen. The
+    Accounts take BYTES_PER_ACCOUNT (120) each and grow with the highest row seen. The
     pair table is bounded: `pairs` slots (rounded up to a power of two) of BYTES_PER_PAIR (32).
     Methods may be called from any thread; they take turns.
     """
@@ -115,6 +117,11 @@ class FeatureState:
     def nbytes(self) -> int:
         """Bytes that accounts and pairs occupy now."""
         return sum(array.nbytes for array in self._arrays().values())
+
+    @property
+    def account_nbytes(self) -> int:
+        """Bytes that accounts alone occupy, empty room included."""
+        return self._accounts.nbytes + self._times.nbytes
 
     def compute(
         self,
@@ -205,7 +212,7 @@ class FeatureState:
         held = self._accounts.shape[0]
         if rows <= held:
             return
-        grown = max(rows, 2 * held)
+        grown = max(rows, held + held // GROWTH_SHARE)
         accounts = np.zeros((grown, windows.ACCOUNT_FLOATS), np.float32)
         times = np.full((grown, windows.ACCOUNT_TIMES), windows.NEVER, np.int64)
         accounts[:held], times[:held] = self._accounts, self._times

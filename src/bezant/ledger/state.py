@@ -16,6 +16,8 @@ from bezant.model.identifiers import words
 from bezant.model.keys import authority_id
 from bezant.model.records import SIDE, RecordArray
 
+ACCOUNT_SHARE = 48
+"""Tables of accounts grow by one 48th: opening one is rare beside paying, and room stands empty for ever."""
 EMPTY = 0xFFFFFFFF
 """An index entry that points nowhere; also the row of nothing."""
 
@@ -154,11 +156,11 @@ def new_state(genesis: Genesis) -> State:
     return state
 
 
-def grown(table: npt.NDArray[Any], needed: int) -> npt.NDArray[Any]:
-    """Return the table itself, or a copy with half as much room again, at least `needed` rows."""
+def grown(table: npt.NDArray[Any], needed: int, share: int = 2) -> npt.NDArray[Any]:
+    """Return the table itself, or a copy with one `share`-th as much room again, at least `needed` rows."""
     if needed <= len(table):
         return table
-    bigger = np.zeros(max(needed, len(table) + len(table) // 2), table.dtype)
+    bigger = np.zeros(max(needed, len(table) + len(table) // share), table.dtype)
     bigger[: len(table)] = table
     return bigger
 

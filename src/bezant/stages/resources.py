@@ -29,10 +29,15 @@ class PartyColumns:
         self._party = np.zeros(1024, np.uint32)
         self._screening = np.zeros(1024, np.uint8)
 
+    @property
+    def nbytes(self) -> int:
+        return self._party.nbytes + self._screening.nbytes
+
     def set(self, row: int, party: int, screening: int) -> None:
-        while row >= len(self._party):
-            self._party = np.concatenate((self._party, np.zeros_like(self._party)))
-            self._screening = np.concatenate((self._screening, np.zeros_like(self._screening)))
+        if row >= len(self._party):
+            more = row + 1 + row // 48 - len(self._party)
+            self._party = np.concatenate((self._party, np.zeros(more, np.uint32)))
+            self._screening = np.concatenate((self._screening, np.zeros(more, np.uint8)))
         self._party[row], self._screening[row] = party, screening
 
     def rows_of(self, party: int) -> npt.NDArray[np.intp]:

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from bezant.intelligence.features import BYTES_PER_ACCOUNT
 from bezant.ledger import state as layout
 from bezant.node import Node
 
 
 def bytes_per_account(node: Node) -> dict[str, float]:
-    """Return bytes an account takes, by what keeps it, at the tables' present fill."""
+    """Return bytes an account takes, by what keeps it: all that is allocated, empty room included."""
     state, count = node.engine.ledger.state, node.engine.ledger.account_count
-    used = {
-        "ledger": layout.ACCOUNT.itemsize,
-        "index": state.account_index.nbytes / count,
-        "features": BYTES_PER_ACCOUNT,
-        "party_and_screening": 5,
+    allocated = {
+        "ledger": state.accounts.nbytes,
+        "index": state.account_index.nbytes,
+        "features": node.features.account_nbytes,
+        "party_and_screening": node.parties.nbytes,
     }
-    return {name: round(float(value), 1) for name, value in used.items()} | {
-        "total": round(float(sum(used.values())), 1)
-    }
+    each = {name: round(size / count, 1) for name, size in allocated.items()}
+    return each | {"total": round(sum(allocated.values()) / count, 1)}
 
 
 def bytes_per_id(rows: int = 1_000_000) -> dict[str, float]:
