@@ -159,7 +159,7 @@ class ColumnarLedger:
         rows: npt.NDArray[Any] = getattr(state, table)
         if used + more <= len(rows):
             return
-        bigger = layout.grown(rows, used + more, layout.ACCOUNT_SHARE if table == "accounts" else 2)
+        bigger = layout.grown(rows, used + more, layout.GROWTH_SHARE.get(table, 2))
         entries = layout.new_index(len(bigger))
         if table == "holds":
             fill_hold_index(bigger, used, entries)
