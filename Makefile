@@ -39,7 +39,7 @@ bench: $(STAMP) ## measure, beside this machine's own limits
 	@$(BIN)/bezant bench
 
 lock: ## renew requirements.lock (needs uv)
-	uv pip compile pyproject.toml --extra dev --extra postgres --generate-hashes --no-emit-index-url \
+	uv pip compile pyproject.toml --extra dev --extra postgres --extra plots --generate-hashes --no-emit-index-url \
 	  --no-emit-find-links --no-annotate --no-header --python-version 3.11 --upgrade -o requirements.lock
 
 clean: ## remove the environment and the caches, never data
