@@ -10,7 +10,7 @@ seed can open that side of every receipt and nothing else::
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+from numba import njit, types
 
 from bezant.model.digest import (
     TAG_APP,
@@ -20,15 +20,17 @@ from bezant.model.digest import (
     TAG_SIDE,
     Digests,
     Integers,
+    address,
     as_rows,
     digest_rows,
-    hash_into,
+    hash_padded,
     new_scratch,
+    pad,
     sha256,
 )
 from bezant.model.identifiers import id_bytes
 from bezant.model.merkle import leaf_hashes
-from bezant.model.native import KERNEL
+from bezant.model.native import KERNEL, copy_memory
 from bezant.model.records import NO_ROW, SIDE, RecordArray
 
 LEAF_VERSION = 1
@@ -69,25 +71,28 @@ def _blind_sides(rows, ids, sides, accounts, context, seed, blind, seed_text, bl
     ledger's seed behind it.
     """
     seed_at, blind_at, side_at = len(_SEED) + 32, len(_BLIND), len(_SIDE)
+    seed_blocks = pad(seed_text, seed_at + 16)
+    blind_blocks = pad(blind_text, blind_at + 48)
+    side_blocks = pad(side_text, side_at + 48 + _SIDE_BYTES)
+    seed_to = address(seed_text) + types.uintp(seed_at)
+    blind_to = address(blind_text) + types.uintp(blind_at)
+    side_to = address(side_text) + types.uintp(side_at)
     for i in range(len(rows)):
         row = rows[i]
         if row == _NOWHERE:
             for j in range(32):
                 out[i, j] = np.uint8(0)
             continue
-        for j in range(16):
-            seed_text[seed_at + j] = accounts[row, j]
-            side_text[side_at + 32 + j] = accounts[row, j]
-            blind_text[blind_at + 32 + j] = ids[i, j]
-        hash_into(context, seed_text, seed_at + 16, seed)
-        for j in range(32):
-            blind_text[blind_at + j] = seed[j]
-        hash_into(context, blind_text, blind_at + 48, blind)
-        for j in range(32):
-            side_text[side_at + j] = blind[j]
-        for j in range(_SIDE_BYTES):
-            side_text[side_at + 48 + j] = sides[i, j]
-        hash_into(context, side_text, side_at + 48 + _SIDE_BYTES, out[i])
+        account = address(accounts[row])
+        copy_memory(seed_to, account, types.uintp(16))
+        hash_padded(context, seed_text, seed_blocks, seed)
+        copy_memory(blind_to, address(seed), types.uintp(32))
+        copy_memory(blind_to + types.uintp(32), address(ids[i]), types.uintp(16))
+        hash_padded(context, blind_text, blind_blocks, blind)
+        copy_memory(side_to, address(blind), types.uintp(32))
+        copy_memory(side_to + types.uintp(32), account, types.uintp(16))
+        copy_memory(side_to + types.uintp(48), address(sides[i]), types.uintp(_SIDE_BYTES))
+        hash_padded(context, side_text, side_blocks, out[i])
 
 
 def account_seed(ledger_seed: bytes, account: int) -> bytes:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit, types
 
-from bezant.model.native import KERNEL, SHA256_START, sha256_block
+from bezant.model.native import KERNEL, SHA256_START, copy_memory, sha256_block
 
 Digests = npt.NDArray[np.uint8]
 """Shape (n, 32)."""
@@ -42,41 +42,64 @@ def sha256(*parts: bytes | memoryview) -> bytes:
     return hashlib.sha256(b"".join(parts)).digest()
 
 
-@njit(**KERNEL)
-def hash_into(context, message, length, out):
-    """Hash ``message[:length]`` into ``out`` (32,).
+@njit(inline="always", **KERNEL)
+def address(array):
+    """Return where an array begins, for the C functions that kernels call."""
+    return types.uintp(array.ctypes.data)
 
-    `message` has PADDING bytes to spare, which are overwritten; `context` is (28,) uint32 scratch.
+
+@njit(**KERNEL)
+def pad(message, length):
+    """Write SHA-256's padding behind ``message[:length]`` and return how many blocks that makes.
+
+    Texts of one length in one buffer need it once. Source: FIPS 180-4 §5.1.1.
     """
-    total = ((length + 8) // 64 + 1) * 64
+    blocks = (length + 8) // 64 + 1
+    total = blocks * 64
     message[length] = np.uint8(0x80)
     for i in range(length + 1, total - 8):
         message[i] = np.uint8(0)
     bits = np.uint64(length) * np.uint64(8)
     for i in range(8):
         message[total - 1 - i] = np.uint8((bits >> np.uint64(8 * i)) & np.uint64(0xFF))
+    return blocks
+
+
+@njit(**KERNEL)
+def hash_padded(context, message, blocks, out):
+    """Hash `blocks` blocks that `pad` closed into ``out`` (32,); `context` is (28,) uint32 scratch."""
     for i in range(8):
         context[i] = SHA256_START[i]
-    state = types.uintp(context.ctypes.data)
-    block = types.uintp(message.ctypes.data)
-    for _ in range(total // 64):
+    state, block = address(context), address(message)
+    for _ in range(blocks):
         sha256_block(state, block)
         block += types.uintp(64)
+    words = out.view(np.uint32)
     for i in range(8):
         word = context[i]
-        out[4 * i] = np.uint8(word >> np.uint32(24))
-        out[4 * i + 1] = np.uint8((word >> np.uint32(16)) & np.uint32(0xFF))
-        out[4 * i + 2] = np.uint8((word >> np.uint32(8)) & np.uint32(0xFF))
-        out[4 * i + 3] = np.uint8(word & np.uint32(0xFF))
+        words[i] = (
+            (word >> np.uint32(24))
+            | ((word >> np.uint32(8)) & np.uint32(0xFF00))
+            | ((word << np.uint32(8)) & np.uint32(0xFF0000))
+            | (word << np.uint32(24))
+        )
+
+
+@njit(**KERNEL)
+def hash_into(context, message, length, out):
+    """Hash ``message[:length]`` into ``out`` (32,); `message` has PADDING bytes to spare."""
+    hash_padded(context, message, pad(message, length), out)
 
 
 @njit(cache=True, **KERNEL)
 def _digest_rows(rows, lead, context, message, out):
     width = rows.shape[1]
+    blocks = pad(message, lead + width)
+    target, source, step = address(message) + types.uintp(lead), address(rows), types.uintp(width)
     for i in range(rows.shape[0]):
-        for j in range(width):
-            message[lead + j] = rows[i, j]
-        hash_into(context, message, lead + width, out[i])
+        copy_memory(target, source, step)
+        source += step
+        hash_padded(context, message, blocks, out[i])
 
 
 def new_scratch(length: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint8]]:
@@ -89,7 +112,7 @@ def digest_rows(prefix: bytes, rows: npt.NDArray[np.uint8]) -> Digests:
     out = np.empty((len(rows), 32), np.uint8)
     context, message = new_scratch(len(prefix) + rows.shape[1])
     message[: len(prefix)] = np.frombuffer(prefix, np.uint8)
-    _digest_rows(rows, len(prefix), context, message, out)
+    _digest_rows(np.ascontiguousarray(rows), len(prefix), context, message, out)
     return out
 
 

@@ -9,10 +9,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numba import njit
+from numba import njit, types
 
-from bezant.model.digest import Digests, Integers, digest_rows, hash_into, new_scratch, sha256
-from bezant.model.native import KERNEL
+from bezant.model.digest import (
+    Digests,
+    Integers,
+    address,
+    digest_rows,
+    hash_padded,
+    new_scratch,
+    pad,
+    sha256,
+)
+from bezant.model.native import KERNEL, copy_memory
 
 LEAF = b"\x00"
 INNER = b"\x01"
@@ -29,13 +38,13 @@ def leaf_hashes(rows: Digests) -> Digests:
 def _fold(level, start, count, context, message):
     """Fold ``level[start : start + count]`` in place to its root in ``level[start]``."""
     message[0] = np.uint8(1)
+    blocks, child = pad(message, 65), address(message) + types.uintp(1)
     while count > 1:
         pairs = count // 2
         for i in range(pairs):
-            for j in range(32):
-                message[1 + j] = level[start + 2 * i, j]
-                message[33 + j] = level[start + 2 * i + 1, j]
-            hash_into(context, message, 65, level[start + i])
+            # Two siblings lie side by side in memory.
+            copy_memory(child, address(level[start + 2 * i]), types.uintp(64))
+            hash_padded(context, message, blocks, level[start + i])
         if count % 2:
             for j in range(32):
                 level[start + pairs, j] = level[start + count - 1, j]

@@ -120,6 +120,9 @@ llvm.add_symbol(OPEN_SYMBOL, _sodium_address("crypto_aead_xchacha20poly1305_ietf
 sha256_block = types.ExternalFunction(SHA256_SYMBOL, types.void(types.uintp, types.uintp))
 """(state, block): one compression; `state` points to at least 28 uint32, the first 8 are the hash."""
 
+copy_memory = types.ExternalFunction("memcpy", types.uintp(types.uintp, types.uintp, types.uintp))
+"""(to, from, bytes): the C library's own, which a compiled loop over bytes does not come near."""
+
 ed25519_open = types.ExternalFunction(
     VERIFY_SYMBOL, types.int32(types.uintp, types.uintp, types.uintp, types.uint64, types.uintp)
 )
