@@ -182,6 +182,7 @@ def test_a_batch_sent_again_changes_nothing(blocks: Any) -> None:
                 batch.authorisations,
                 batch.authentic,
                 batch.accepted,
+                batch.record_hashes,
             )
         )
         assert world.ledger.accounts["debits_posted_lo"].tolist() == before

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from bezant.model.digest import TAG_ACCOUNT, sha256
+from bezant.model.digest import TAG_ACCOUNT, Digests, sha256
 from bezant.model.identifiers import U112_MASK, AccountId, AuthorityId, id_bytes
 from bezant.model.records import RecordArray
 
@@ -22,7 +22,8 @@ class Batch:
     `records`, `decisions` (n,); `authorisations` (m,) cover the records in order, `authentic`
     (m,) uint8 is 1 where the signature verifies under the authority's key as of the previous
     block, and `accepted` (m,) uint8 is 1 where the Order's gateway is one of the genesis and
-    signed. `time_ns` is the block's time, later than the previous block's.
+    signed. `time_ns` is the block's time, later than the previous block's. `record_hashes` (n, 32)
+    are the records' RFC 6962 leaf hashes, which tell same content from other content.
     """
 
     time_ns: int
@@ -31,6 +32,7 @@ class Batch:
     authorisations: RecordArray
     authentic: npt.NDArray[np.uint8]
     accepted: npt.NDArray[np.uint8]
+    record_hashes: Digests
 
 
 class Ledger(Protocol):

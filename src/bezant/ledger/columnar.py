@@ -17,7 +17,7 @@ from bezant.ledger.batch import NS_PER_S, Batch
 from bezant.ledger.kernel.apply import apply_records, count_due, expire_holds, find_rows, sum_books
 from bezant.ledger.kernel.checks import recall
 from bezant.ledger.kernel.tables import fill_hold_index, fill_index
-from bezant.model.digest import Digests, as_rows, new_scratch
+from bezant.model.digest import Digests, new_scratch
 from bezant.model.genesis import Genesis
 from bezant.model.identifiers import AuthorityId, words
 from bezant.model.orders import MAX_AUTHORISED_RECORDS
@@ -65,7 +65,7 @@ class ColumnarLedger:
             batch.accepted,
             time_ns,
             self.limits,
-            (*self._scratch, as_rows(records)),
+            (*self._scratch, np.ascontiguousarray(batch.record_hashes).view(np.uint64)),
             self._undo,
             receipts[due:],
         )

@@ -10,10 +10,11 @@ import numpy as np
 from bezant.ledger.batch import NS_PER_S, Batch, account_id
 from bezant.ledger.columnar import ColumnarLedger
 from bezant.ledger.reference import ReferenceLedger
-from bezant.model.digest import sha256
+from bezant.model.digest import as_rows, sha256
 from bezant.model.genesis import Genesis, GenesisAsset, GenesisInstitution, Rules, network_id
 from bezant.model.identifiers import AccountId, PaymentId, join, new_payment_id, words
 from bezant.model.keys import SigningKey, authority_id
+from bezant.model.merkle import leaf_hashes
 from bezant.model.money import U64_MAX
 from bezant.model.orders import authorise, join_authorised
 from bezant.model.outcomes import Outcome, Verdict
@@ -139,6 +140,7 @@ class Scribe:
             authorisations,
             np.full(many, authentic, np.uint8),
             np.full(many, accepted, np.uint8),
+            leaf_hashes(as_rows(records)),
         )
 
 

@@ -200,6 +200,7 @@ class EmbeddedEngine:
             columns.authorisations,
             journaled.authentic,
             journaled.accepted,
+            hashes,
         )
         receipts = self.ledger.apply(batch)
         built = self._leaves(receipts, hashes, columns.decisions)

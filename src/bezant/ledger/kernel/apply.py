@@ -13,9 +13,8 @@ from bezant.ledger.kernel.checks import (
     REGISTER_AUTHORITY,
     check_authentic,
     check_new,
-    hash_content,
+    content_of,
     remember,
-    word_at,
 )
 from bezant.ledger.kernel.commands import command
 from bezant.ledger.kernel.holds import NO_SLOT, close_hold, next_due, pop_expiry, reopen_hold
@@ -113,8 +112,7 @@ def answer_early(state, records, decisions, i, signer, now_ms, limits, scratch, 
     refusal = check_authentic(record, decisions[i], signer_row, authentic, accepted, now_ms, limits)
     content_lo, content_hi, first = ZERO, ZERO, np.uint16(0)
     if refusal == PASSED:
-        hash_content(i, scratch)
-        content_lo, content_hi = word_at(scratch[2], 0), word_at(scratch[2], 8)
+        content_lo, content_hi = content_of(i, scratch)
         refusal, first = check_new(state, record, content_lo, content_hi, signer_row, limits)
     if refusal != PASSED:
         write_receipt(state, receipt, refusal, ZERO, SYSTEM, NOWHERE, NOWHERE)
@@ -248,8 +246,7 @@ def refuse_members(
         exists = receipt.outcome == EXISTS or receipt.outcome == EXISTS_WITH_OTHER_CONTENT
         if i == failed_at and not is_open and not exists:
             if receipt.outcome >= BLOCKED:
-                hash_content(i, scratch)
-                content_lo, content_hi = word_at(scratch[2], 0), word_at(scratch[2], 8)
+                content_lo, content_hi = content_of(i, scratch)
                 remember(state, records[i], content_lo, content_hi, signer[0], receipt.outcome)
             continue
         refusal, content_lo, content_hi = answer_early(
@@ -278,8 +275,8 @@ def apply_records(
     """Apply every record of a block and write its receipt.
 
     records, decisions, receipts (n,); authorisations, signer_rows, authentic, accepted (m,); scratch
-    what to hash with: context, message, digest, and the records' bytes (n, 128). Room in the tables
-    has been made before.
+    what to hash with (context, message, digest) and the records' leaf hashes as words (n, 4). Room in
+    the tables has been made before.
     """
     for a in range(len(authorisations)):
         signer = (signer_rows[a], authentic[a], accepted[a])

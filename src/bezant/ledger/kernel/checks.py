@@ -7,10 +7,9 @@ from numba import njit
 
 from bezant.ledger.kernel.tables import NOWHERE, find_remembered, insert, mix
 from bezant.ledger.kernel.words import ONE, ZERO
-from bezant.model.digest import hash_into
 from bezant.model.native import KERNEL
 from bezant.model.outcomes import Outcome, Verdict
-from bezant.model.records import RECORD, Flag, Kind
+from bezant.model.records import Flag, Kind
 
 PASSED = np.uint16(0xFFFF)
 
@@ -31,8 +30,6 @@ EXPIRED = np.uint16(Outcome.EXPIRED)
 EXISTS = np.uint16(Outcome.EXISTS)
 EXISTS_WITH_OTHER_CONTENT = np.uint16(Outcome.EXISTS_WITH_OTHER_CONTENT)
 CAPACITY = np.uint16(Outcome.CAPACITY)
-
-RECORD_BYTES = RECORD.itemsize
 
 
 @njit(**KERNEL)
@@ -79,14 +76,10 @@ def check_authentic(record, decision, signer_row, authentic, accepted, now_ms, l
     return PASSED
 
 
-@njit(**KERNEL)
-def hash_content(at, scratch):
-    """Hash record `at` into the scratch's digest (32,), whose first 16 bytes tell content apart."""
-    context, message, digest, raw = scratch
-    message[0] = np.uint8(0)
-    for j in range(RECORD_BYTES):
-        message[1 + j] = raw[at, j]
-    hash_into(context, message, 1 + RECORD_BYTES, digest)
+@njit(inline="always", **KERNEL)
+def content_of(at, scratch):
+    """Return the two words that tell record `at` from other content: the first half of its leaf hash."""
+    return scratch[3][at, 0], scratch[3][at, 1]
 
 
 @njit(inline="always", **KERNEL)
