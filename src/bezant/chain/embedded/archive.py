@@ -7,14 +7,13 @@ is a binary search over block times and a scan of a few blocks: no index over id
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from bezant.chain.embedded.disk import write_all
+from bezant.chain.embedded.disk import Disk, SystemDisk, write_all
 from bezant.errors import NotFound
 from bezant.model.genesis import Rules
 from bezant.model.identifiers import U64_MASK, payment_time_ms, words
@@ -44,16 +43,17 @@ class Place:
 class ReceiptArchive:
     """Appends receipts, finds them again. One writer; readers may be other threads."""
 
-    def __init__(self, path: Path, rules: Rules) -> None:
+    def __init__(self, path: Path, rules: Rules, disk: Disk | None = None) -> None:
         self._rules = rules
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+        self._disk = disk or SystemDisk()
+        self._descriptor = self._disk.create(path)
         self._entries = np.zeros(1024, ENTRY)
         self._rows = 0
         self.height = 0
 
     def append(self, time_ns: int, app_hash: bytes, receipts: RecordArray) -> None:
         """Add the next block's receipts."""
-        write_all(self._descriptor, receipts.tobytes(), self._rows * RECEIPT.itemsize)
+        write_all(self._disk, self._descriptor, receipts.tobytes(), self._rows * RECEIPT.itemsize)
         if self.height == len(self._entries):
             self._entries = np.concatenate((self._entries, np.zeros(self.height, ENTRY)))
         entry = self._entries[self.height]
@@ -123,7 +123,7 @@ class ReceiptArchive:
     def close(self) -> None:
         """Close the file; twice is no harm."""
         if self._descriptor >= 0:
-            os.close(self._descriptor)
+            self._disk.close(self._descriptor)
             self._descriptor = -1
 
     def _until(self, index: int) -> int:
@@ -135,5 +135,5 @@ class ReceiptArchive:
         return self._entries[height - 1]
 
     def _read(self, first: int, count: int) -> RecordArray:
-        data = os.pread(self._descriptor, count * RECEIPT.itemsize, first * RECEIPT.itemsize)
+        data = self._disk.pread(self._descriptor, count * RECEIPT.itemsize, first * RECEIPT.itemsize)
         return np.frombuffer(data, RECEIPT).copy()

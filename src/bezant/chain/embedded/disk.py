@@ -1,32 +1,150 @@
-"""Writing to the disk as the journal and the archive do: all of it, or a StorageError that says why."""
+"""The disk as the chain uses it: few calls, so that each can be made to fail at any moment.
+
+`Disk` is the seam: `SystemDisk` is the machine's, and whatever else keeps the protocol may stand in
+for it. Below it are the ways of writing that journal and archive share: all of it, or a
+StorageError that says why.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
 from pathlib import Path
+from typing import Protocol
 
 from bezant.errors import StorageError
 
+_ZEROS = bytes(1024 * 1024)
 
-def write_all(descriptor: int, data: bytes, offset: int) -> None:
+
+class Disk(Protocol):
+    """Files by descriptor, names by path. Every call may raise OSError.
+
+    What is written is durable after `fdatasync` or `fsync` of its file, a name after `sync_folder`
+    of its folder; before that a crash may keep any part of it, in any order.
+    """
+
+    def make_folder(self, folder: Path) -> None:
+        """Create a folder and those above it, unless they are there."""
+
+    def list(self, folder: Path) -> list[Path]:
+        """Return the paths of the files in a folder, sorted."""
+
+    def create(self, path: Path) -> int:
+        """Open a file for reading and writing, empty whether or not it was there."""
+
+    def open(self, path: Path) -> int:
+        """Open a file that is there for reading and writing."""
+
+    def close(self, file: int) -> None: ...
+
+    def size(self, file: int) -> int:
+        """Return a file's length in bytes."""
+
+    def pread(self, file: int, count: int, offset: int) -> bytes:
+        """Return up to `count` bytes from `offset` on, fewer where the file ends."""
+
+    def pwrite(self, file: int, data: bytes | memoryview, offset: int) -> int:
+        """Write from `offset` on and return how many bytes were taken."""
+
+    def fdatasync(self, file: int) -> None: ...
+
+    def fsync(self, file: int) -> None: ...
+
+    def sync_folder(self, folder: Path) -> None:
+        """Make the names in a folder durable."""
+
+    def rename(self, old: Path, new: Path) -> None:
+        """Give a file another name, in place of what had it."""
+
+    def unlink(self, path: Path) -> None: ...
+
+
+class SystemDisk:
+    """The machine's own disk."""
+
+    __slots__ = ()
+
+    def make_folder(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def list(self, folder: Path) -> list[Path]:
+        return sorted(folder.iterdir())
+
+    def create(self, path: Path) -> int:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+
+    def open(self, path: Path) -> int:
+        return os.open(path, os.O_RDWR)
+
+    def close(self, file: int) -> None:
+        os.close(file)
+
+    def size(self, file: int) -> int:
+        return os.fstat(file).st_size
+
+    def pread(self, file: int, count: int, offset: int) -> bytes:
+        return os.pread(file, count, offset)
+
+    def pwrite(self, file: int, data: bytes | memoryview, offset: int) -> int:
+        return os.pwrite(file, data, offset)
+
+    def fdatasync(self, file: int) -> None:
+        os.fdatasync(file)
+
+    def fsync(self, file: int) -> None:
+        os.fsync(file)
+
+    def sync_folder(self, folder: Path) -> None:
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def rename(self, old: Path, new: Path) -> None:
+        os.replace(old, new)
+
+    def unlink(self, path: Path) -> None:
+        path.unlink()
+
+
+def write_all(disk: Disk, file: int, data: bytes, offset: int) -> None:
     """Write all of `data` at `offset`. Raises: StorageError."""
     view = memoryview(data)
     while len(view):
         try:
-            written = os.pwrite(descriptor, view, offset)
+            written = disk.pwrite(file, view, offset)
         except OSError as error:
             raise storage_error("write to the data folder", error) from error
         view, offset = view[written:], offset + written
 
 
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def write_zeros(disk: Disk, file: int, start: int, end: int) -> None:
+    """Write zeros over the bytes `start..end`. Raises: StorageError."""
+    for offset in range(start, end, len(_ZEROS)):
+        write_all(disk, file, _ZEROS[: min(len(_ZEROS), end - offset)], offset)
+
+
+def read_span(disk: Disk, path: Path, start: int = 0, count: int | None = None) -> bytes:
+    """Return `count` bytes of a file from `start` on, or all that follow; fewer where it ends.
+
+    Raises: StorageError.
+    """
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        file = disk.open(path)
+        try:
+            end = disk.size(file)
+            end = end if count is None else min(end, start + count)
+            parts: list[bytes] = []
+            while start < end and (part := disk.pread(file, end - start, start)):
+                parts.append(part)
+                start += len(part)
+        finally:
+            disk.close(file)
+    except OSError as error:
+        raise storage_error(f"read {path.name}", error) from error
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def storage_error(doing: str, error: OSError) -> StorageError:

@@ -1,8 +1,8 @@
 """The embedded engine: apply at once, make durable in groups, tell only then.
 
-Two threads. The caller's applies a block and queues it; the journal's takes everything queued,
-seals and makes durable what belongs in the vault, writes the frames, syncs once, and then tells
-the subscribers. While one group is on its way to the disk the next blocks are being applied.
+The caller applies a block and queues it. The journal's step, which a thread of its own repeats, takes
+everything queued, seals and makes durable what belongs in the vault, writes the frames, syncs once,
+and then tells the subscribers. While one group is on its way to the disk the next blocks are applied.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from bezant.chain.blocks import CommittedBlock
 from bezant.chain.clock import Clock, SystemClock
 from bezant.chain.embedded import frames
 from bezant.chain.embedded.archive import ReceiptArchive
+from bezant.chain.embedded.background import Runner, run_in_thread
+from bezant.chain.embedded.disk import Disk, SystemDisk
 from bezant.chain.embedded.frames import JournaledBlock
 from bezant.chain.embedded.journal import SEGMENT_BYTES, Journal
 from bezant.chain.engine import Subscriber
@@ -79,6 +81,8 @@ class EmbeddedEngine:
         on_applied: Subscriber = lambda block: None,
         progress: Callable[[int], None] = lambda height: None,
         segment_bytes: int = SEGMENT_BYTES,
+        disk: Disk | None = None,
+        runner: Runner = run_in_thread,
     ) -> None:
         """Open the chain in `folder` and replay its journal.
 
@@ -100,8 +104,11 @@ class EmbeddedEngine:
         self._gateways = gateway_keys(genesis.gateways)
         self._subscribers: list[Subscriber] = []
         self._on_failure: list[Callable[[BezantError], None]] = []
-        self._journal = Journal(folder / "journal", self.network, segment_bytes=segment_bytes)
-        self._archive = ReceiptArchive(folder / "receipts.log", genesis.rules)
+        disk = disk or SystemDisk()
+        self._journal = Journal(
+            folder / "journal", self.network, segment_bytes=segment_bytes, disk=disk, runner=runner
+        )
+        self._archive = ReceiptArchive(folder / "receipts.log", genesis.rules, disk)
         self._reading = threading.Lock()
         self._failure: BezantError | None = None
         try:
@@ -112,8 +119,8 @@ class EmbeddedEngine:
             raise
         self._queue: queue.Queue[_Pending | None] = queue.Queue(QUEUE_BLOCKS)
         self._durable = threading.Condition()
-        self._thread = threading.Thread(target=self._write_groups, name="journal", daemon=True)
-        self._thread.start()
+        self._closed = False
+        self._writing = runner("journal", self._write_group)
 
     # The engine's protocol.
 
@@ -175,9 +182,10 @@ class EmbeddedEngine:
             self._check_running()
 
     def close(self) -> None:
-        if self._thread.is_alive():
+        if not self._closed:
+            self._closed = True
             self._queue.put(None)
-            self._thread.join()
+            self._writing.join()
         self._journal.close()
         self._archive.close()
 
@@ -225,22 +233,20 @@ class EmbeddedEngine:
 
     # Making durable.
 
-    def _write_groups(self) -> None:
-        """Take what is queued, write it, sync once, tell the subscribers; until told to stop."""
-        stopping = False
-        while not stopping:
-            group = [self._queue.get()]
-            while not self._queue.empty():
-                group.append(self._queue.get())
-            stopping = None in group
-            pending = [item for item in group if item is not None]
-            try:
-                if pending and self._failure is None:
-                    self._write(pending)
-            except Exception as error:
-                self._fail(_as_storage_error("writing the journal", error))
-            with self._durable:
-                self._durable.notify_all()
+    def _write_group(self) -> bool:
+        """Take what is queued, write it, sync once, tell the subscribers; return False when told to stop."""
+        group = [self._queue.get()]
+        while not self._queue.empty():
+            group.append(self._queue.get())
+        pending = [item for item in group if item is not None]
+        try:
+            if pending and self._failure is None:
+                self._write(pending)
+        except Exception as error:
+            self._fail(_as_storage_error("writing the journal", error))
+        with self._durable:
+            self._durable.notify_all()
+        return len(pending) == len(group)
 
     def _write(self, pending: list[_Pending]) -> None:
         for item in pending:

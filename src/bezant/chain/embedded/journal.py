@@ -8,20 +8,18 @@ the one before it is in use, and running out of space shows up there, before a p
 from __future__ import annotations
 
 import contextlib
-import os
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from bezant.chain.embedded import frames
-from bezant.chain.embedded.disk import storage_error, sync_folder, write_all
+from bezant.chain.embedded.background import Runner, Task, run_in_thread
+from bezant.chain.embedded.disk import Disk, SystemDisk, read_span, storage_error, write_all, write_zeros
 from bezant.chain.embedded.frames import SEGMENT_HEADER, Frame
 from bezant.errors import DecodeError, JournalDamaged, NotFound, StorageError
 
 SEGMENT_BYTES = 64 * 1024 * 1024
-_ZEROS = bytes(1024 * 1024)
 PLACE = np.dtype([("segment", "<u4"), ("size", "<u4"), ("offset", "<u8")])
 """Where a block's frame starts; 16 bytes a block in memory."""
 
@@ -29,11 +27,21 @@ PLACE = np.dtype([("segment", "<u4"), ("size", "<u4"), ("offset", "<u8")])
 class Journal:
     """Appends frames and reads them back. One thread appends and syncs; any may `read`."""
 
-    def __init__(self, folder: Path, network: bytes, *, segment_bytes: int = SEGMENT_BYTES) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        network: bytes,
+        *,
+        segment_bytes: int = SEGMENT_BYTES,
+        disk: Disk | None = None,
+        runner: Runner = run_in_thread,
+    ) -> None:
         self._folder = folder
+        self._disk = disk or SystemDisk()
+        self._runner = runner
         self._network = network
         self._segment_bytes = segment_bytes
-        self._spare: threading.Thread | None = None
+        self._spare: Task | None = None
         self._spare_error: StorageError | None = None
         self._descriptor = -1
         self._number = 0
@@ -42,7 +50,7 @@ class Journal:
         self.height = 0
         """The last height written."""
         self.durable_height = 0
-        folder.mkdir(parents=True, exist_ok=True)
+        self._disk.make_folder(folder)
 
     def recover(self) -> Iterator[Frame]:
         """Yield every intact frame in order, cut off what a crash tore, and be ready to append.
@@ -51,7 +59,7 @@ class Journal:
         """
         used, unused = self._sort_segments()
         for position, path in enumerate(used):
-            data = path.read_bytes()
+            data = read_span(self._disk, path)
             self._check_segment(data, path)
             view, self._offset = memoryview(data), SEGMENT_HEADER.itemsize
             while (frame := frames.read_frame(view, self._offset)) is not None:
@@ -67,7 +75,7 @@ class Journal:
         self._check_unused(unused)
         # Everything has been checked; only from here on is anything on disk changed.
         for path in unused:
-            path.unlink()
+            self._disk.unlink(path)
         if used:
             self._resume(used[-1])
         else:
@@ -81,7 +89,7 @@ class Journal:
             self.sync()
             self._roll(at_least=len(frame))
             frame = frames.encode_frame(height, self.durable_height, body)
-        write_all(self._descriptor, frame, self._offset)
+        write_all(self._disk, self._descriptor, frame, self._offset)
         self._note(self._number, len(frame))
         return height
 
@@ -91,9 +99,8 @@ class Journal:
             raise NotFound(f"there is no block {height}; the last one is {self.height}", code="block_unknown")
         place = self._places[height - 1]
         path = self._path(int(place["segment"]))
-        with path.open("rb") as file:
-            file.seek(int(place["offset"]))
-            frame = frames.read_frame(memoryview(file.read(int(place["size"]))), 0)
+        data = read_span(self._disk, path, int(place["offset"]), int(place["size"]))
+        frame = frames.read_frame(memoryview(data), 0)
         if frame is None or frame.height != height:
             raise JournalDamaged(
                 f"{path.name} at byte {int(place['offset'])}: block {height} was intact when the node "
@@ -104,7 +111,7 @@ class Journal:
     def sync(self) -> None:
         """Make everything appended durable."""
         try:
-            os.fdatasync(self._descriptor)
+            self._disk.fdatasync(self._descriptor)
         except OSError as error:
             raise storage_error("sync the journal", error) from error
         self.durable_height = self.height
@@ -118,7 +125,7 @@ class Journal:
         if self._spare is not None:
             self._spare.join()
         if self._descriptor >= 0:
-            os.close(self._descriptor)
+            self._disk.close(self._descriptor)
             self._descriptor = -1
 
     def _note(self, segment: int, size: int) -> None:
@@ -137,21 +144,19 @@ class Journal:
         """Go on in the next segment."""
         if self._spare is not None:
             self._spare.join()
-        path = self._path(self._number + 1)
+        disk, path = self._disk, self._path(self._number + 1)
         size = max(self._segment_bytes, SEGMENT_HEADER.itemsize + at_least)
         try:
-            if not path.exists() or path.stat().st_size < size:
-                _fill(path, size)
-            descriptor = os.open(path, os.O_RDWR)
-            size = os.fstat(descriptor).st_size
+            descriptor = self._open_segment(path, size)
+            size = disk.size(descriptor)
             header = frames.encode_segment_header(self._network, self._number + 1, self.height + 1, size)
-            write_all(descriptor, header, 0)
-            os.fsync(descriptor)
-            sync_folder(self._folder)
+            write_all(disk, descriptor, header, 0)
+            disk.fsync(descriptor)
+            disk.sync_folder(self._folder)
         except OSError as error:
             raise storage_error("start a journal segment", error) from error
         if self._descriptor >= 0:
-            os.close(self._descriptor)
+            self._disk.close(self._descriptor)
         self._descriptor, self._offset, self._number = descriptor, SEGMENT_HEADER.itemsize, self._number + 1
         self._prepare_spare()
 
@@ -159,21 +164,53 @@ class Journal:
         path = self._path(self._number + 1)
         self._spare_error = None
 
-        def fill() -> None:
+        def fill() -> bool:
             try:
-                _fill(path, self._segment_bytes)
+                self._fill(path, self._segment_bytes)
             except StorageError as error:
                 self._spare_error = error
+            return False
 
-        self._spare = threading.Thread(target=fill, name="journal-spare", daemon=True)
-        self._spare.start()
+        self._spare = self._runner("journal-spare", fill)
+
+    def _open_segment(self, path: Path, size: int) -> int:
+        """Open a prepared segment, preparing it now where it is missing or too small."""
+        if path in self._disk.list(self._folder):
+            descriptor = self._disk.open(path)
+            if self._disk.size(descriptor) >= size:
+                return descriptor
+            self._disk.close(descriptor)
+        self._fill(path, size)
+        return self._disk.open(path)
+
+    def _fill(self, path: Path, size: int) -> None:
+        """Create a file full of zeros, durable, under its final name only when it is complete.
+
+        Raises: StorageError, leaving nothing behind where that is possible.
+        """
+        disk, partial = self._disk, path.with_suffix(".partial")
+        try:
+            descriptor = disk.create(partial)
+            try:
+                write_zeros(disk, descriptor, 0, size)
+                disk.fsync(descriptor)
+            finally:
+                disk.close(descriptor)
+            disk.rename(partial, path)
+            disk.sync_folder(path.parent)
+        except (OSError, StorageError) as error:
+            with contextlib.suppress(OSError):
+                disk.unlink(partial)
+            if isinstance(error, StorageError):
+                raise
+            raise storage_error("prepare a journal segment", error) from error
 
     # Recovery.
 
     def _sort_segments(self) -> tuple[list[Path], list[Path]]:
         """Return the segments in use and those prepared but never begun, by a node that then stopped."""
-        paths = sorted(self._folder.glob("*.segment"))
-        unused = [path for path in paths if _is_empty(path)]
+        paths = [path for path in self._disk.list(self._folder) if path.suffix == ".segment"]
+        unused = [path for path in paths if self._is_empty(path)]
         return [path for path in paths if path not in unused], unused
 
     def _check_unused(self, unused: list[Path]) -> None:
@@ -191,9 +228,9 @@ class Journal:
         What a killed node wrote may still be in memory only, so it is made durable before anyone
         is told of it.
         """
-        if not _is_blank(memoryview(last.read_bytes())[self._offset :]):
+        if not _is_blank(memoryview(read_span(self._disk, last))[self._offset :]):
             self._cut(last)
-        self._descriptor = os.open(last, os.O_RDWR)
+        self._descriptor = self._disk.open(last)
         self.sync()
         self._prepare_spare()
 
@@ -234,7 +271,7 @@ class Journal:
             return
         missing, durable = self.height + 1, 0
         if later:
-            durable = _first_height(later[0]) - 1
+            durable = self._first_height(later[0]) - 1
         else:
             durable = max((f.durable for f in frames.find_frames(view, self._offset)), default=0)
         if durable >= missing:
@@ -246,59 +283,29 @@ class Journal:
 
     def _cut(self, path: Path) -> None:
         """Put zeros over a torn tail, so that no later reading takes it for data."""
-        descriptor = os.open(path, os.O_RDWR)
+        disk = self._disk
+        descriptor = disk.open(path)
         try:
-            end = os.fstat(descriptor).st_size
-            for start in range(self._offset, end, len(_ZEROS)):
-                write_all(descriptor, _ZEROS[: min(len(_ZEROS), end - start)], start)
-            os.fsync(descriptor)
+            write_zeros(disk, descriptor, self._offset, disk.size(descriptor))
+            disk.fsync(descriptor)
         except OSError as error:
             raise storage_error("cut the journal's torn tail", error) from error
         finally:
-            os.close(descriptor)
+            disk.close(descriptor)
 
+    def _first_height(self, path: Path) -> int:
+        """Return the first height that a segment's header names, 0 where it cannot be read."""
+        with contextlib.suppress(DecodeError):
+            header = read_span(self._disk, path, 0, SEGMENT_HEADER.itemsize)
+            return frames.decode_segment_header(header).first_height
+        return 0
 
-def _fill(path: Path, size: int) -> None:
-    """Create a file full of zeros, durable, under its final name only when it is complete.
-
-    Raises: StorageError, leaving nothing behind where that is possible.
-    """
-    partial = path.with_suffix(".partial")
-    try:
-        _write_zeros(partial, size)
-        os.replace(partial, path)
-        sync_folder(path.parent)
-    except (OSError, StorageError) as error:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
-        if isinstance(error, StorageError):
-            raise
-        raise storage_error("prepare a journal segment", error) from error
-
-
-def _write_zeros(path: Path, size: int) -> None:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        for start in range(0, size, len(_ZEROS)):
-            write_all(descriptor, _ZEROS[: min(len(_ZEROS), size - start)], start)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _first_height(path: Path) -> int:
-    """Return the first height that a segment's header names, 0 where it cannot be read."""
-    with path.open("rb") as file, contextlib.suppress(DecodeError):
-        return frames.decode_segment_header(file.read(SEGMENT_HEADER.itemsize)).first_height
-    return 0
+    def _is_empty(self, path: Path) -> bool:
+        """Return whether a file holds zeros only; mostly its first bytes tell."""
+        header = read_span(self._disk, path, 0, SEGMENT_HEADER.itemsize)
+        return _is_blank(header) and _is_blank(read_span(self._disk, path, SEGMENT_HEADER.itemsize))
 
 
 def _is_blank(data: bytes | memoryview) -> bool:
     """Return whether there are only zeros; a prepared segment has 64 MiB of them to look at."""
     return not np.frombuffer(data, np.uint8).any()
-
-
-def _is_empty(path: Path) -> bool:
-    """Return whether a file holds zeros only; mostly its first bytes tell."""
-    with path.open("rb") as file:
-        return _is_blank(file.read(SEGMENT_HEADER.itemsize)) and _is_blank(file.read())
