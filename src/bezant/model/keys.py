@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
-from nacl.bindings import crypto_sign_seed_keypair
 from nacl.exceptions import BadSignatureError
 from nacl.signing import SigningKey as _SigningKey
 from nacl.signing import VerifyKey as _VerifyKey
@@ -24,14 +23,18 @@ class SigningKey:
     """A secret key; its `repr` shows the public half only, so that no log can leak it."""
 
     seed: bytes
+    public: bytes = field(init=False, compare=False)
+    _signer: _SigningKey = field(init=False, compare=False)
 
-    @property
-    def public(self) -> bytes:
-        return crypto_sign_seed_keypair(self.seed)[0]
+    def __post_init__(self) -> None:
+        # Deriving the public half takes as long as signing, so it is done once for each key.
+        signer = _SigningKey(self.seed)
+        object.__setattr__(self, "_signer", signer)
+        object.__setattr__(self, "public", bytes(signer.verify_key))
 
     def sign(self, message: bytes) -> bytes:
         """Return the 64-byte detached signature."""
-        return _SigningKey(self.seed).sign(message).signature
+        return self._signer.sign(message).signature
 
     def __repr__(self) -> str:
         return f"SigningKey(public={self.public.hex()})"
