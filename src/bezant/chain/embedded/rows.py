@@ -1,0 +1,86 @@
+"""Rows of one layout in a file, appended and read by number: what a chain derives, kept off memory.
+
+Nothing here is synced for an acknowledgement: a snapshot syncs the file and notes how many rows it
+had, and what follows is derived again from the journal.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bezant.chain.embedded.disk import Disk, storage_error, write_all
+from bezant.errors import StorageError
+
+
+class RowFile:
+    """A table on disk. One thread appends; any may read what was appended."""
+
+    def __init__(self, path: Path, dtype: np.dtype[Any], disk: Disk, keep: int = 0) -> None:
+        """Open with the first `keep` rows, or anew. Raises: StorageError ``rows_missing``."""
+        self._disk, self._dtype, self._path = disk, dtype, path
+        self._file = -1
+        try:
+            self._file = disk.open(path) if keep else disk.create(path)
+            if disk.size(self._file) < keep * dtype.itemsize:
+                raise StorageError(
+                    f"{path.name} has fewer than the {keep} rows it had at the snapshot", code="rows_missing"
+                )
+        except OSError as error:
+            raise storage_error(f"open {path.name}", error) from error
+        except StorageError:
+            self.close()
+            raise
+        self._count = keep
+
+    def __len__(self) -> int:
+        return self._count
+
+    def append(self, rows: npt.NDArray[Any]) -> None:
+        """Write rows behind the last; readers see them afterwards."""
+        write_all(self._disk, self._file, rows.tobytes(), self._count * self._dtype.itemsize)
+        self._count += len(rows)
+
+    def read(self, first: int, count: int) -> npt.NDArray[Any]:
+        """Return a copy of rows `first..first + count`, all of which were appended. Raises: StorageError."""
+        width = self._dtype.itemsize
+        try:
+            data = self._disk.pread(self._file, count * width, first * width)
+            while len(data) < count * width:
+                more = self._disk.pread(self._file, count * width - len(data), first * width + len(data))
+                if not more:
+                    raise StorageError(
+                        f"{self._path.name} ends before row {first + count}", code="rows_missing"
+                    )
+                data += more
+        except OSError as error:
+            raise storage_error(f"read {self._path.name}", error) from error
+        return np.frombuffer(data, self._dtype).copy()
+
+    def search(self, field: str, value: int, *, after: bool = False) -> int:
+        """Return the first row whose `field`, which never falls, is at least `value` (`after`: above it)."""
+        low, high = 0, self._count
+        while low < high:
+            middle = (low + high) // 2
+            found = int(self.read(middle, 1)[field][0])
+            if found < value or (after and found == value):
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+    def sync(self) -> None:
+        """Make everything appended durable. Raises: StorageError."""
+        try:
+            self._disk.fdatasync(self._file)
+        except OSError as error:
+            raise storage_error(f"sync {self._path.name}", error) from error
+
+    def close(self) -> None:
+        """Close the file; twice is no harm."""
+        if self._file >= 0:
+            self._disk.close(self._file)
+            self._file = -1

@@ -1,0 +1,70 @@
+"""The history tree on disk: at most 64 bytes a block in a file, a few hundred bytes in memory.
+
+A leaf is followed by the roots of the subtrees that it completes, lowest first, so a node's place
+follows from its level and index alone: leaf ``i`` stands at ``2 i - popcount(i)``. Appending writes
+two nodes on the average and reads none.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from bezant.chain import history
+from bezant.chain.embedded.disk import Disk
+from bezant.chain.embedded.rows import RowFile
+from bezant.model.digest import sha256
+from bezant.model.merkle import INNER
+
+NODE = np.dtype([("hash", "u1", (32,))])
+
+
+class HistoryTree:
+    """A tree of blocks that grows. One thread appends; any may read."""
+
+    def __init__(self, path: Path, disk: Disk, size: int = 0) -> None:
+        """Open with the first `size` leaves. Raises: StorageError."""
+        self._rows = RowFile(path, NODE, disk, keep=_place(size))
+        self.size = size
+        self._peaks = self._read_peaks()
+
+    def append(self, leaf: bytes) -> None:
+        """Add the next block's leaf hash."""
+        node, new, level = leaf, [leaf], 0
+        while self.size >> level & 1:
+            node = sha256(INNER, self._peaks.pop(), node)
+            new.append(node)
+            level += 1
+        self._peaks.append(node)
+        self._rows.append(np.frombuffer(b"".join(new), NODE))
+        self.size += 1
+
+    def node(self, level: int, index: int) -> bytes:
+        """Return the root of a complete subtree; see `history.Subtrees`."""
+        last_leaf = ((index + 1) << level) - 1
+        return self._rows.read(_place(last_leaf) + level, 1).tobytes()
+
+    def root(self, size: int | None = None) -> bytes:
+        """Return the root of the first `size` leaves, or of all."""
+        return history.root(self, self.size if size is None else size)
+
+    def sync(self) -> None:
+        self._rows.sync()
+
+    def close(self) -> None:
+        self._rows.close()
+
+    def _read_peaks(self) -> list[bytes]:
+        """Return the roots of the complete subtrees that no larger one contains, left to right."""
+        peaks, start = [], 0
+        for level in range(self.size.bit_length() - 1, -1, -1):
+            if self.size >> level & 1:
+                peaks.append(self.node(level, start >> level))
+                start += 1 << level
+        return peaks
+
+
+def _place(leaf: int) -> int:
+    """Return the row of a leaf, which is also how many nodes the leaves before it made."""
+    return 2 * leaf - leaf.bit_count()
