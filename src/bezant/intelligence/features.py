@@ -38,6 +38,7 @@ amount_over_creditor_mean   log amount less the mean of what the creditor receiv
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from threading import Lock
 
 import numpy as np
@@ -101,7 +102,7 @@ class FeatureState:
 
     Accounts take BYTES_PER_ACCOUNT (120) each and grow with the highest row seen. The
     pair table is bounded: `pairs` slots (rounded up to a power of two) of BYTES_PER_PAIR (32).
-    Methods may be called from any thread; they take turns.
+    Methods may be called from any thread; they take turns. One thread at a time learns.
     """
 
     def __init__(self, accounts: int = 1024, pairs: int = DEFAULT_PAIRS) -> None:
@@ -112,6 +113,7 @@ class FeatureState:
         self._pair_times = np.zeros(slots, np.int64)
         self._pairs = np.zeros((slots, 4), np.float32)
         self._turn = Lock()
+        self._learning: Future[None] | None = None
 
     @property
     def nbytes(self) -> int:
@@ -137,6 +139,7 @@ class FeatureState:
         the asset, one for all or (n,). A row of -1 or NO_ROW is an account that does not exist yet.
         The remembered state is the same afterwards. Raises: InputError for columns of unequal length.
         """
+        self.catch_up()
         columns = _columns(debtor, creditor, amount_minor, time_ns, scale)
         x = np.empty((columns[0].size, len(FEATURES)), np.float32)
         with self._turn:
@@ -172,8 +175,18 @@ class FeatureState:
                 self._accounts, self._times, self._keys, self._pair_times, self._pairs, *columns, mask
             )
 
+    def follow(self, learning: Future[None]) -> None:
+        """Have whoever looks from now on wait for `learning`: another thread's call of `learn`."""
+        self._learning = learning
+
+    def catch_up(self) -> None:
+        """Return once what is being learned is known; raises what stopped it."""
+        if self._learning is not None:
+            self._learning.result()
+
     def dump(self) -> dict[str, npt.NDArray[np.generic]]:
         """Return copies of all state, for a snapshot."""
+        self.catch_up()
         with self._turn:
             copies: dict[str, npt.NDArray[np.generic]] = {k: v.copy() for k, v in self._arrays().items()}
         copies["layout"] = np.array([LAYOUT], np.int64)

@@ -11,7 +11,7 @@ Order, little-endian, no padding::
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -49,6 +49,8 @@ class Order:
     records: RecordArray
     decisions: RecordArray
     signature: bytes = b""
+    digest: bytes = field(default=b"", init=False, compare=False)
+    """What was signed, where this process attested the order; no copy and nothing read from bytes has it."""
 
     def __len__(self) -> int:
         return len(self.records)
@@ -131,8 +133,11 @@ def order_digest(network: bytes, order: Order) -> bytes:
 
 def attest(network: bytes, order: Order, gateway_key: SigningKey) -> Order:
     """Return the order with the gateway's signature."""
-    signature = gateway_key.sign(order_digest(network, order))
-    return Order(order.gateway, order.authorisations, order.records, order.decisions, signature)
+    digest = order_digest(network, order)
+    signature = gateway_key.sign(digest)
+    attested = Order(order.gateway, order.authorisations, order.records, order.decisions, signature)
+    object.__setattr__(attested, "digest", digest)
+    return attested
 
 
 def encode_order(network: bytes, order: Order) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -68,6 +69,8 @@ class Resources:
     scales: npt.NDArray[np.int64]
     """Decimals of each asset, by number."""
     model: Model | None = None
+    executor: Executor | None = None
+    """Threads that a stage may share its work out to."""
     parties: PartyColumns = field(default_factory=PartyColumns)
     store_lag: Callable[[], int] = lambda: 0
     sealed: Callable[[Mapping[int, str]], None] = lambda texts: None

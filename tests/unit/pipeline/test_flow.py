@@ -191,7 +191,8 @@ from bezant.intelligence.model import Model
 from bezant.stages.score import Score
 kernels = windows.compute_rows, forest._score_rows
 print(*(len(kernel.signatures) for kernel in kernels))
-Score(SimpleNamespace(features=FeatureState(), model=Model.load(sys.argv[1]), scales=np.array([0, 2])))
+model, scales = Model.load(sys.argv[1]), np.array([0, 2])
+Score(SimpleNamespace(features=FeatureState(), model=model, scales=scales, executor=None))
 print(*(len(kernel.signatures) for kernel in kernels))
 """
 
