@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, types
 
+from bezant.chain.blocks import StateRoot
 from bezant.model.digest import (
     TAG_APP,
     TAG_BLIND,
@@ -34,6 +35,8 @@ from bezant.model.native import KERNEL, copy_memory
 from bezant.model.records import NO_ROW, SIDE, RecordArray
 
 LEAF_VERSION = 1
+STATE_KIND = 0xFFFF
+"""The kind of the leaf that holds a state root."""
 LEAF = np.dtype(
     [
         ("version", "<u2"),
@@ -156,6 +159,17 @@ def _side_texts(ledger_seed: bytes) -> tuple[Integers, ...]:
     start = np.frombuffer(TAG_BLIND_SEED + ledger_seed, np.uint8)
     seed_text[: len(start)], blind_text[: len(_BLIND)], side_text[: len(_SIDE)] = start, _BLIND, _SIDE
     return context, np.empty(32, np.uint8), np.empty(32, np.uint8), seed_text, blind_text, side_text
+
+
+def state_leaf(state: StateRoot) -> RecordArray:
+    """Return the LEAF row (1,) by which a block's app hash covers an earlier block's state root.
+
+    The height is in `amount` and the root in `record_hash`; the kind is no record's.
+    """
+    leaf = np.zeros(1, LEAF)
+    leaf["version"], leaf["kind"], leaf["amount"] = LEAF_VERSION, STATE_KIND, state.height
+    leaf["record_hash"] = np.frombuffer(state.root, np.uint8)
+    return leaf
 
 
 def hash_leaves(leaves: RecordArray) -> Digests:

@@ -1,8 +1,8 @@
 """Receipts of every block, for proofs and look-ups: derived from the journal, never synced with it.
 
-One file of RECEIPT rows, block after block, and in memory one small entry a block. A payment id
-carries its own time, and the ledger only ever accepted it near that time, so finding a payment
-is a binary search over block times and a scan of a few blocks: no index over ids to keep.
+One file of RECEIPT rows, block after block, and one of an entry a block; nothing is kept in memory. A
+payment id carries its own time, and the ledger only ever accepted it near that time, so finding a
+payment is a binary search over block times and a scan of a few blocks: no index over ids to keep.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from bezant.chain.embedded.disk import Disk, SystemDisk, write_all
+from bezant.chain.blocks import CommittedBlock, StateRoot
+from bezant.chain.embedded.disk import Disk, SystemDisk
+from bezant.chain.embedded.rows import RowFile
 from bezant.errors import NotFound
 from bezant.model.genesis import Rules
 from bezant.model.identifiers import U64_MASK, payment_time_ms, words
@@ -26,9 +28,14 @@ ENTRY = np.dtype(
         ("first", "<u8"),
         ("count", "<u8"),
         ("app_hash", "u1", (32,)),
+        ("state_block", "<u8"),
+        ("state_height", "<u8"),
+        ("state_root", "u1", (32,)),
     ]
 )
-SCAN_ROWS = 65_536
+"""A block: its time, where its receipts are, and the last state root that the chain covers by then:
+the block whose leaves hold it, the height it is of, the root; zeros before the first."""
+SCAN_ROWS, SCAN_BLOCKS = 65_536, 4_096
 NS_PER_MS, NS_PER_S = 1_000_000, 1_000_000_000
 
 
@@ -43,24 +50,36 @@ class Place:
 class ReceiptArchive:
     """Appends receipts, finds them again. One writer; readers may be other threads."""
 
-    def __init__(self, path: Path, rules: Rules, disk: Disk | None = None) -> None:
+    def __init__(
+        self, folder: Path, rules: Rules, disk: Disk | None = None, *, blocks: int = 0, rows: int = 0
+    ) -> None:
+        """Open with the first `blocks` and their `rows` of receipts, or anew. Raises: StorageError."""
         self._rules = rules
-        self._disk = disk or SystemDisk()
-        self._descriptor = self._disk.create(path)
-        self._entries = np.zeros(1024, ENTRY)
-        self._rows = 0
-        self.height = 0
+        disk = disk or SystemDisk()
+        self._rows = RowFile(folder / "receipts.log", RECEIPT, disk, keep=rows)
+        self._entries = RowFile(folder / "blocks.log", ENTRY, disk, keep=blocks)
+        self._state = self._entries.read(blocks - 1, 1) if blocks else np.zeros(1, ENTRY)
 
-    def append(self, time_ns: int, app_hash: bytes, receipts: RecordArray) -> None:
+    @property
+    def height(self) -> int:
+        return len(self._entries)
+
+    @property
+    def rows(self) -> int:
+        """How many receipts there are."""
+        return len(self._rows)
+
+    def append(self, block: CommittedBlock) -> None:
         """Add the next block's receipts."""
-        write_all(self._disk, self._descriptor, receipts.tobytes(), self._rows * RECEIPT.itemsize)
-        if self.height == len(self._entries):
-            self._entries = np.concatenate((self._entries, np.zeros(self.height, ENTRY)))
-        entry = self._entries[self.height]
-        entry["time_ns"], entry["first"], entry["count"] = time_ns, self._rows, len(receipts)
-        entry["app_hash"] = np.frombuffer(app_hash, np.uint8)
-        self._rows += len(receipts)
-        self.height += 1
+        entry = self._state.copy()
+        entry["time_ns"], entry["first"], entry["count"] = block.time_ns, self.rows, len(block.receipts)
+        entry["app_hash"] = np.frombuffer(block.app_hash, np.uint8)
+        if block.state_root is not None:
+            entry["state_block"], entry["state_height"] = block.height, block.state_root.height
+            entry["state_root"] = np.frombuffer(block.state_root.root, np.uint8)
+        self._rows.append(block.receipts)
+        self._entries.append(entry)
+        self._state = entry
 
     def receipts(self, height: int) -> RecordArray:
         """Return the receipts of a block. Raises: NotFound."""
@@ -71,7 +90,15 @@ class ReceiptArchive:
         return int(self._entry(height)["time_ns"])
 
     def app_hash(self, height: int) -> bytes:
-        return self._entry(height)["app_hash"].tobytes()
+        return self._entry(height)["app_hash"].tobytes() if height else bytes(32)
+
+    def state_root(self, height: int) -> tuple[int, StateRoot] | None:
+        """Return the last state root that block `height` covers, with the block that holds it."""
+        entry = self._entry(height)
+        if not entry["state_block"]:
+            return None
+        root = StateRoot(int(entry["state_height"]), entry["state_root"].tobytes())
+        return int(entry["state_block"]), root
 
     def find(self, identity: int) -> Place | None:
         """Return where a record was answered for good, or None.
@@ -82,11 +109,10 @@ class ReceiptArchive:
         another authority may have been refused under the same id.
         """
         made_ns = payment_time_ms(identity) * NS_PER_MS
-        times = self._entries["time_ns"][: self.height]
         earliest = min(max(made_ns - (self._rules.id_future_s + 1) * NS_PER_S, 0), U64_MASK)
         latest = min(made_ns + (self._rules.id_window_s + 1) * NS_PER_S, U64_MASK)
-        start = int(np.searchsorted(times, np.uint64(earliest)))
-        stop = int(np.searchsorted(times, np.uint64(latest), side="right"))
+        start = self._entries.search("time_ns", earliest)
+        stop = self._entries.search("time_ns", latest, after=True)
         best: tuple[int, int] | None = None
         for first, end in self._spans(start, stop):
             for row, outcome in self._answers(identity, first, end):
@@ -100,11 +126,15 @@ class ReceiptArchive:
     def _spans(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
         """Yield (first row, end row) of the blocks `start..stop`, some thousand rows at a time."""
         while start < stop:
-            end, first = start, int(self._entries["first"][start])
-            while end < stop and int(self._entries["first"][end]) - first < SCAN_ROWS:
-                end += 1
-            yield first, self._until(end)
-            start = end
+            entries = self._entries.read(start, min(stop - start, SCAN_BLOCKS))
+            ends = (entries["first"] + entries["count"]).astype(np.int64)
+            first, at = int(entries["first"][0]), 0
+            while at < len(ends):
+                enough = int(np.searchsorted(ends, first + SCAN_ROWS))
+                at = min(max(enough, at) + 1, len(ends))
+                yield first, int(ends[at - 1])
+                first = int(ends[at - 1])
+            start += len(entries)
 
     def _answers(self, identity: int, first: int, end: int) -> Iterator[tuple[int, int]]:
         """Yield (row, outcome) of every answer to an id but EXISTS, in the order of the blocks."""
@@ -117,23 +147,24 @@ class ReceiptArchive:
                 yield first + hit, outcome
 
     def _place(self, row: int) -> Place:
-        block = int(np.searchsorted(self._entries["first"][: self.height], row, side="right"))
-        return Place(block, row - int(self._entries["first"][block - 1]))
+        block = self._entries.search("first", row, after=True)
+        return Place(block, row - int(self._entry(block)["first"]))
+
+    def sync(self) -> None:
+        """Make everything appended durable, as a snapshot needs it."""
+        self._rows.sync()
+        self._entries.sync()
 
     def close(self) -> None:
-        """Close the file; twice is no harm."""
-        if self._descriptor >= 0:
-            self._disk.close(self._descriptor)
-            self._descriptor = -1
-
-    def _until(self, index: int) -> int:
-        return int(self._entries["first"][index]) if index < self.height else self._rows
+        """Close the files; twice is no harm."""
+        self._rows.close()
+        self._entries.close()
 
     def _entry(self, height: int) -> np.void:
         if not 1 <= height <= self.height:
             raise NotFound(f"there is no block {height}; the last one is {self.height}", code="block_unknown")
-        return self._entries[height - 1]
+        row: np.void = self._entries.read(height - 1, 1)[0]
+        return row
 
     def _read(self, first: int, count: int) -> RecordArray:
-        data = self._disk.pread(self._descriptor, count * RECEIPT.itemsize, first * RECEIPT.itemsize)
-        return np.frombuffer(data, RECEIPT).copy()
+        return self._rows.read(first, count)

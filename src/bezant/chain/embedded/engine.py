@@ -15,8 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from bezant.chain import leaves
-from bezant.chain.blocks import CommittedBlock
+from bezant.chain import history, leaves
+from bezant.chain.blocks import CommittedBlock, StateRoot
+from bezant.chain.checkpoints import Checkpoint, Note, sign_checkpoint
 from bezant.chain.clock import Clock, SystemClock
 from bezant.chain.embedded import frames
 from bezant.chain.embedded.archive import ReceiptArchive
@@ -24,6 +25,7 @@ from bezant.chain.embedded.background import Runner, run_in_thread
 from bezant.chain.embedded.disk import Disk, SystemDisk
 from bezant.chain.embedded.frames import JournaledBlock
 from bezant.chain.embedded.journal import SEGMENT_BYTES, Journal
+from bezant.chain.embedded.tree_file import HistoryTree
 from bezant.chain.engine import Subscriber
 from bezant.chain.receipts import Evidence
 from bezant.chain.signatures import Signatures, gateway_accepted, gateway_keys
@@ -108,14 +110,14 @@ class EmbeddedEngine:
         self._journal = Journal(
             folder / "journal", self.network, segment_bytes=segment_bytes, disk=disk, runner=runner
         )
-        self._archive = ReceiptArchive(folder / "receipts.log", genesis.rules, disk)
+        self._archive = ReceiptArchive(folder, genesis.rules, disk)
+        self._history = HistoryTree(folder / "history.tree", disk)
         self._reading = threading.Lock()
         self._failure: BezantError | None = None
         try:
             self._replay(progress)
         except BaseException:
-            self._journal.close()
-            self._archive.close()
+            self._close_files()
             raise
         self._queue: queue.Queue[_Pending | None] = queue.Queue(QUEUE_BLOCKS)
         self._durable = threading.Condition()
@@ -186,8 +188,48 @@ class EmbeddedEngine:
             self._closed = True
             self._queue.put(None)
             self._writing.join()
+        self._close_files()
+
+    def _close_files(self) -> None:
         self._journal.close()
         self._archive.close()
+        self._history.close()
+
+    # Checkpoints.
+
+    def checkpoint(self, height: int | None = None) -> Note:
+        """Return the signed checkpoint of the first `height` blocks, or of all that are durable.
+
+        Raises: NotFound where there is no such durable block.
+        """
+        height = self.durable_height if height is None else height
+        if not 1 <= height <= self.durable_height:
+            raise NotFound(f"there is no durable block {height}", code="block_unknown")
+        with self._reading:
+            covered = self._archive.state_root(height)
+            state = covered[1] if covered else StateRoot(0, bytes(32))
+            made = Checkpoint(
+                self.network,
+                height,
+                self._history.root(height),
+                self._archive.time_ns(height),
+                self._archive.app_hash(height),
+                state.height,
+                state.root,
+            )
+        return sign_checkpoint(made, self._node_key)
+
+    def prove_consistency(self, old: int, new: int) -> list[bytes]:
+        """Return the proof that the first `new` blocks begin with the first `old`. Raises: NotFound."""
+        if not 1 <= old <= new <= self.durable_height:
+            raise NotFound(f"there are no durable blocks {old} and {new}", code="block_unknown")
+        return history.consistency_path(self._history, old, new)
+
+    def prove_block(self, height: int, size: int) -> list[bytes]:
+        """Return the path from block `height` to the root of the first `size`. Raises: NotFound."""
+        if not 1 <= height <= size <= self.durable_height:
+            raise NotFound(f"block {height} is not among {size} durable ones", code="block_unknown")
+        return history.inclusion_path(self._history, height - 1, size)
 
     @property
     def durable_height(self) -> int:
@@ -268,7 +310,10 @@ class EmbeddedEngine:
 
     def _file(self, block: CommittedBlock) -> None:
         with self._reading:
-            self._archive.append(block.time_ns, block.app_hash, block.receipts)
+            self._archive.append(block)
+            self._history.append(
+                history.block_leaf(block.height, block.time_ns, block.leaf_count, block.app_hash)
+            )
 
     def _check_running(self) -> None:
         if self._failure is not None:

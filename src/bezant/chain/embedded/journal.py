@@ -17,11 +17,12 @@ from bezant.chain.embedded import frames
 from bezant.chain.embedded.background import Runner, Task, run_in_thread
 from bezant.chain.embedded.disk import Disk, SystemDisk, read_span, storage_error, write_all, write_zeros
 from bezant.chain.embedded.frames import SEGMENT_HEADER, Frame
+from bezant.chain.embedded.rows import RowFile
 from bezant.errors import DecodeError, JournalDamaged, NotFound, StorageError
 
 SEGMENT_BYTES = 64 * 1024 * 1024
 PLACE = np.dtype([("segment", "<u4"), ("size", "<u4"), ("offset", "<u8")])
-"""Where a block's frame starts; 16 bytes a block in memory."""
+"""Where a block's frame starts; 16 bytes a block in a file beside the folder."""
 
 
 class Journal:
@@ -46,11 +47,11 @@ class Journal:
         self._descriptor = -1
         self._number = 0
         self._offset = 0
-        self._places = np.zeros(1024, PLACE)
         self.height = 0
         """The last height written."""
         self.durable_height = 0
         self._disk.make_folder(folder)
+        self._places = RowFile(folder.parent / "places.log", PLACE, self._disk)
 
     def recover(self) -> Iterator[Frame]:
         """Yield every intact frame in order, cut off what a crash tore, and be ready to append.
@@ -97,7 +98,7 @@ class Journal:
         """Return the body of a block. Raises: NotFound, JournalDamaged."""
         if not 1 <= height <= self.height:
             raise NotFound(f"there is no block {height}; the last one is {self.height}", code="block_unknown")
-        place = self._places[height - 1]
+        place = self._places.read(height - 1, 1)[0]
         path = self._path(int(place["segment"]))
         data = read_span(self._disk, path, int(place["offset"]), int(place["size"]))
         frame = frames.read_frame(memoryview(data), 0)
@@ -127,12 +128,11 @@ class Journal:
         if self._descriptor >= 0:
             self._disk.close(self._descriptor)
             self._descriptor = -1
+        self._places.close()
 
     def _note(self, segment: int, size: int) -> None:
         """Remember where the frame just read or written is, and step behind it."""
-        if self.height == len(self._places):
-            self._places = np.concatenate((self._places, np.zeros(self.height, PLACE)))
-        self._places[self.height] = (segment, size, self._offset)
+        self._places.append(np.array([(segment, size, self._offset)], PLACE))
         self.height, self._offset = self.height + 1, self._offset + size
 
     # Segments.
