@@ -1,4 +1,4 @@
-"""The application: routes, services, error handlers, and the door in front."""
+"""The application: routes, services, error handlers, the lane for payments, and the door in front."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from bezant.interfaces.rest import (
 from bezant.interfaces.rest.door import Door
 from bezant.interfaces.rest.events import Feed
 from bezant.interfaces.rest.idempotency import Keyring
+from bezant.interfaces.rest.lane import PaymentLane
 from bezant.interfaces.rest.openapi import describe, schema_routes
 from bezant.interfaces.rest.problems import on_bezant_error, on_exception, on_http_exception
 from bezant.interfaces.rest.render import Renderer
@@ -63,4 +64,6 @@ def create_app(services: Services, more: Sequence[ControllerRouterHandler] = ())
         request_max_body_size=http.max_body_bytes,
         logging_config=None,
     )
-    return Door(litestar, services.node.folder.keys.operator_token, http.rate_per_s, http.burst)
+    return Door(
+        PaymentLane(litestar, services), services.node.folder.keys.operator_token, http.rate_per_s, http.burst
+    )

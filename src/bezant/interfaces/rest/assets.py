@@ -8,7 +8,7 @@ from litestar.params import FromPath
 from bezant.interfaces.rest.accounts import view_of
 from bezant.interfaces.rest.idempotency import Answer
 from bezant.interfaces.rest.payments import pay
-from bezant.interfaces.rest.services import AnyRequest, Given, Services, in_thread, read_body
+from bezant.interfaces.rest.services import AnyRequest, Given, Services, in_thread, read_body, request_id
 from bezant.interfaces.rest.shapes import AssetList, AssetView, IssueRequest, NetworkView, PaymentView
 from bezant.model.identifiers import AccountId, PaymentId, render_id
 from bezant.model.keys import authority_id
@@ -37,7 +37,7 @@ async def issue_asset(request: AnyRequest, services: Given, asset: FromPath[str]
             asset,
             identity=identity,
         )
-        return await pay(request, services, instruction, by_institution=True)
+        return await pay(request_id(request), services, instruction, by_institution=True)
 
     return await services.once(request, act)
 

@@ -13,12 +13,11 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-import msgspec
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from bezant.errors import AuthError, BezantError, InputError, Overloaded
-from bezant.interfaces.rest.problems import PROBLEM_JSON, REQUEST_ID, problem_headers, problem_of
+from bezant.interfaces.rest.problems import REQUEST_ID, problem_of, send_problem
 
 OPEN_PATHS: Final = ("/health", "/schema", "/favicon.ico")
 JSON: Final = b"application/json"
@@ -71,7 +70,7 @@ class Door:
         try:
             self._check(scope)
         except BezantError as error:
-            await _refuse(error, request_id, tagged)
+            await send_problem(problem_of(error, request_id), tagged)
             return
         await self._app(scope, receive, tagged)
 
@@ -104,12 +103,3 @@ def _check_media_type(stated: bytes, path: str) -> None:
             code="unsupported_media_type",
             param="Content-Type",
         )
-
-
-async def _refuse(error: BezantError, request_id: str, send: Send) -> None:
-    problem = problem_of(error, request_id)
-    body = msgspec.json.encode(problem)
-    headers = [(name.lower().encode(), value.encode()) for name, value in problem_headers(problem).items()]
-    headers += [(b"content-type", PROBLEM_JSON.encode()), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -59,7 +59,7 @@ async def create_payment(request: AnyRequest, services: Given) -> Response[Payme
     body = await read_body(request, PaymentRequest)
 
     async def act(identity: PaymentId) -> Answer:
-        return await pay(request, services, _instruct(services, body, identity))
+        return await pay(request_id(request), services, instruct(services, body, identity))
 
     return await services.once(request, act)
 
@@ -68,37 +68,37 @@ async def create_payment(request: AnyRequest, services: Given) -> Response[Payme
 async def rehearse_payment(request: AnyRequest, services: Given) -> DryRunView:
     """Say what would become of a payment, without making it."""
     body = await read_body(request, PaymentRequest)
-    found = await in_thread(services.node.payments.rehearse, _instruct(services, body, None))
+    found = await in_thread(services.node.payments.rehearse, instruct(services, body, None))
     return DryRunView(found.outcome.label, verdict_word(found.verdict), found.score, found.reasons)
 
 
 async def pay(
-    request: AnyRequest, services: Services, instruction: Instruction, *, by_institution: bool = False
+    request_id: str, services: Services, instruction: Instruction, *, by_institution: bool = False
 ) -> Answer:
     """Submit one payment and answer for it; one that was answered before is answered the same."""
     identity = instruction.identity
     try:
         answered = await services.replies.pay(instruction, by_institution=by_institution)
     except UnknownOutcome as error:
-        problem = problem_of(error, request_id(request), render_payment_id(identity))
+        problem = problem_of(error, request_id, render_payment_id(identity))
         return Answer(problem.status, _ENCODER.encode(problem), Ending.UNKNOWN)
     if answered.outcome in _ANSWERED_BEFORE:
         before = await in_thread(services.node.payments.recall, instruction)
         if before is not None:
             texts, erased = await in_thread(services.node.history.texts, identity)
             view = services.render.answered(before, texts, erased)
-            return _answer(request, before.outcome, view, replayed=True)
+            return _answer(request_id, before.outcome, view, replayed=True)
     if answered.height == 0:
-        problem = refusal(answered.outcome, request_id(request), render_payment_id(identity))
+        problem = refusal(answered.outcome, request_id, render_payment_id(identity))
         return Answer(problem.status, _ENCODER.encode(problem), Ending.NOTHING)
     view = services.render.answered(answered, instruction.payload or Payload())
-    return _answer(request, answered.outcome, view)
+    return _answer(request_id, answered.outcome, view)
 
 
-def _answer(request: AnyRequest, outcome: Outcome, view: PaymentView, *, replayed: bool = False) -> Answer:
+def _answer(request_id: str, outcome: Outcome, view: PaymentView, *, replayed: bool = False) -> Answer:
     location = f"/v1/payments/{view.id}"
     if outcome.refused:
-        problem = refusal(outcome, request_id(request), view.id)
+        problem = refusal(outcome, request_id, view.id)
         return Answer(problem.status, _ENCODER.encode(problem), Ending.ORDERED, replayed, location)
     status = 202 if outcome is Outcome.HELD_FOR_REVIEW else 201
     return Answer(status, _ENCODER.encode(view), Ending.ORDERED, replayed, location)
@@ -215,7 +215,8 @@ def _view(services: Services, payment: PaymentId) -> PaymentView:
     return services.render.standing(history.standing(payment), *history.texts(payment))
 
 
-def _instruct(services: Services, body: PaymentRequest, identity: PaymentId | None) -> Instruction:
+def instruct(services: Services, body: PaymentRequest, identity: PaymentId | None) -> Instruction:
+    """Return what a body asks for, checked as far as one can without the ledger; see `Payments.instruct`."""
     return services.node.payments.instruct(
         AccountId(int(body.debtor, 16)),
         AccountId(int(body.creditor, 16)),

@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
+from litestar.types import Send
 
 from bezant.errors import BezantError
 from bezant.interfaces.reasons import OUTCOMES, Reason, reason_of
@@ -80,6 +81,15 @@ def problem_headers(problem: Problem) -> dict[str, str]:
     return {}
 
 
+async def send_problem(problem: Problem, send: Send) -> None:
+    """Answer with a problem where there is no framework around."""
+    body = msgspec.json.encode(problem)
+    headers = [(name.lower().encode(), value.encode()) for name, value in problem_headers(problem).items()]
+    headers += [(b"content-type", PROBLEM_JSON.encode()), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
 def split_path(message: str) -> tuple[str, str | None]:
     """Return a decoder's message without its path, and the path as a `param`.
 
@@ -108,13 +118,16 @@ def on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> 
 
 
 def on_exception(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    return problem_response(failure(error, _request_id(request)))
+
+
+def failure(error: Exception, request_id: str) -> Problem:
     """Hide what is none of the caller's business; the log has it under the request's id."""
-    request_id = _request_id(request)
     _LOG.error("request %s failed", request_id, exc_info=error)
     failed = BezantError(
         f"the node failed at this request; its log says more under {request_id}", code="internal"
     )
-    return problem_response(problem_of(failed, request_id))
+    return problem_of(failed, request_id)
 
 
 def _problem(

@@ -87,7 +87,11 @@ _DECODERS: dict[type[Any], msgspec.json.Decoder[Any]] = {}
 
 async def read_body(request: AnyRequest, kind: type[T]) -> T:
     """Return a JSON body as `kind`. Raises: DecodeError that is no JSON, InputError of another shape."""
-    body = await request.body()
+    return decode_body(await request.body(), kind)
+
+
+def decode_body(body: bytes, kind: type[T]) -> T:
+    """Return the bytes of a JSON body as `kind`; raises as `read_body` does."""
     decoder = _DECODERS.get(kind)
     if decoder is None:
         decoder = _DECODERS[kind] = msgspec.json.Decoder(kind)
