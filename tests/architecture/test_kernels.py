@@ -36,6 +36,7 @@ build_receipt(chain.engine.prove(id_of(block.records[0], "id")))
 ledger = chain.engine.ledger
 ledger.remembered(block.records, np.zeros((1, 32), np.uint8), np.zeros(1, np.uint32))
 ledger.check_invariants()
+chain.engine.cover_state()
 ledger._grow("holds", "hold_index", "holds", 2000)
 compress(np.zeros(8, np.uint32), np.zeros(64, np.uint8))
 chain.engine.close()

@@ -19,6 +19,16 @@ from bezant.model.records import SIDE, RecordArray
 GROWTH_SHARE = {"accounts": 48, "ids": 6}
 """Part by which a table grows, one half if not named. Opening an account is rare beside paying and its
 room stands empty for ever; an id's table has to stay within its bytes an id just after growing too."""
+WRITE_ONCE = ("ids", "old_ids")
+"""Tables whose rows never change once their block is applied, so that a view of them is a copy."""
+INDEX_OF = {
+    "accounts": "account_index",
+    "authorities": "authority_index",
+    "ids": "id_index",
+    "old_ids": "old_id_index",
+    "holds": "hold_index",
+}
+"""The index of each table that has one; how many of its rows are in use is counted under its name."""
 EMPTY = 0xFFFFFFFF
 """An index entry that points nowhere; also the row of nothing."""
 
@@ -166,16 +176,14 @@ def grown(table: npt.NDArray[Any], needed: int, share: int = 2) -> npt.NDArray[A
     return bigger
 
 
+def tables(state: State) -> dict[str, npt.NDArray[Any]]:
+    """Return the rows in use, as views under the field names of `State`; indexes are left out."""
+    counters = state.counters[0]
+    used = {name: getattr(state, name)[: int(counters[name])] for name in INDEX_OF}
+    used["expiries"] = state.expiries[: int(counters["expiries"])]
+    return used | {name: getattr(state, name) for name in ("institutions", "issuers", "counters")}
+
+
 def dump(state: State) -> dict[str, npt.NDArray[Any]]:
     """Return copies of the rows in use, under the field names of `State`; indexes are left out."""
-    counters = state.counters[0]
-    used = {
-        "accounts": int(counters["accounts"]),
-        "authorities": int(counters["authorities"]),
-        "ids": int(counters["ids"]),
-        "old_ids": int(counters["old_ids"]),
-        "holds": int(counters["holds"]),
-        "expiries": int(counters["expiries"]),
-    }
-    kept = {name: getattr(state, name)[:rows].copy() for name, rows in used.items()}
-    return kept | {name: getattr(state, name).copy() for name in ("institutions", "issuers", "counters")}
+    return {name: rows.copy() for name, rows in tables(state).items()}

@@ -100,6 +100,11 @@ class ReceiptArchive:
         root = StateRoot(int(entry["state_height"]), entry["state_root"].tobytes())
         return int(entry["state_block"]), root
 
+    def state_in(self, height: int) -> StateRoot | None:
+        """Return the state root that is among the leaves of block `height`, if one is."""
+        found = self.state_root(height)
+        return found[1] if found and found[0] == height else None
+
     def find(self, identity: int) -> Place | None:
         """Return where a record was answered for good, or None.
 

@@ -25,6 +25,7 @@ from bezant.chain.embedded.background import Runner, run_in_thread
 from bezant.chain.embedded.disk import Disk, SystemDisk
 from bezant.chain.embedded.frames import JournaledBlock
 from bezant.chain.embedded.journal import SEGMENT_BYTES, Journal
+from bezant.chain.embedded.state_roots import StateRoots
 from bezant.chain.embedded.tree_file import HistoryTree
 from bezant.chain.engine import Subscriber
 from bezant.chain.receipts import Evidence
@@ -112,7 +113,8 @@ class EmbeddedEngine:
         )
         self._archive = ReceiptArchive(folder, genesis.rules, disk)
         self._history = HistoryTree(folder / "history.tree", disk)
-        self._reading = threading.Lock()
+        self._roots = StateRoots(self.ledger, ledger_seed, genesis.rules.checkpoint_interval, runner)
+        self._reading, self._applying = threading.Lock(), threading.Lock()
         self._failure: BezantError | None = None
         try:
             self._replay(progress)
@@ -133,28 +135,10 @@ class EmbeddedEngine:
         record_hashes: Digests | None = None,
     ) -> CommittedBlock:
         """Apply orders as the next block; see `Engine.submit`."""
-        self._check_running()
-        self._journal.check_room()
         for order in orders:
             check_shape(order)
-        now_ns = max(self._clock.now_ns(), self.time_ns + 1)
-        columns = _join(orders)
-        hashes = leaf_hashes(as_rows(columns.records)) if record_hashes is None else record_hashes
-        roots = group_roots(hashes, columns.authorisations["first"], columns.authorisations["count"])
-        authentic = self.signatures.check(self.ledger, columns.authorisations, roots)
-        accepted = [gateway_accepted(self.network, self._gateways, order) for order in orders]
-        per_order = np.repeat(np.array(accepted, np.uint8), [len(o.authorisations) for o in orders])
-        journaled = JournaledBlock(
-            self.height + 1, now_ns, self.app_hash, tuple(orders), authentic, per_order
-        )
-        try:
-            block = self._apply(journaled, columns, hashes)
-        except Exception as error:
-            # The block may be half in memory and is not in the journal: nothing may follow it.
-            self._fail(_as_storage_error(f"applying block {journaled.height}", error))
-            raise
-        self._queue.put(_Pending(journaled, block, prepare))
-        return block
+        with self._applying:
+            return self._order(orders, prepare, record_hashes)
 
     def subscribe(self, subscriber: Subscriber) -> None:
         self._subscribers.append(subscriber)
@@ -219,6 +203,17 @@ class EmbeddedEngine:
             )
         return sign_checkpoint(made, self._node_key)
 
+    def cover_state(self) -> None:
+        """Have the chain cover the state as it is now, unless it does: two blocks without orders.
+
+        Raises: StorageError when the engine can accept nothing.
+        """
+        if self._roots.is_current:
+            return
+        self.submit([])
+        self._roots.settle()
+        self.wait_durable(self.submit([]).height)
+
     def prove_consistency(self, old: int, new: int) -> list[bytes]:
         """Return the proof that the first `new` blocks begin with the first `old`. Raises: NotFound."""
         if not 1 <= old <= new <= self.durable_height:
@@ -242,6 +237,30 @@ class EmbeddedEngine:
 
     # Applying.
 
+    def _order(
+        self, orders: Sequence[Order], prepare: Callable[[], object], record_hashes: Digests | None
+    ) -> CommittedBlock:
+        self._check_running()
+        self._journal.check_room()
+        now_ns = max(self._clock.now_ns(), self.time_ns + 1)
+        columns = _join(orders)
+        hashes = leaf_hashes(as_rows(columns.records)) if record_hashes is None else record_hashes
+        roots = group_roots(hashes, columns.authorisations["first"], columns.authorisations["count"])
+        authentic = self.signatures.check(self.ledger, columns.authorisations, roots)
+        accepted = [gateway_accepted(self.network, self._gateways, order) for order in orders]
+        per_order = np.repeat(np.array(accepted, np.uint8), [len(o.authorisations) for o in orders])
+        journaled = JournaledBlock(
+            self.height + 1, now_ns, self.app_hash, tuple(orders), authentic, per_order
+        )
+        try:
+            block = self._apply(journaled, columns, hashes)
+        except Exception as error:
+            # The block may be half in memory and is not in the journal: nothing may follow it.
+            self._fail(_as_storage_error(f"applying block {journaled.height}", error))
+            raise
+        self._queue.put(_Pending(journaled, block, prepare))
+        return block
+
     def _apply(self, journaled: JournaledBlock, columns: _Columns, hashes: Digests) -> CommittedBlock:
         batch = Batch(
             journaled.time_ns,
@@ -253,8 +272,10 @@ class EmbeddedEngine:
             hashes,
         )
         receipts = self.ledger.apply(batch)
-        built = self._leaves(receipts, hashes, columns.decisions)
-        if len(receipts):
+        asked = not journaled.orders
+        state = self._roots.due(journaled.height, asked=asked)
+        built = self._leaves(receipts, hashes, columns.decisions, state)
+        if len(built):
             self.app_hash = leaves.next_app_hash(self.app_hash, merkle.root(leaves.hash_leaves(built)))
         self.time_ns, self.height = journaled.time_ns, journaled.height
         block = CommittedBlock(
@@ -265,13 +286,18 @@ class EmbeddedEngine:
             columns.decisions,
             columns.authorisations,
             receipts,
+            state,
         )
         self._on_applied(block)
+        self._roots.applied(block, asked=asked)
         return block
 
-    def _leaves(self, receipts: RecordArray, hashes: Digests, decisions: RecordArray) -> RecordArray:
+    def _leaves(
+        self, receipts: RecordArray, hashes: Digests, decisions: RecordArray, state: StateRoot | None
+    ) -> RecordArray:
         accounts = self.ledger.accounts
-        return leaves.build_leaves(receipts, hashes, decisions, self._ledger_seed, accounts)
+        built = leaves.build_leaves(receipts, hashes, decisions, self._ledger_seed, accounts)
+        return built if state is None else np.concatenate((built, leaves.state_leaf(state)))
 
     # Making durable.
 
@@ -341,6 +367,7 @@ class EmbeddedEngine:
         columns = _join(journaled.orders)
         with self._reading:
             receipts, app_hash = self._archive.receipts(height), self._archive.app_hash(height)
+            state = self._archive.state_in(height)
         return CommittedBlock(
             height,
             journaled.time_ns,
@@ -349,17 +376,19 @@ class EmbeddedEngine:
             columns.decisions,
             columns.authorisations,
             receipts,
+            state,
         )
 
     def _evidence(self, height: int, position: int) -> Evidence:
         journaled = frames.decode_block(self._journal.read(height), self.network)
         columns, receipts = _join(journaled.orders), self._archive.receipts(height)
-        built = self._leaves(receipts, leaf_hashes(as_rows(columns.records)), columns.decisions)
+        hashes, state = leaf_hashes(as_rows(columns.records)), self._archive.state_in(height)
+        built = self._leaves(receipts, hashes, columns.decisions, state)
         receipt = receipts[position]
         index, app_hash = int(receipt["order_index"]), self._archive.app_hash(height)
         row = int(np.searchsorted(columns.authorisations["first"].astype(np.int64), index, "right")) - 1
         authority = AuthorityId(id_of(columns.authorisations[row], "authority"))
-        message = leaves.seal_message(self.network, height, journaled.time_ns, len(receipts), app_hash)
+        message = leaves.seal_message(self.network, height, journaled.time_ns, len(built), app_hash)
         return Evidence(
             genesis=self.genesis,
             height=height,
