@@ -160,7 +160,11 @@ class ColumnarLedger:
         if used + more <= len(rows):
             return
         bigger = layout.grown(rows, used + more, layout.GROWTH_SHARE.get(table, 2))
-        entries = layout.new_index(len(bigger))
+        if layout.rows_of(getattr(state, index)) >= len(bigger):
+            # Rows keep their numbers, so an index that still has room stays as it is.
+            self.state = state._replace(**{table: bigger})
+            return
+        entries = layout.new_index(len(bigger) * layout.INDEX_AHEAD.get(table, 4) // 4)
         if table == "holds":
             fill_hold_index(bigger, used, entries)
         else:

@@ -48,7 +48,7 @@ SHA256_START = np.array([isqrt(p << 64) & 0xFFFFFFFF for p in _primes(8)], np.ui
 _ROUND = np.array([_cube_root(p << 96) & 0xFFFFFFFF for p in _primes(64)], np.uint32)
 
 
-KERNEL: dict[str, Any] = {"nogil": True, "_nrt": False}
+KERNEL: dict[str, Any] = {"nogil": True, "_nrt": False, "forceinline": True}
 """How kernels compile: without the GIL, and without reference counts on the arrays they are given.
 Counting costs more than all the arithmetic of a payment (2.4 µs against 0.3), and nothing is
 allocated in a kernel: its scratch comes from outside."""
