@@ -6,8 +6,10 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
+import numpy.typing as npt
 
 from bezant.gateway.accounts import Opening, PartyProfile
 from bezant.gateway.bulk import AccountColumns, new_ids, transfers
@@ -76,6 +78,35 @@ class Bench:
         """Pay, wait until it is durable, pay again."""
         return self._measure([self._sign(1, together=True) for _ in range(payments)], callers=1)
 
+    def paced(self, per_second: float, seconds: float, per_submission: int = 16) -> Measured:
+        """Pay at a fixed rate, a signature each; latency counts from when a submission was due.
+
+        Whoever is late because the node was slow waits all the longer, as customers would.
+        """
+        count = max(int(per_second * seconds) // per_submission, 1)
+        submissions = [self._sign(per_submission, together=False) for _ in range(count)]
+        latency, outcomes, done_ns = Histogram(), np.zeros(256, np.int64), [0] * count
+        futures: list[Future[Answers]] = []
+        step_ns = int(per_submission / per_second * 1e9)
+
+        def note(number: int, _: Future[Answers]) -> None:
+            done_ns[number] = time.perf_counter_ns()
+
+        started_ns = time.perf_counter_ns()
+        for number, submission in enumerate(submissions):
+            wait_ns = started_ns + number * step_ns - time.perf_counter_ns()
+            if wait_ns > 0:
+                time.sleep(wait_ns / 1e9)
+            future = self._node.intake.future(submission)
+            future.add_done_callback(partial(note, number))
+            futures.append(future)
+        for future in futures:
+            np.add.at(outcomes, future.result().outcome, 1)
+        for number, at_ns in enumerate(done_ns):
+            latency.add(max(at_ns - started_ns - number * step_ns, 0), per_submission)
+        taken = (max(done_ns) - started_ns) / 1e9
+        return Measured(count * per_submission, taken, latency, _named(outcomes), {})
+
     def _measure(self, submissions: list[Submission], callers: int = CALLERS) -> Measured:
         telemetry = self._node.flow.telemetry
         before = {name: (stage.busy_ns, stage.payments) for name, stage in telemetry.items()}
@@ -102,8 +133,7 @@ class Bench:
             )
             for name, stage in telemetry.items()
         }
-        counted = {Outcome(code).label: int(outcomes[code]) for code in np.flatnonzero(outcomes).tolist()}
-        return Measured(sum(len(s) for s in submissions), seconds, latency, counted, stages)
+        return Measured(sum(len(s) for s in submissions), seconds, latency, _named(outcomes), stages)
 
     def _sign(self, count: int, *, together: bool) -> Submission:
         records, key = self._records(count), self._node.desk.institution_key
@@ -138,6 +168,11 @@ class Bench:
         # Issuance is not for a model to judge.
         records["flags"] = 0
         node.desk.order(records, node.desk.institution_key)
+
+
+def _named(outcomes: npt.NDArray[np.int64]) -> dict[str, int]:
+    """Return how often each outcome came, by its label; `outcomes` (256,) counts by code."""
+    return {Outcome(code).label: int(outcomes[code]) for code in np.flatnonzero(outcomes).tolist()}
 
 
 def warm_up(bench: Bench, note: Callable[[str], None]) -> None:

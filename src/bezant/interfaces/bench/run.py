@@ -31,7 +31,7 @@ def run_bench(
     """Measure in a fresh data folder and return the report, ready for JSON."""
     note("train a model")
     model = train_on_economy(seed)
-    _make_folder(folder, model)
+    make_folder(folder, model)
     with Node(folder, with_store=with_store) as node:
         note("open accounts")
         bench = Bench(node, ACCOUNTS, seed)
@@ -56,7 +56,7 @@ def run_bench(
 
         # A folder of its own: the store would still be catching up with the runs before.
         served = folder.with_name("served")
-        _make_folder(served, model)
+        make_folder(served, model)
         runs["http_one_a_request"] = measure_http(served, max(payments // 20, 2_000))
     card = model.card
     return {
@@ -70,7 +70,8 @@ def run_bench(
     }
 
 
-def _make_folder(folder: Path, model: Model) -> None:
+def make_folder(folder: Path, model: Model) -> None:
+    """Make a data folder with a model, whose policy lets payments between strangers settle."""
     create_folder(folder)
     (folder / "bezant.toml").write_text(POLICY, "ascii")
     model.save(folder / "models" / "current.model")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from importlib.util import find_spec
-
 import typer
 
 from bezant.interfaces.cli import (
     accounts,
+    bench,
     decisions,
     doctor,
     init,
@@ -16,6 +14,7 @@ from bezant.interfaces.cli import (
     parties,
     pay,
     receipts,
+    replay,
     reviews,
     run,
     store,
@@ -42,6 +41,5 @@ app.command()(receipts.verify)
 app.add_typer(models.app, name="models")
 app.add_typer(store.app, name="store")
 app.command()(doctor.doctor)
-for _name in ("replay", "bench"):
-    if find_spec(f"bezant.interfaces.cli.{_name}") is not None:
-        app.command(_name)(getattr(import_module(f"bezant.interfaces.cli.{_name}"), _name))
+app.command()(replay.replay)
+app.add_typer(bench.app, name="bench")

@@ -11,8 +11,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+app = typer.Typer(invoke_without_command=True)
 
+
+@app.callback()
 def bench(
+    context: typer.Context,
     payments: Annotated[
         int, typer.Option(help="Payments in the run of batches; the others scale with it.")
     ] = 300_000,
@@ -33,6 +37,8 @@ def bench(
     bezant bench
     bezant bench --json > bench.json
     """
+    if context.invoked_subcommand is not None:
+        return
     from bezant.interfaces.bench.run import run_bench
 
     with (
@@ -51,6 +57,53 @@ def bench(
         print(json.dumps(report, indent=1))
     else:
         _show(Console(), report)
+
+
+@app.command()
+def ledger(
+    payments: Annotated[
+        int, typer.Option(help="Payments in batches, and records through the kernel.")
+    ] = 1_000_000,
+    accounts: Annotated[
+        int, typer.Option(help="Most accounts that the kernel is measured with.")
+    ] = 1_000_000,
+    seed: Annotated[int, typer.Option(help="Seed of accounts, amounts and model.")] = 1,
+    data: Annotated[
+        Path | None, typer.Option(help="Where to put the data folder; a temporary one if not given.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure the ledger at its limits: the kernel alone, and latency at half of the load.
+
+    \b
+    bezant bench ledger
+    bezant bench ledger --payments 10000000 --json > ledger.json
+    """
+    from bezant.interfaces.bench.ledger import run_ledger_bench
+
+    with (
+        tempfile.TemporaryDirectory(prefix="bezant-bench-", dir=data) as folder,
+        Console(stderr=True).status("starting") as status,
+    ):
+        report = run_ledger_bench(
+            Path(folder) / "node", payments=payments, seed=seed, most_accounts=accounts, note=status.update
+        )
+    if as_json:
+        print(json.dumps(report, indent=1))
+        return
+    console = Console()
+    _show(console, report)
+    table = Table(show_edge=False, title="the kernel alone")
+    for heading in ("accounts", "all to one account", "records a second", "CPU µs a record"):
+        table.add_column(heading, justify="right")
+    for run in report["kernel"]:  # type: ignore[attr-defined]
+        table.add_row(
+            f"{run['accounts']:,}",
+            "yes" if run["hot_share"] else "",
+            f"{run['records_per_second']:,}",
+            str(run["cpu_us_per_record"]),
+        )
+    console.print(table)
 
 
 def _show(console: Console, report: dict[str, Any]) -> None:
@@ -76,7 +129,8 @@ def _show(console: Console, report: dict[str, Any]) -> None:
             str(run["p99_ms"]),
         )
     console.print(table)
-    memory = report["memory"]
-    console.print(
-        f"{memory['account']['total']} B an account, {memory['remembered_id']['total']} B a remembered id"
-    )
+    if "memory" in report:
+        memory = report["memory"]
+        console.print(
+            f"{memory['account']['total']} B an account, {memory['remembered_id']['total']} B a remembered id"
+        )

@@ -106,7 +106,7 @@ def test_init_changes_nothing_that_is_there(data: Path) -> None:
 def test_every_command_has_help_with_what_it_does() -> None:
     for command in ("init", "run", "pay", "receipt", "verify", "doctor", "replay", "bench"):
         assert f"bezant {command}" in bezant(command, "--help").stdout
-    for group in ("parties", "accounts", "reviews", "decisions", "models"):
+    for group in ("parties", "accounts", "reviews", "decisions", "models", "bench"):
         assert "Commands" in bezant(group, "--help").stdout
 
 
