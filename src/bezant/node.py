@@ -26,6 +26,7 @@ import numpy as np
 from bezant.chain.blocks import CommittedBlock
 from bezant.chain.clock import Clock, SystemClock
 from bezant.chain.embedded.engine import EmbeddedEngine
+from bezant.chain.embedded.snapshots import Arrays
 from bezant.chain.signatures import Signatures
 from bezant.config import Config, load_config
 from bezant.config import Pipeline as PipelineConfig
@@ -115,6 +116,8 @@ class Node:
             clock=clock,
             before_sync=self.vault.sync,
             on_applied=self._learn,
+            dump_companions=self._dump_features,
+            load_companions=self._load_features,
             progress=lambda height: progress("replay the journal", height),
         )
         opened.callback(self.engine.close)
@@ -214,6 +217,12 @@ class Node:
 
     def _learn(self, block: CommittedBlock) -> None:
         learn_beside(self.features, block, self.scales, self._learner)
+
+    def _dump_features(self) -> Arrays:
+        return self.features.dump()
+
+    def _load_features(self, arrays: Arrays) -> None:
+        self.features = FeatureState.load(dict(arrays))
 
     def _announce(self, batch: PaymentBatch) -> None:
         self.intake.announce(batch)

@@ -6,6 +6,7 @@ This file makes room, resolves signers and checks invariants; everything that de
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -136,6 +137,20 @@ class ColumnarLedger:
                 )
             if not pending_d == pending_c == held:
                 raise InvariantViolation(f"{asset.code}: pending sums do not match the open holds")
+
+    def restore(self, tables: Mapping[str, npt.NDArray[Any]], blocks: int) -> None:
+        """Take over the tables of a `state.dump` made after so many blocks; indexes are made anew."""
+        fields: dict[str, npt.NDArray[Any]] = dict(tables)
+        for name, index in layout.INDEX_OF.items():
+            used = len(tables[name])
+            room = used if name == "old_ids" else max(1024, used + used // layout.GROWTH_SHARE.get(name, 2))
+            fields[name] = layout.grown(tables[name], room)
+            fields[index] = layout.new_index(len(fields[name]))
+            fill = fill_hold_index if name == "holds" else fill_index
+            fill(fields[name], used, fields[index])
+        fields["expiries"] = layout.grown(tables["expiries"], max(1024, len(tables["expiries"])))
+        self.state = layout.State(**fields)
+        self._blocks = blocks
 
     # Room.
 

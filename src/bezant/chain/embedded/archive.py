@@ -69,6 +69,11 @@ class ReceiptArchive:
         """How many receipts there are."""
         return len(self._rows)
 
+    def rows_until(self, height: int) -> int:
+        """Return how many receipts the first `height` blocks have."""
+        entry = self._entry(height)
+        return int(entry["first"]) + int(entry["count"])
+
     def append(self, block: CommittedBlock) -> None:
         """Add the next block's receipts."""
         entry = self._state.copy()

@@ -109,7 +109,7 @@ class SystemDisk:
         path.unlink()
 
 
-def write_all(disk: Disk, file: int, data: bytes, offset: int) -> None:
+def write_all(disk: Disk, file: int, data: bytes | memoryview, offset: int) -> None:
     """Write all of `data` at `offset`. Raises: StorageError."""
     view = memoryview(data)
     while len(view):

@@ -20,13 +20,14 @@ from bezant.chain.blocks import CommittedBlock, StateRoot
 from bezant.chain.checkpoints import Checkpoint, Note, sign_checkpoint
 from bezant.chain.clock import Clock, SystemClock
 from bezant.chain.embedded import frames
-from bezant.chain.embedded.archive import ReceiptArchive
 from bezant.chain.embedded.background import Runner, run_in_thread
 from bezant.chain.embedded.disk import Disk, SystemDisk
+from bezant.chain.embedded.files import ChainFiles, Place, candidates
 from bezant.chain.embedded.frames import JournaledBlock
-from bezant.chain.embedded.journal import SEGMENT_BYTES, Journal
+from bezant.chain.embedded.journal import SEGMENT_BYTES
+from bezant.chain.embedded.snapshot_writer import Cadence, SnapshotWriter
+from bezant.chain.embedded.snapshots import Arrays, Snapshot, Snapshots
 from bezant.chain.embedded.state_roots import StateRoots
-from bezant.chain.embedded.tree_file import HistoryTree
 from bezant.chain.engine import Subscriber
 from bezant.chain.receipts import Evidence
 from bezant.chain.signatures import Signatures, gateway_accepted, gateway_keys
@@ -86,16 +87,21 @@ class EmbeddedEngine:
         segment_bytes: int = SEGMENT_BYTES,
         disk: Disk | None = None,
         runner: Runner = run_in_thread,
+        dump_companions: Callable[[], Arrays] = dict,
+        load_companions: Callable[[Arrays], None] = lambda arrays: None,
+        cadence: Cadence | None = None,
     ) -> None:
         """Open the chain in `folder` and replay its journal.
 
         `before_sync` makes durable what must be so before an Order is (the vault). `on_applied`
         is called for every block, replayed or new, by the thread that applies it (learning).
-        `progress` hears every height while replaying. Raises: JournalDamaged, StorageError.
+        `progress` hears every height while replaying. What `dump_companions` returns goes into snapshots
+        with the ledger, and `load_companions` is given it back on a restart that uses one; it refuses with
+        a BezantError what it cannot use. `cadence` says how often snapshots are made.
+        Raises: JournalDamaged, StorageError.
         """
         self.genesis = genesis
         self.network = network_id(genesis)
-        self.ledger = ColumnarLedger(genesis)
         self.signatures = signatures or Signatures(self.network)
         self.height = 0
         """The last height applied; durable a moment later."""
@@ -108,18 +114,23 @@ class EmbeddedEngine:
         self._subscribers: list[Subscriber] = []
         self._on_failure: list[Callable[[BezantError], None]] = []
         disk = disk or SystemDisk()
-        self._journal = Journal(
-            folder / "journal", self.network, segment_bytes=segment_bytes, disk=disk, runner=runner
+        snapshots = Snapshots(folder / "snapshots", self.network, disk)
+        place = Place(folder, genesis, segment_bytes, disk, runner)
+        self._files = self._open(snapshots, place, load_companions)
+        self._journal, self._archive, self._history = (
+            self._files.journal,
+            self._files.archive,
+            self._files.history,
         )
-        self._archive = ReceiptArchive(folder, genesis.rules, disk)
-        self._history = HistoryTree(folder / "history.tree", disk)
-        self._roots = StateRoots(self.ledger, ledger_seed, genesis.rules.checkpoint_interval, runner)
+        self._snapshots = SnapshotWriter(
+            snapshots, self._files, dump_companions, cadence or Cadence(), runner
+        )
         self._reading, self._applying = threading.Lock(), threading.Lock()
         self._failure: BezantError | None = None
         try:
             self._replay(progress)
         except BaseException:
-            self._close_files()
+            self._files.close()
             raise
         self._queue: queue.Queue[_Pending | None] = queue.Queue(QUEUE_BLOCKS)
         self._durable = threading.Condition()
@@ -172,12 +183,9 @@ class EmbeddedEngine:
             self._closed = True
             self._queue.put(None)
             self._writing.join()
-        self._close_files()
-
-    def _close_files(self) -> None:
-        self._journal.close()
-        self._archive.close()
-        self._history.close()
+            if self._failure is None:
+                self._snapshots.close(self.time_ns, self.app_hash, self._roots, self.ledger)
+        self._files.close()
 
     # Checkpoints.
 
@@ -289,7 +297,10 @@ class EmbeddedEngine:
             state,
         )
         self._on_applied(block)
-        self._roots.applied(block, asked=asked)
+        self._snapshots.count(block)
+        taken = self._roots.applied(block, asked=asked, keep=self._snapshots.is_due)
+        if taken is not None and taken.kept:
+            self._snapshots.begin(block, taken)
         return block
 
     def _leaves(
@@ -324,6 +335,7 @@ class EmbeddedEngine:
             self._journal.append(frames.encode_block(self.network, item.journaled))
             self._file(item.block)
         self._journal.sync()
+        self._snapshots.durable(self._journal.durable_height)
         for item in pending:
             for subscriber in self._subscribers:
                 subscriber(item.block)
@@ -346,6 +358,33 @@ class EmbeddedEngine:
             raise self._failure
 
     # Reading back.
+
+    def _open(
+        self, snapshots: Snapshots, place: Place, load_companions: Callable[[Arrays], None]
+    ) -> ChainFiles:
+        """Open the files where the newest snapshot that can be used left off, the ledger with them."""
+        interval = self.genesis.rules.checkpoint_interval
+        for files, snapshot in candidates(snapshots, place):
+            self.height, self.time_ns, self.app_hash = 0, 0, bytes(32)
+            self.ledger = ColumnarLedger(self.genesis)
+            self._roots = StateRoots(self.ledger, self._ledger_seed, interval, place.runner)
+            try:
+                if snapshot is not None:
+                    self._restore(snapshot, files)
+                    load_companions(snapshot.companions)
+            except BezantError:
+                files.close()
+                continue
+            return files
+        raise StorageError("there is nothing to open")
+
+    def _restore(self, snapshot: Snapshot, files: ChainFiles) -> None:
+        """Be where a snapshot left off. Raises: StorageError where it contradicts itself."""
+        at = snapshot.position
+        self.ledger.restore(snapshot.tables, at.height)
+        covered = files.archive.state_root(at.height)
+        self._roots.restore(at.height, at.waiting, covered[1] if covered else None)
+        self.height, self.time_ns, self.app_hash = at.height, at.time_ns, at.app_hash
 
     def _replay(self, progress: Callable[[int], None]) -> None:
         for frame in self._journal.recover():

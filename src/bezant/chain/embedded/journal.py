@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,15 @@ PLACE = np.dtype([("segment", "<u4"), ("size", "<u4"), ("offset", "<u8")])
 """Where a block's frame starts; 16 bytes a block in a file beside the folder."""
 
 
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where to read on: behind block `height`, whose frame ends at `offset` of a segment."""
+
+    height: int = 0
+    segment: int = 0
+    offset: int = 0
+
+
 class Journal:
     """Appends frames and reads them back. One thread appends and syncs; any may `read`."""
 
@@ -36,7 +46,9 @@ class Journal:
         segment_bytes: int = SEGMENT_BYTES,
         disk: Disk | None = None,
         runner: Runner = run_in_thread,
+        start: Start | None = None,
     ) -> None:
+        self._start = start or Start()
         self._folder = folder
         self._disk = disk or SystemDisk()
         self._runner = runner
@@ -47,22 +59,28 @@ class Journal:
         self._descriptor = -1
         self._number = 0
         self._offset = 0
-        self.height = 0
+        self.height = self._start.height
         """The last height written."""
         self.durable_height = 0
         self._disk.make_folder(folder)
-        self._places = RowFile(folder.parent / "places.log", PLACE, self._disk)
+        self._places = RowFile(folder.parent / "places.log", PLACE, self._disk, keep=self.height)
 
     def recover(self) -> Iterator[Frame]:
-        """Yield every intact frame in order, cut off what a crash tore, and be ready to append.
+        """Yield every intact frame in order behind where to start, cut off what a crash tore, be ready.
+
+        Of segments before that only the headers are read.
 
         Raises: JournalDamaged where a block that was acknowledged cannot be read.
         """
         used, unused = self._sort_segments()
         for position, path in enumerate(used):
+            if int(path.stem) < self._start.segment:
+                self._pass_over(path)
+                continue
             data = read_span(self._disk, path)
-            self._check_segment(data, path)
-            view, self._offset = memoryview(data), SEGMENT_HEADER.itemsize
+            begun = int(path.stem) == self._start.segment
+            self._check_segment(data, path, len(data), self._first_known(path) if begun else self.height + 1)
+            view, self._offset = memoryview(data), self._start.offset if begun else SEGMENT_HEADER.itemsize
             while (frame := frames.read_frame(view, self._offset)) is not None:
                 if frame.height != self.height + 1:
                     raise JournalDamaged(
@@ -73,6 +91,11 @@ class Journal:
                 self._note(int(path.stem), frame.size)
             self._check_tail(path, view, used[position + 1 :])
             self._number = int(path.stem)
+        if self._number < self._start.segment:
+            raise JournalDamaged(
+                f"the journal ends in segment {self._number}, but a snapshot says that block "
+                f"{self._start.height} was durable in segment {self._start.segment}; restore it from a backup"
+            )
         self._check_unused(unused)
         # Everything has been checked; only from here on is anything on disk changed.
         for path in unused:
@@ -108,6 +131,15 @@ class Journal:
                 "started and is not any more; restore this file from a backup"
             )
         return frame.body
+
+    def end_of(self, height: int) -> Start:
+        """Return where to read on behind a block that was written."""
+        place = self._places.read(height - 1, 1)[0]
+        return Start(height, int(place["segment"]), int(place["offset"]) + int(place["size"]))
+
+    def sync_places(self) -> None:
+        """Make durable where blocks are, as a snapshot needs it."""
+        self._places.sync()
 
     def sync(self) -> None:
         """Make everything appended durable."""
@@ -234,7 +266,27 @@ class Journal:
         self.sync()
         self._prepare_spare()
 
-    def _check_segment(self, data: bytes, path: Path) -> None:
+    def _pass_over(self, path: Path) -> None:
+        """Check the header and length of a segment that a snapshot makes superfluous."""
+        file = self._disk.open(path)
+        try:
+            size = self._disk.size(file)
+        finally:
+            self._disk.close(file)
+        header = read_span(self._disk, path, 0, SEGMENT_HEADER.itemsize)
+        self._check_segment(header, path, size, self._first_known(path))
+        self._number = int(path.stem)
+
+    def _first_known(self, path: Path) -> int:
+        """Return the first height of a segment if its frame is where the places say, else 0."""
+        first = self._first_height(path)
+        if not 1 <= first <= self._start.height:
+            return 0
+        place = self._places.read(first - 1, 1)[0]
+        begins = place["segment"] == int(path.stem) and place["offset"] == SEGMENT_HEADER.itemsize
+        return first if begins else 0
+
+    def _check_segment(self, data: bytes, path: Path, size: int, first: int) -> None:
         try:
             header = frames.decode_segment_header(data)
         except DecodeError as error:
@@ -247,16 +299,16 @@ class Journal:
                 f"{self._network.hex()[:16]}; point the node at its own data folder",
                 code="other_network",
             )
-        number, first = self._number + 1, self.height + 1
+        number = self._number + 1
         if (header.number, path.stem, header.first_height) != (number, f"{number:08d}", first):
             raise JournalDamaged(
                 f"{path.name} at byte 0: it is segment {header.number} from block {header.first_height} on, "
                 f"but segment {number} from block {first} on belongs here: a segment is missing, renamed or "
                 "shortened; restore it from a backup"
             )
-        if header.size != len(data):
+        if header.size != size:
             raise JournalDamaged(
-                f"{path.name} at byte {len(data)}: the file was made {header.size} bytes long and ends here; "
+                f"{path.name} at byte {size}: the file was made {header.size} bytes long and ends here; "
                 "restore it from a backup"
             )
 

@@ -52,17 +52,28 @@ class AccountProof:
 
 
 @dataclass(slots=True)
-class _Taken:
-    """A state that was copied out: after block `height`, and what hashing it gave."""
+class Taken:
+    """A state that was copied out: after block `height`, and what hashing it gave.
+
+    `tables` are those beside the accounts; where the state is kept, hashing adds the accounts to them.
+    """
 
     height: int
     parts: list[tuple[Positions, Rows]]
     tables: dict[str, npt.NDArray[Any]]
     generation: int
+    kept: bool = False
     task: Task | None = None
     root: bytes = b""
     digest: bytes = b""
     failure: BaseException | None = field(default=None)
+
+    def wait(self) -> None:
+        """Return once it is hashed; raises what stopped that."""
+        if self.task is not None:
+            self.task.join()
+        if self.failure is not None:
+            raise self.failure
 
 
 class StateRoots:
@@ -77,7 +88,7 @@ class StateRoots:
         self._dirty = np.zeros(0, np.bool_)
         self._slice = 0
         self._parts: list[tuple[Positions, Rows]] = []
-        self._taken: _Taken | None = None
+        self._taken: Taken | None = None
         self._last: StateRoot | None = None
         self._covered: tuple[StateRoot, bytes] | None = None
         """The root that balances are proved under, and the digest of the tables beside the accounts."""
@@ -92,7 +103,7 @@ class StateRoots:
         taken = self._taken
         if taken is None or not (asked or height >= taken.height + self._lag):
             return None
-        self._wait(taken)
+        taken.wait()
         self._taken = None
         with self._proving:
             self._tree.cover()
@@ -105,18 +116,15 @@ class StateRoots:
                 self._covered = None
         return self._last if changed else None
 
-    def applied(self, block: CommittedBlock, *, asked: bool) -> bool:
-        """Note what a block changed; return whether it is a checkpoint, whose state is now taken."""
+    def applied(self, block: CommittedBlock, *, asked: bool, keep: bool = False) -> Taken | None:
+        """Note what a block changed; return its state if it is a checkpoint, whole if it is to `keep`."""
         self._mark(block)
         if len(block.receipts):
             self._changed_at = block.height
         to_go = -block.height % self._interval
         if 0 < to_go <= SLICES:
             self._copy_slice(SLICES - to_go)
-        if to_go and not asked:
-            return False
-        self._take(block.height)
-        return True
+        return None if to_go and not asked else self._take(block.height, keep)
 
     # For proofs and snapshots.
 
@@ -145,7 +153,7 @@ class StateRoots:
         taken = self._taken
         if taken is None:
             return None
-        self._wait(taken)
+        taken.wait()
         return StateRoot(taken.height, taken.root)
 
     def restore(self, height: int, waiting: StateRoot | None, last: StateRoot | None) -> None:
@@ -159,7 +167,7 @@ class StateRoots:
         self._dirty, self._last = np.zeros(len(accounts), np.bool_), last
         if waiting is None:
             return
-        self._taken = _Taken(waiting.height, [], {}, 0, root=waiting.root)
+        self._taken = Taken(waiting.height, [], {}, 0, root=waiting.root)
         if waiting.height == height:
             digest = self._digest_tables(layout.tables(self._ledger.state), self._generation())
             if state_root(len(accounts), accounts_root, digest) != waiting.root:
@@ -195,14 +203,14 @@ class StateRoots:
         self._dirty[at] = False
         self._parts.append((at, np.take(as_rows(self._ledger.accounts), at, axis=0)))
 
-    def _take(self, height: int) -> None:
+    def _take(self, height: int, keep: bool) -> Taken:
         self._copy(0, self._ledger.account_count)
         tables = {
             name: rows if name in layout.WRITE_ONCE else rows.copy()
             for name, rows in layout.tables(self._ledger.state).items()
             if name != "accounts"
         }
-        taken = _Taken(height, self._parts, tables, self._generation())
+        taken = Taken(height, self._parts, tables, self._generation(), keep)
         self._parts = []
         self._taken = taken
 
@@ -214,18 +222,23 @@ class StateRoots:
             return False
 
         taken.task = self._runner("state-root", compute)
+        return taken
 
     def _generation(self) -> int:
         return int(self._ledger.state.counters["generation_ns"][0])
 
-    def _compute(self, taken: _Taken) -> None:
+    def _compute(self, taken: Taken) -> None:
         at, rows = _merge(taken.parts)
         with self._proving:
             accounts_root = self._tree.update(at, rows)
             count = self._tree.image.count
         taken.digest = self._digest_tables(taken.tables, taken.generation)
         taken.root = state_root(count, accounts_root, taken.digest)
-        taken.parts, taken.tables = [], {}
+        taken.parts = []
+        if taken.kept:
+            taken.tables["accounts"] = self._tree.image.rows.copy().view(layout.ACCOUNT).reshape(-1)
+        else:
+            taken.tables = {}
 
     def _digest_tables(self, tables: dict[str, npt.NDArray[Any]], generation: int) -> bytes:
         digests = {
@@ -239,12 +252,6 @@ class StateRoots:
             if name != "accounts"
         }
         return tables_digest(digests)
-
-    def _wait(self, taken: _Taken) -> None:
-        if taken.task is not None:
-            taken.task.join()
-        if taken.failure is not None:
-            raise taken.failure
 
 
 def _merge(parts: list[tuple[Positions, Rows]]) -> tuple[Positions, Rows]:

@@ -1,0 +1,113 @@
+"""The files of a chain, opened together where a snapshot left off, or from the beginning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from bezant.chain.embedded.archive import ReceiptArchive
+from bezant.chain.embedded.background import Runner
+from bezant.chain.embedded.disk import Disk
+from bezant.chain.embedded.journal import Journal, Start
+from bezant.chain.embedded.snapshots import Position, Snapshot, Snapshots
+from bezant.chain.embedded.tree_file import HistoryTree
+from bezant.errors import StorageError
+from bezant.model.genesis import Genesis, network_id
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a chain's files are and how they are read and written."""
+
+    folder: Path
+    genesis: Genesis
+    segment_bytes: int
+    disk: Disk
+    runner: Runner
+
+
+@dataclass(frozen=True, slots=True)
+class ChainFiles:
+    """What a chain keeps: the journal, and what is derived from it."""
+
+    journal: Journal
+    archive: ReceiptArchive
+    history: HistoryTree
+
+    def position_after(self, height: int, time_ns: int, app_hash: bytes) -> Position:
+        """Return the position after a written block, nothing waiting."""
+        end = self.journal.end_of(height)
+        return Position(
+            height=height,
+            time_ns=time_ns,
+            app_hash=app_hash,
+            history_root=self.history.root(height),
+            receipts=self.archive.rows_until(height),
+            segment=end.segment,
+            offset=end.offset,
+            waiting=None,
+        )
+
+    def sync_derived(self) -> None:
+        """Make durable what a snapshot takes for granted."""
+        self.journal.sync_places()
+        self.archive.sync()
+        self.history.sync()
+
+    def close(self) -> None:
+        self.journal.close()
+        self.archive.close()
+        self.history.close()
+
+
+def candidates(snapshots: Snapshots, place: Place) -> Iterator[tuple[ChainFiles, Snapshot | None]]:
+    """Yield the chain's files as of each usable snapshot, the newest first, and last from the beginning.
+
+    Whoever takes one closes it. Raises: StorageError where not even the last can be opened.
+    """
+    for snapshot in snapshots.usable():
+        try:
+            yield _open(place, snapshot), snapshot
+        except StorageError:
+            continue
+    yield _open(place, None), None
+
+
+def _open(place: Place, snapshot: Snapshot | None) -> ChainFiles:
+    """Open what there is. Raises: StorageError ``snapshot_differs`` where it is not the snapshot's."""
+    at = snapshot.position if snapshot else None
+    height = at.height if at else 0
+    with ExitStack() as opened:
+        start = Start(at.height, at.segment, at.offset) if at else Start()
+        journal = Journal(
+            place.folder / "journal",
+            network_id(place.genesis),
+            segment_bytes=place.segment_bytes,
+            disk=place.disk,
+            runner=place.runner,
+            start=start,
+        )
+        opened.callback(journal.close)
+        archive = ReceiptArchive(
+            place.folder,
+            place.genesis.rules,
+            place.disk,
+            blocks=height,
+            rows=at.receipts if at else 0,
+        )
+        opened.callback(archive.close)
+        history = HistoryTree(place.folder / "history.tree", place.disk, height)
+        opened.callback(history.close)
+        if at is not None:
+            found = (
+                history.root(),
+                archive.app_hash(height),
+                archive.rows_until(height),
+                journal.end_of(height),
+            )
+            if found != (at.history_root, at.app_hash, at.receipts, start):
+                raise StorageError("what lies beside the snapshot is not its", code="snapshot_differs")
+        opened.pop_all()
+        return ChainFiles(journal, archive, history)

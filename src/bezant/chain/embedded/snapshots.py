@@ -1,0 +1,246 @@
+"""Snapshots: everything that replaying the journal up to a block gives, in one file, so that it need not be.
+
+::
+
+    magic 8, length of the header u64, SHA-256 of the header 32, header (JSON), then the arrays, each at
+    a multiple of 64 bytes from the file's beginning and with a SHA-256 of its own in the header
+
+A snapshot is bound to its network and to the layout of the tables in it; one of another layout, or in
+which a byte has changed, is passed over, and an older one or the whole journal serves instead. It is
+written under another name, synced, and renamed; two are kept. Nothing rests on it: losing all of them
+costs time at the next start and nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from bezant.chain.blocks import StateRoot
+from bezant.chain.embedded.disk import Disk, read_span, storage_error, write_all
+from bezant.errors import StorageError
+from bezant.ledger import state as layout
+from bezant.model.digest import sha256
+
+MAGIC, FORMAT = b"BZSNAPSH", 1
+KEPT = 2
+ALIGNMENT, STEP = 64, 16 << 20
+MAX_HEADER_BYTES = 1 << 20
+_PREFIX_BYTES = 8 + 8 + 32
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+
+class _Array(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    name: str
+    dtype: str | list[list[Any]]
+    shape: list[int]
+    offset: int
+    length: int
+    check: str
+
+
+class _Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    format: int
+    network: str
+    layout: str
+    height: int
+    time_ns: int
+    app_hash: str
+    history_root: str
+    receipts: int
+    segment: int
+    offset: int
+    waiting_height: int
+    waiting_root: str
+    arrays: list[_Array]
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a chain stands after block `height`."""
+
+    height: int
+    time_ns: int
+    app_hash: bytes
+    history_root: bytes
+    receipts: int
+    """How many receipts the archive has by then."""
+    segment: int
+    offset: int
+    """Where the journal's next frame begins."""
+    waiting: StateRoot | None
+    """A state root that was taken and that the chain does not cover yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A position, the ledger's tables by then, and what goes with it (features) under names of its own."""
+
+    position: Position
+    tables: Arrays
+    companions: Arrays = field(default_factory=dict)
+
+
+class Snapshots:
+    """The snapshots of one chain."""
+
+    def __init__(self, folder: Path, network: bytes, disk: Disk) -> None:
+        self._folder, self._network, self._disk = folder, network, disk
+        disk.make_folder(folder)
+
+    def write(self, snapshot: Snapshot) -> None:
+        """Write a snapshot durably, then delete all but the newest. Raises: StorageError; the rest stays."""
+        disk = self._disk
+        path = self._folder / f"{snapshot.position.height:016d}.snapshot"
+        partial = path.with_suffix(".partial")
+        try:
+            file = disk.create(partial)
+            try:
+                self._write(file, snapshot)
+                disk.fsync(file)
+            finally:
+                disk.close(file)
+            disk.rename(partial, path)
+            disk.sync_folder(self._folder)
+            for old in self._paths()[KEPT:]:
+                disk.unlink(old)
+        except (OSError, StorageError) as error:
+            with contextlib.suppress(OSError):
+                disk.unlink(partial)
+            if isinstance(error, StorageError):
+                raise
+            raise storage_error("write a snapshot", error) from error
+
+    def usable(self) -> Iterator[Snapshot]:
+        """Yield the snapshots that are whole, the newest first."""
+        for path in self._paths():
+            with contextlib.suppress(StorageError):
+                yield self._read(path)
+
+    def _paths(self) -> list[Path]:
+        return sorted((p for p in self._disk.list(self._folder) if p.suffix == ".snapshot"), reverse=True)
+
+    def _write(self, file: int, snapshot: Snapshot) -> None:
+        named = {f"ledger.{name}": rows for name, rows in snapshot.tables.items()}
+        named |= {f"companion.{name}": rows for name, rows in snapshot.companions.items()}
+        arrays, offset = [], 0
+        for name, rows in named.items():
+            check = hashlib.sha256(np.ascontiguousarray(rows).view(np.uint8).data).hexdigest()
+            arrays.append(_Array(name, _described(rows.dtype), list(rows.shape), offset, rows.nbytes, check))
+            offset += rows.nbytes + -rows.nbytes % ALIGNMENT
+        header = msgspec.json.encode(_header(self._network, snapshot.position, arrays))
+        prefix = MAGIC + len(header).to_bytes(8, "little") + sha256(header)
+        write_all(self._disk, file, prefix + header, 0)
+        start = _start(len(header))
+        for array, rows in zip(arrays, named.values(), strict=True):
+            data = np.ascontiguousarray(rows).view(np.uint8).reshape(-1).data
+            for at in range(0, array.length, STEP):
+                write_all(self._disk, file, data[at : at + STEP], start + array.offset + at)
+
+    def _read(self, path: Path) -> Snapshot:
+        """Return a snapshot. Raises: StorageError ``snapshot_unusable``."""
+        prefix = read_span(self._disk, path, 0, _PREFIX_BYTES)
+        length = int.from_bytes(prefix[8:16], "little")
+        if len(prefix) != _PREFIX_BYTES or prefix[:8] != MAGIC or length > MAX_HEADER_BYTES:
+            raise _unusable(path, "it is no snapshot")
+        encoded = read_span(self._disk, path, _PREFIX_BYTES, length)
+        if sha256(encoded) != prefix[16:]:
+            raise _unusable(path, "its header was changed")
+        try:
+            header = msgspec.json.decode(encoded, type=_Header)
+        except msgspec.DecodeError:
+            raise _unusable(path, "its header is of another release") from None
+        if (header.format, header.network, header.layout) != (FORMAT, self._network.hex(), layout_id()):
+            raise _unusable(path, "it is of another network or layout")
+        arrays = {array.name: self._read_array(path, array, _start(length)) for array in header.arrays}
+        parts: dict[str, dict[str, npt.NDArray[Any]]] = {"ledger": {}, "companion": {}}
+        for name, rows in arrays.items():
+            kind, _, rest = name.partition(".")
+            parts[kind][rest] = rows
+        return Snapshot(_position(header), parts["ledger"], parts["companion"])
+
+    def _read_array(self, path: Path, array: _Array, start: int) -> npt.NDArray[Any]:
+        dtype = _dtype(array.dtype)
+        rows: npt.NDArray[Any] = np.empty(array.shape, dtype)
+        if rows.nbytes != array.length:
+            raise _unusable(path, f"{array.name} has another size")
+        target, check = rows.view(np.uint8).reshape(-1), hashlib.sha256()
+        for at in range(0, array.length, STEP):
+            data = read_span(self._disk, path, start + array.offset + at, min(STEP, array.length - at))
+            if len(data) != min(STEP, array.length - at):
+                raise _unusable(path, "it ends early")
+            check.update(data)
+            target[at : at + len(data)] = np.frombuffer(data, np.uint8)
+        if check.hexdigest() != array.check:
+            raise _unusable(path, f"{array.name} was changed")
+        return rows
+
+
+def layout_id() -> str:
+    """Return what names the layout of the ledger's tables: snapshots of another one are not read."""
+    names = list(layout.State._fields)
+    dtypes = [repr(value) for value in vars(layout).values() if isinstance(value, np.dtype)]
+    return sha256(repr((FORMAT, names, dtypes)).encode()).hex()
+
+
+def _header(network: bytes, position: Position, arrays: list[_Array]) -> _Header:
+    waiting = position.waiting or StateRoot(0, b"")
+    return _Header(
+        format=FORMAT,
+        network=network.hex(),
+        layout=layout_id(),
+        height=position.height,
+        time_ns=position.time_ns,
+        app_hash=position.app_hash.hex(),
+        history_root=position.history_root.hex(),
+        receipts=position.receipts,
+        segment=position.segment,
+        offset=position.offset,
+        waiting_height=waiting.height,
+        waiting_root=waiting.root.hex(),
+        arrays=arrays,
+    )
+
+
+def _position(header: _Header) -> Position:
+    waiting = StateRoot(header.waiting_height, bytes.fromhex(header.waiting_root))
+    return Position(
+        header.height,
+        header.time_ns,
+        bytes.fromhex(header.app_hash),
+        bytes.fromhex(header.history_root),
+        header.receipts,
+        header.segment,
+        header.offset,
+        waiting if waiting.height else None,
+    )
+
+
+def _described(dtype: np.dtype[Any]) -> str | list[list[Any]]:
+    """Return a dtype as JSON can hold it."""
+    return dtype.str if dtype.names is None else [list(entry) for entry in dtype.descr]
+
+
+def _dtype(described: str | list[list[Any]]) -> np.dtype[Any]:
+    if isinstance(described, str):
+        return np.dtype(described)
+    return np.dtype([(name, kind, *(tuple(shape) for shape in rest)) for name, kind, *rest in described])
+
+
+def _start(header_length: int) -> int:
+    """Return where the arrays begin."""
+    end = _PREFIX_BYTES + header_length
+    return end + -end % ALIGNMENT
+
+
+def _unusable(path: Path, why: str) -> StorageError:
+    return StorageError(f"{path.name} cannot be used: {why}", code="snapshot_unusable")
