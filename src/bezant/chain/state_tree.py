@@ -100,7 +100,7 @@ class AccountTree:
         context, message = new_scratch(65)
         self._levels[0].write(at, hashes)
         below = self._levels[0]
-        for level in range(1, max(1, (below.count - 1).bit_length() + 1)):
+        for level in range(1, max(0, below.count - 1).bit_length() + 1):
             if level == len(self._levels):
                 self._levels.append(Layer(32))
             at = _parents(at)

@@ -72,6 +72,12 @@ def test_an_empty_tree_has_the_empty_root() -> None:
     assert AccountTree(SEED, WIDTH).update(np.zeros(0, np.int64), some_rows(0)) == EMPTY_ROOT
 
 
+def test_one_account_after_a_checkpoint_of_none() -> None:
+    tree, rows = AccountTree(SEED, WIDTH), some_rows(1)
+    assert tree.update(np.zeros(0, np.int64), some_rows(0)) == EMPTY_ROOT
+    assert tree.update(np.arange(1), rows) == AccountTree(SEED, WIDTH).update(np.arange(1), rows)
+
+
 def test_a_row_begins_with_id_and_counters() -> None:
     """What a verifier reads of an account row without knowing the rest of it."""
     assert ACCOUNT.names is not None
