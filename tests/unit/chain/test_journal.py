@@ -177,18 +177,18 @@ def test_a_refusal_changes_nothing(tmp_path: Path) -> None:
 
 def test_the_last_block_of_a_full_segment_is_known_by_the_next_segment(tmp_path: Path) -> None:
     """Even a segment that was begun and holds no frame yet proves that all before it was durable."""
-    write(tmp_path, [9])
+    write(tmp_path, [8])
     files = snapshot(tmp_path)
-    assert len(frame_places(files["00000001.segment"])) == 9
+    assert len(frame_places(files["00000001.segment"])) == 8
     journal = Journal(tmp_path, NETWORK, segment_bytes=SEGMENT)
     list(journal.recover())
-    journal.append(body(10))
+    journal.append(body(9))
     journal.sync()
     journal.close()
     begun = tmp_path / "00000002.segment"
     data = begun.read_bytes()
     begun.write_bytes(data[:HEADER] + bytes(SEGMENT - HEADER))
-    assert len(read(tmp_path)) == 9
+    assert len(read(tmp_path)) == 8
     first = tmp_path / "00000001.segment"
     damaged = bytearray(first.read_bytes())
     damaged[frame_places(bytes(damaged))[-1][0] + 3] ^= 1
@@ -280,3 +280,64 @@ def test_a_folder_that_cannot_be_written_says_so(tmp_path: Path) -> None:
         journal.check_room()
     journal.close()
     assert issubclass(StorageError, BezantError)
+
+
+def write_confirmed(folder: Path, blocks: int) -> Path:
+    """Append blocks in one group, have the journal confirm it, return the segment."""
+    journal = Journal(folder, NETWORK, segment_bytes=SEGMENT)
+    list(journal.recover())
+    for height in range(1, blocks + 1):
+        journal.append(body(height))
+    journal.sync()
+    assert not journal.confirmed
+    journal.confirm()
+    assert journal.confirmed
+    journal.close()
+    return folder / "00000001.segment"
+
+
+def test_damage_to_a_confirmed_last_group_is_refused_at_every_byte(tmp_path: Path) -> None:
+    """Without the mark a damaged last frame would pass for one that a crash tore."""
+    path = write_confirmed(tmp_path, 2)
+    whole = path.read_bytes()
+    start, _, length = frame_places(whole)[1]
+    for offset in range(start, start + frames.FRAME_HEADER.itemsize + length):
+        path.write_bytes(whole[:offset] + bytes([whole[offset] ^ 4]) + whole[offset + 1 :])
+        assert_refused(tmp_path, path.name)
+
+
+def test_the_next_block_goes_over_the_mark(tmp_path: Path) -> None:
+    path = write_confirmed(tmp_path, 2)
+    before = path.read_bytes()
+    assert read(tmp_path) == [body(1), body(2)]
+    assert path.read_bytes() == before, "an intact mark is no tail to be cut off"
+    write(tmp_path, [1])
+    assert read(tmp_path) == [body(1), body(2), body(3)]
+    assert frame_places(path.read_bytes())[:2] == frame_places(before)[:2]
+
+
+def test_a_damaged_mark_costs_nothing_but_itself(tmp_path: Path) -> None:
+    path = write_confirmed(tmp_path, 2)
+    whole = path.read_bytes()
+    mark = sum(frame_places(whole)[1][:2])
+    for offset in range(mark, mark + frames.FRAME_HEADER.itemsize):
+        path.write_bytes(whole[:offset] + bytes([whole[offset] ^ 4]) + whole[offset + 1 :])
+        assert read(tmp_path) == [body(1), body(2)]
+
+
+def test_a_segment_whose_header_a_crash_tore_is_begun_again(tmp_path: Path) -> None:
+    """No frame is written before the header is durable, so nothing can be lost with it."""
+    write(tmp_path, [1] * 8)
+    journal = Journal(tmp_path, NETWORK, segment_bytes=SEGMENT)
+    list(journal.recover())
+    journal.append(body(9))
+    journal.close()
+    second = tmp_path / "00000002.segment"
+    header = second.read_bytes()[:HEADER]
+    for torn in range(1, HEADER - 8):
+        second.write_bytes(header[:torn] + bytes(SEGMENT - torn))
+        (tmp_path / "00000003.segment").unlink(missing_ok=True)
+        assert len(read(tmp_path)) == 8, f"a header torn after {torn} bytes"
+    second.write_bytes(bytes(8) + bytes([header[8] ^ 2]) + header[9:] + bytes(SEGMENT - HEADER))
+    (tmp_path / "00000003.segment").unlink(missing_ok=True)
+    assert_refused(tmp_path, second.name)

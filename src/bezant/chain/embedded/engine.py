@@ -7,6 +7,7 @@ and then tells the subscribers. While one group is on its way to the disk the ne
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -45,6 +46,8 @@ from bezant.model.records import AUTHORISATION, DECISION, RECORD, RecordArray, i
 
 QUEUE_BLOCKS = 64
 """Blocks applied ahead of the disk; beyond that the caller waits."""
+IDLE_S = 0.02
+"""Seconds without a block after which the journal confirms its last one."""
 
 
 def _nothing() -> None:
@@ -87,6 +90,7 @@ class EmbeddedEngine:
         segment_bytes: int = SEGMENT_BYTES,
         disk: Disk | None = None,
         runner: Runner = run_in_thread,
+        idle_s: float = IDLE_S,
         dump_companions: Callable[[], Arrays] = dict,
         load_companions: Callable[[Arrays], None] = lambda arrays: None,
         cadence: Cadence | None = None,
@@ -134,7 +138,7 @@ class EmbeddedEngine:
             raise
         self._queue: queue.Queue[_Pending | None] = queue.Queue(QUEUE_BLOCKS)
         self._durable = threading.Condition()
-        self._closed = False
+        self._closed, self._idle_s = False, idle_s
         self._writing = runner("journal", self._write_group)
 
     # The engine's protocol.
@@ -313,19 +317,30 @@ class EmbeddedEngine:
     # Making durable.
 
     def _write_group(self) -> bool:
-        """Take what is queued, write it, sync once, tell the subscribers; return False when told to stop."""
-        group = [self._queue.get()]
+        """Take what is queued, write it, sync once, tell the subscribers; return False when told to stop.
+
+        Where nothing comes for a while, have the journal confirm its last block instead.
+        """
+        group: list[_Pending | None] = []
+        with contextlib.suppress(queue.Empty):
+            group.append(self._queue.get(timeout=None if self._confirmed else self._idle_s))
         while not self._queue.empty():
             group.append(self._queue.get())
         pending = [item for item in group if item is not None]
         try:
             if pending and self._failure is None:
                 self._write(pending)
+            elif self._failure is None:
+                self._journal.confirm()
         except Exception as error:
             self._fail(_as_storage_error("writing the journal", error))
         with self._durable:
             self._durable.notify_all()
         return len(pending) == len(group)
+
+    @property
+    def _confirmed(self) -> bool:
+        return self._journal.confirmed or self._failure is not None
 
     def _write(self, pending: list[_Pending]) -> None:
         for item in pending:

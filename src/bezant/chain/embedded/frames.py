@@ -7,6 +7,8 @@
     body      block header 64, per Order: length u64 and its bytes, then per Authorisation
               two bytes: authentic, accepted
 
+A frame without a body is a mark: it stands where the next frame will, and says the height before it.
+
 A frame also says up to which height everything was durable when it was written. That tells
 a write that a crash tore (above that height: cut it off, nobody was told of it) from damage
 to something that was acknowledged (at or below it: refuse).
@@ -146,6 +148,10 @@ class Frame:
     height: int
     durable: int
     body: memoryview
+
+    @property
+    def is_mark(self) -> bool:
+        return not self.body
 
 
 def read_frame(segment: memoryview, offset: int) -> Frame | None:

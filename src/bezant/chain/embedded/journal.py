@@ -22,6 +22,7 @@ from bezant.chain.embedded.rows import RowFile
 from bezant.errors import DecodeError, JournalDamaged, NotFound, StorageError
 
 SEGMENT_BYTES = 64 * 1024 * 1024
+MARK_BYTES = frames.FRAME_HEADER.itemsize
 PLACE = np.dtype([("segment", "<u4"), ("size", "<u4"), ("offset", "<u8")])
 """Where a block's frame starts; 16 bytes a block in a file beside the folder."""
 
@@ -62,7 +63,10 @@ class Journal:
         self.height = self._start.height
         """The last height written."""
         self.durable_height = 0
+        self._confirmed = self.height
         self._disk.make_folder(folder)
+        # Without this a power cut soon after the very first start could take the folder with all in it.
+        self._disk.sync_folder(folder.parent)
         self._places = RowFile(folder.parent / "places.log", PLACE, self._disk, keep=self.height)
 
     def recover(self) -> Iterator[Frame]:
@@ -79,9 +83,15 @@ class Journal:
                 continue
             data = read_span(self._disk, path)
             begun = int(path.stem) == self._start.segment
+            if path == used[-1] and not begun and self._is_torn_start(data):
+                unused.append(used.pop())
+                break
             self._check_segment(data, path, len(data), self._first_known(path) if begun else self.height + 1)
             view, self._offset = memoryview(data), self._start.offset if begun else SEGMENT_HEADER.itemsize
             while (frame := frames.read_frame(view, self._offset)) is not None:
+                self._confirmed = max(self._confirmed, frame.durable)
+                if frame.is_mark and frame.height == self.height:
+                    break
                 if frame.height != self.height + 1:
                     raise JournalDamaged(
                         f"{path.name} at byte {self._offset}: found block {frame.height} where "
@@ -109,11 +119,12 @@ class Journal:
         """Write the next block's frame and return its height; it is durable after `sync`."""
         height = self.height + 1
         frame = frames.encode_frame(height, self.durable_height, body)
-        if self._offset + len(frame) > self._segment_bytes:
+        if self._offset + len(frame) + MARK_BYTES > self._segment_bytes:
             self.sync()
-            self._roll(at_least=len(frame))
+            self._roll(at_least=len(frame) + MARK_BYTES)
             frame = frames.encode_frame(height, self.durable_height, body)
         write_all(self._disk, self._descriptor, frame, self._offset)
+        self._confirmed = self.durable_height
         self._note(self._number, len(frame))
         return height
 
@@ -148,6 +159,23 @@ class Journal:
         except OSError as error:
             raise storage_error("sync the journal", error) from error
         self.durable_height = self.height
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether something on the disk says that the last block was durable."""
+        return self._confirmed >= self.height
+
+    def confirm(self) -> None:
+        """Leave a mark behind the last frame: all before it was durable. The next frame goes over it.
+
+        Until then nothing tells damage to the last group from a write that was torn; under load the
+        next group says it, so this is for moments of rest.
+        """
+        if not self.confirmed:
+            mark = frames.encode_frame(self.height, self.durable_height, b"")
+            write_all(self._disk, self._descriptor, mark, self._offset)
+            self.sync()
+            self._confirmed = self.durable_height
 
     def check_room(self) -> None:
         """Raise StorageError when there is no room for the next segment."""
@@ -257,12 +285,21 @@ class Journal:
     def _resume(self, last: Path) -> None:
         """Go on behind the last intact frame, cutting off what a crash tore.
 
-        What a killed node wrote may still be in memory only, so it is made durable before anyone
+        What a killed node wrote may still be in memory only, and after a sync that failed the system
+        takes it for written. So what nothing confirms is written once more, and synced, before anyone
         is told of it.
         """
-        if not _is_blank(memoryview(read_span(self._disk, last))[self._offset :]):
+        data = memoryview(read_span(self._disk, last))
+        mark = frames.read_frame(data, self._offset)
+        if not _is_blank(data[self._offset + (mark.size if mark else 0) :]):
             self._cut(last)
         self._descriptor = self._disk.open(last)
+        start = self._offset
+        if self._confirmed < self.height:
+            place = self._places.read(self._confirmed, 1)[0]
+            start = int(place["offset"]) if place["segment"] == self._number else SEGMENT_HEADER.itemsize
+        write_all(self._disk, self._descriptor, data[: SEGMENT_HEADER.itemsize], 0)
+        write_all(self._disk, self._descriptor, data[start : self._offset], start)
         self.sync()
         self._prepare_spare()
 
@@ -285,6 +322,17 @@ class Journal:
         place = self._places.read(first - 1, 1)[0]
         begins = place["segment"] == int(path.stem) and place["offset"] == SEGMENT_HEADER.itemsize
         return first if begins else 0
+
+    def _is_torn_start(self, data: bytes) -> bool:
+        """Return whether a crash tore the header of a segment that was about to be begun.
+
+        No frame is written before the header is durable, so there is nothing else in such a segment.
+        """
+        expected = frames.encode_segment_header(self._network, self._number + 1, self.height + 1, len(data))
+        header = np.frombuffer(data[: len(expected)], np.uint8)
+        wanted = np.frombuffer(expected, np.uint8)[: len(header)]
+        torn = bool(((header == wanted) | (header == 0)).all()) and data[: len(expected)] != expected
+        return torn and _is_blank(data[len(expected) :])
 
     def _check_segment(self, data: bytes, path: Path, size: int, first: int) -> None:
         try:
