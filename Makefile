@@ -5,8 +5,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DATA ?= data
 RATE ?= 50
+SEED ?= 1
+COUNT ?= 2000
 
-.PHONY: run test check format bench lock clean help
+.PHONY: run test check format bench sim soak lock clean help
 
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -37,6 +39,12 @@ format: $(STAMP) ## put the code in shape
 
 bench: $(STAMP) ## measure, beside this machine's own limits
 	@$(BIN)/bezant bench
+
+sim: $(STAMP) ## COUNT seeds from SEED on through the simulated disk, clock and scheduler
+	@$(BIN)/python -m bezant.testing.simulator --seed $(SEED) --count $(COUNT)
+
+soak: $(STAMP) ## for a night: 100,000 seeds
+	@$(BIN)/python -m bezant.testing.simulator --seed $(SEED) --count 100000
 
 lock: ## renew requirements.lock (needs uv)
 	uv pip compile pyproject.toml --extra dev --extra postgres --extra plots --generate-hashes --no-emit-index-url \

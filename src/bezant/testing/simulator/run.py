@@ -1,0 +1,386 @@
+"""One run: a node lives through what its seed draws, and is judged in the end.
+
+The simulation plays every part but the node's: it sends, gives the tasks their turns, lets time pass or
+jump, fills the disk, fails a sync, flips a bit, ends the process or the machine in the middle of a call,
+and starts the node again as an operator would. It keeps the list of what was applied and the height up
+to which it was acknowledged; a restart may take back what was not acknowledged and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from bezant.chain.blocks import CommittedBlock
+from bezant.chain.embedded.engine import EmbeddedEngine
+from bezant.chain.receipts import build_receipt, render_receipt, verify_receipt
+from bezant.errors import DecodeError, JournalDamaged, StorageError
+from bezant.ledger import state as layout
+from bezant.ledger.batch import NS_PER_S
+from bezant.model.genesis import Genesis
+from bezant.model.outcomes import Outcome
+from bezant.model.records import id_of
+from bezant.testing.ledgers import NODE, small_genesis
+from bezant.testing.simulator import flips, hostile, kinds
+from bezant.testing.simulator.checks import Played, Violation, check_effects, check_history, check_same_state
+from bezant.testing.simulator.disk import PowerCut, SimulatedDisk
+from bezant.testing.simulator.schedule import Schedule
+from bezant.testing.simulator.time import SimulatedTime
+from bezant.testing.simulator.workload import Envelope, Workload
+
+FOLDER = Path("/simulated")
+LEDGER_SEED = b"a ledger seed of the simulator32"
+GENESIS: Genesis = small_genesis(
+    id_window_s=40, id_future_s=5, review_for_s=12, checkpoint_interval=1, max_live_ids=400
+)
+STEPS = 60
+QUEUE_BLOCKS = 8
+"""Blocks that the simulation lets wait for the disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What happened in a run that broke no promise."""
+
+    seed: int
+    trace: int
+    """A checksum over every call to the disk; the same for every run of the seed."""
+    calls: int
+    """How many there were."""
+    blocks: int
+    events: Counter[str]
+    outcomes: Counter[str]
+
+
+class Simulation:
+    """One seed; `play` it once."""
+
+    def __init__(
+        self, seed: int, steps: int = STEPS, *, trouble: bool = True, cut_in: int | None = None
+    ) -> None:
+        """`trouble` False draws none of it; `cut_in` takes the power away after so many calls."""
+        self.seed, self._steps, self._trouble = seed, steps, trouble
+        self._rng = Random(seed)
+        self._time = SimulatedTime()
+        self._disk = SimulatedDisk(Random(self._rng.random()), self._time)
+        self._disk.make_folder(FOLDER.parent)
+        self._disk.make_folder(FOLDER)
+        self._disk.sync_folder(FOLDER.parent)
+        self._disk.calls, self._disk.cut_in = 0, cut_in
+        self._workload = Workload(Random(self._rng.random()), GENESIS, lambda: self._time.wall_ns, self._look)
+        self._segment_bytes = self._rng.choice((4, 8, 16, 64)) * 1024
+        self._events: Counter[str] = Counter()
+        self._played: list[Played] = []
+        self._acknowledged = self._acknowledged_before = 0
+        self._waiting = 0
+        self._unconfirmed = False
+        """Whether something was written that no mark confirms yet."""
+        self._retries: list[Envelope] = []
+        self._engine: EmbeddedEngine
+        self._schedule: Schedule
+
+    def play(self) -> Report:
+        """Live through the seed. Raises: Violation, or whatever the node must not raise."""
+        self._guarded(self._open)
+        self._guarded(lambda: self._submit([self._workload.opening()]))
+        actions, weights = self._draw_actions()
+        for _ in range(self._steps):
+            self._guarded(self._rng.choices(actions, weights)[0])
+            if self._engine.failure is not None:
+                self._events["engine stopped"] += 1
+                self._guarded(self._restart_after_failure)
+        self._finish()
+        outcomes: Counter[str] = Counter()
+        for block in self._played:
+            outcomes.update(Outcome(int(code)).label for code in block.receipts["outcome"])
+        return Report(
+            self.seed, self._disk.trace, self._disk.calls, len(self._played), self._events, outcomes
+        )
+
+    # What may happen, and how often in this seed.
+
+    def _draw_actions(self) -> tuple[list[Callable[[], None]], list[int]]:
+        """Return every action with its weight; each kind of trouble is absent from some seeds."""
+        usual = [(self._send, 40), (self._write, 30), (self._fill_spare, 6), (self._pass_time, 12)]
+        trouble = [
+            (self._send_again, 5),
+            (self._send_hostile, 8),
+            (self._arm_power_cut, 5),
+            (self._kill, 2),
+            (self._restart, 2),
+            (self._jump, 4),
+            (self._fill_disk, 3),
+            (self._slow_disk, 2),
+            (self._fail_sync, 2),
+            (self._flip_while_running, 3),
+            (self._flip_while_down, 3),
+            (self._read_back, 3),
+        ]
+        chosen = usual + [
+            (act, weight) for act, weight in trouble if self._rng.random() < 0.7 * self._trouble
+        ]
+        return [act for act, _ in chosen], [weight for _, weight in chosen]
+
+    def _send(self) -> None:
+        self._submit([self._workload.envelope(kinds.draw) for _ in range(self._rng.randint(1, 2))])
+
+    def _send_again(self) -> None:
+        """Senders without an answer ask again, in any order; the others do so by mistake."""
+        if self._retries:
+            self._rng.shuffle(self._retries)
+            again, self._retries = self._retries[:3], self._retries[3:]
+        else:
+            again = list(self._rng.choice(self._played).envelopes) if self._played else []
+        self._events["sent again"] += 1
+        self._submit(again)
+
+    def _send_hostile(self) -> None:
+        envelope = self._workload.envelope(kinds.draw)
+        arrived = hostile.twisted(self._rng, self._workload.network, envelope)
+        self._events["hostile"] += 1
+        if arrived is not None:
+            self._submit([arrived])
+
+    def _write(self) -> None:
+        """Give the journal its turn where it has something to do; otherwise it would wait for ever."""
+        if self._waiting or self._unconfirmed:
+            self._unconfirmed, self._waiting = bool(self._waiting), 0
+            self._schedule.turn("journal")
+
+    def _fill_spare(self) -> None:
+        self._schedule.turn("journal-spare")
+
+    def _pass_time(self) -> None:
+        self._time.advance(int(self._rng.choice((0.001, 0.5, 2, 9, 30)) * NS_PER_S))
+
+    def _jump(self) -> None:
+        """Step the wall clock; beyond the bound no block may be made until the operator has looked."""
+        seconds = self._rng.choice((-50, -5, 5, 45, 3_600))
+        self._events["clock jumped"] += 1
+        self._time.jump(seconds * NS_PER_S)
+        if seconds < 3_600:
+            return
+        before = self._engine.height
+        try:
+            self._engine.submit([])
+        except StorageError as error:
+            if error.code != "clock_jumped" or self._engine.height != before:
+                raise Violation(f"a leap of the clock was answered {error.code}") from error
+        else:
+            raise Violation("a block was made although the clock leapt by an hour")
+        if self._rng.random() < 0.7:
+            self._time.jump(-seconds * NS_PER_S)
+        else:
+            self._restart()
+
+    def _fill_disk(self) -> None:
+        used = sum(len(data) for data in self._disk.snapshot().values())
+        self._events["disk full"] += 1
+        self._disk.capacity = used + self._rng.randrange(3 * self._segment_bytes)
+
+    def _slow_disk(self) -> None:
+        self._events["disk slow"] += 1
+        self._disk.latency_ns = self._rng.choice((0, 1_000_000, 80_000_000))
+
+    def _fail_sync(self) -> None:
+        self._events["sync failed"] += 1
+        self._disk.failing_sync = True
+
+    def _arm_power_cut(self) -> None:
+        self._disk.cut_in = self._rng.randrange(40)
+
+    def _kill(self) -> None:
+        self._events["killed"] += 1
+        self._disk.kill()
+        self._come_back()
+
+    def _restart(self) -> None:
+        """Stop in order and start again: the same state, table for table."""
+        self._waiting = 0
+        self._engine.close()
+        if self._engine.failure is not None:
+            return
+        if self._acknowledged != len(self._played):
+            raise Violation("the node stopped before it had acknowledged everything")
+        before = layout.dump(self._engine.ledger.state)
+        self._events["restarted"] += 1
+        self._disk.kill()
+        self._come_back()
+        check_same_state(before, self._engine.ledger)
+
+    def _restart_after_failure(self) -> None:
+        self._see_to_the_disk()
+        self._come_back()
+
+    def _flip_while_running(self) -> None:
+        """A bit of something durable turns round: reading it says so, with file and byte."""
+        place = flips.in_acknowledged(self._rng, self._disk, FOLDER / "journal", self._acknowledged)
+        if place is None:
+            return
+        self._events["bit flipped"] += 1
+        place.flip(self._disk)
+        try:
+            list(self._engine.blocks_from(place.height))
+        except JournalDamaged as error:
+            flips.check_named(error, place)
+        else:
+            raise Violation(f"block {place.height} was read although {place} is damaged")
+        finally:
+            place.flip(self._disk)
+
+    def _flip_while_down(self) -> None:
+        """A bit turns round while the node is down; the start refuses, or nothing acknowledged is touched."""
+        self._events["bit flipped while down"] += 1
+        self._disk.cut_in = None
+        self._disk.kill() if self._rng.random() < 0.5 else self._disk.cut_power()
+        place = flips.anywhere(self._rng, self._disk, FOLDER / "journal", self._acknowledged)
+        if place is None:
+            self._come_back()
+            return
+        place.flip(self._disk)
+        before = self._disk.snapshot()
+        try:
+            self._come_back()
+        except JournalDamaged as error:
+            self._events["damage refused"] += 1
+            flips.check_named(error, place)
+            if {p: d for p, d in self._disk.snapshot().items() if p.parent != FOLDER} != {
+                p: d for p, d in before.items() if p.parent != FOLDER
+            }:
+                raise Violation("a refusal changed the journal") from error
+            place.flip(self._disk)
+            self._disk.kill()
+            self._come_back()
+        else:
+            if 0 < place.height <= self._acknowledged_before:
+                raise Violation(f"the node started although {place} is damaged and was acknowledged")
+
+    def _read_back(self) -> None:
+        """What is durable reads as it was answered, and a receipt of it verifies."""
+        if not self._acknowledged:
+            return
+        height = self._rng.randint(1, self._acknowledged)
+        block = next(self._engine.blocks_from(height))
+        if block.receipts.tobytes() != self._played[height - 1].receipts.tobytes():
+            raise Violation(f"block {height} reads otherwise than it was answered")
+        effects = block.receipts[block.system_count :]["outcome"] < Outcome.MALFORMED
+        if not effects.any() or self._rng.random() < 0.5:
+            return
+        evidence = self._engine.prove(id_of(self._rng.choice(block.records[effects]), "id"))
+        verify_receipt(render_receipt(build_receipt(evidence)), genesis_hash=self._workload.network.hex())
+
+    # The node.
+
+    def _open(self) -> None:
+        self._schedule, self._waiting, self._unconfirmed = Schedule(), 0, False
+        self._engine = EmbeddedEngine(
+            FOLDER,
+            GENESIS,
+            NODE,
+            LEDGER_SEED,
+            clock=self._time.clock(),
+            segment_bytes=self._segment_bytes,
+            disk=self._disk,
+            runner=self._schedule,
+            idle_s=0,
+        )
+        self._engine.subscribe(self._on_durable)
+
+    def _come_back(self) -> None:
+        """Start again and compare: everything acknowledged is there, and nothing that was never sent."""
+        self._acknowledged_before, refusals = self._acknowledged, self._disk.refusals
+        try:
+            self._open()
+        except StorageError:
+            if self._disk.refusals == refusals:
+                raise
+            self._see_to_the_disk()
+            self._open()
+        height = self._engine.height
+        if height < self._acknowledged:
+            raise Violation(f"block {self._acknowledged} was acknowledged, and the node starts at {height}")
+        if height > len(self._played):
+            raise Violation(
+                f"the node starts at block {height}, of which nobody sent more than {len(self._played)}"
+            )
+        if height and self._engine.app_hash != self._played[height - 1].app_hash:
+            raise Violation(f"block {height} is another one than was applied")
+        self._engine.ledger.check_invariants()
+        for lost in self._played[height:]:
+            self._retries += lost.envelopes
+        del self._played[height:]
+        self._acknowledged = height
+
+    def _see_to_the_disk(self) -> None:
+        """Do as an operator does before starting a node again."""
+        self._disk.capacity, self._disk.failing_sync = None, False
+        self._disk.kill()
+
+    def _submit(self, envelopes: list[Envelope]) -> None:
+        if self._waiting >= QUEUE_BLOCKS:
+            self._write()
+        expected_ns = max(self._time.wall_ns, self._engine.time_ns + 1)
+        height = self._engine.height
+        try:
+            block = self._engine.submit([envelope.order for envelope in envelopes])
+        except DecodeError:
+            if all(envelope.readable for envelope in envelopes) or self._engine.height != height:
+                raise
+            return
+        except StorageError as error:
+            if self._engine.height != height:
+                raise Violation("what was refused became a block") from error
+            self._retries += envelopes
+            self._answer_refusal(error)
+            return
+        if not all(envelope.readable for envelope in envelopes):
+            raise Violation("an Order that cannot be read again became a block")
+        if block.time_ns != expected_ns:
+            raise Violation(f"block {block.height} is of {block.time_ns}, the clock said {expected_ns}")
+        self._played.append(
+            Played(tuple(envelopes), block.time_ns, block.receipts.copy(), block.state_root, block.app_hash)
+        )
+        self._waiting += 1
+
+    def _answer_refusal(self, error: StorageError) -> None:
+        """Do what the operator does whom the refusal reached; a node that stopped is seen to later."""
+        if error.code == "clock_jumped":
+            self._guarded(self._kill)
+        elif self._engine.failure is None:
+            if not self._disk.refusals:
+                raise error
+            self._guarded(self._restart_after_failure)
+
+    def _on_durable(self, block: CommittedBlock) -> None:
+        if block.height != self._acknowledged + 1:
+            raise Violation(f"block {block.height} was acknowledged after block {self._acknowledged}")
+        if block.app_hash != self._played[block.height - 1].app_hash:
+            raise Violation(f"block {block.height} was acknowledged as another one than was applied")
+        self._acknowledged = block.height
+
+    def _guarded(self, act: Callable[[], None]) -> None:
+        """Act; where the power goes meanwhile, start again, as often as it takes."""
+        try:
+            act()
+        except PowerCut:
+            self._events["power cut"] += 1
+            self._disk.cut_power()
+            self._guarded(self._come_back)
+
+    def _look(self, account: int) -> Any:
+        return self._engine.ledger.account(account)
+
+    def _finish(self) -> None:
+        """See to every trouble, send what is still to be sent, stop in order, and judge."""
+        self._disk.capacity, self._disk.latency_ns, self._disk.failing_sync = None, 0, False
+        if self._retries:
+            self._guarded(lambda: self._submit(self._retries[:4]))
+        self._guarded(self._restart)
+        self._guarded(self._restart)
+        check_effects(self._played, self._engine.ledger)
+        check_history(GENESIS, LEDGER_SEED, self._played, self._engine.ledger)
+        self._guarded(self._engine.close)

@@ -1,0 +1,198 @@
+"""The simulator keeps its word: seeds repeat, every trouble happens, and planted faults are found."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from bezant.chain.embedded import engine as engine_module
+from bezant.chain.embedded.engine import EmbeddedEngine
+from bezant.chain.embedded.journal import Journal
+from bezant.errors import InvariantViolation, StorageError
+from bezant.ledger.batch import Batch
+from bezant.ledger.columnar import ColumnarLedger
+from bezant.ledger.state import EMPTY
+from bezant.model.outcomes import Outcome
+from bezant.model.records import Flag, RecordArray
+from bezant.testing.simulator import __main__ as command
+from bezant.testing.simulator.checks import Violation
+from bezant.testing.simulator.run import Simulation
+
+SEEDS = range(1, 61)
+TROUBLES = {
+    "bit flipped",
+    "bit flipped while down",
+    "clock jumped",
+    "damage refused",
+    "disk full",
+    "disk slow",
+    "engine stopped",
+    "hostile",
+    "killed",
+    "power cut",
+    "restarted",
+    "sent again",
+    "sync failed",
+}
+REACHED = {
+    Outcome.APPLIED,
+    Outcome.HELD,
+    Outcome.HELD_FOR_REVIEW,
+    Outcome.CAPTURED,
+    Outcome.RELEASED,
+    Outcome.HOLD_EXPIRED,
+    Outcome.UNKNOWN_AUTHORITY,
+    Outcome.BAD_SIGNATURE,
+    Outcome.GATEWAY_NOT_ACCEPTED,
+    Outcome.EXPIRED,
+    Outcome.EXISTS,
+    Outcome.BLOCKED,
+    Outcome.DEBTOR_FROZEN,
+    Outcome.INSUFFICIENT_FUNDS,
+    Outcome.BALANCE_LIMIT,
+    Outcome.LINKED_FAILED,
+    Outcome.CHAIN_OPEN,
+}
+
+
+def test_every_trouble_happens_and_no_promise_is_broken() -> None:
+    seen: Counter[str] = Counter()
+    for seed in SEEDS:
+        report = command.play(seed)
+        assert not isinstance(report, str), report
+        seen += report.events + report.outcomes
+    missing = (TROUBLES | {outcome.label for outcome in REACHED}) - set(seen)
+    assert not missing, f"seeds {SEEDS} never reach {missing}"
+
+
+def test_a_seed_repeats_every_call_to_the_disk() -> None:
+    first, again, other = Simulation(5).play(), Simulation(5).play(), Simulation(6).play()
+    assert first == again
+    assert first.trace != other.trace
+
+
+def test_the_power_goes_at_every_call_to_the_disk() -> None:
+    """One short life, cut off at every one of its calls in turn, and lived on from there."""
+    calls = Simulation(3, steps=14, trouble=False).play().calls
+    assert calls > 80
+    for cut_in in range(calls):
+        report = Simulation(3, steps=14, trouble=False, cut_in=cut_in).play()
+        assert report.events["power cut"] == 1, f"nothing was cut at call {cut_in}"
+
+
+def test_a_failure_names_the_seed_and_what_plays_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_module, "ColumnarLedger", OffByOneLimit)
+    failures = [result for result in map(command.play, range(1, 21)) if isinstance(result, str)]
+    assert failures
+    seed = int(failures[0].removeprefix("seed ").split(":")[0])
+    assert failures[0].endswith(f"make sim SEED={seed} COUNT=1")
+
+
+# Faults of the ledger, planted where the engine takes its ledger from.
+
+
+class ForgetsDuplicates(ColumnarLedger):
+    """Remembers no id from one block to the next."""
+
+    def apply(self, batch: Batch) -> RecordArray:
+        self.state.counters["ids"] = self.state.counters["old_ids"] = 0
+        self.state.id_index[:] = self.state.old_id_index[:] = EMPTY
+        return super().apply(batch)
+
+
+class OffByOneLimit(ColumnarLedger):
+    """Lets every account spend one minor unit more than it has."""
+
+    def apply(self, batch: Batch) -> RecordArray:
+        limits = self.accounts["credit_limit"].copy()
+        self.accounts["credit_limit"] += limits < 2**63
+        receipts = super().apply(batch)
+        self.accounts["credit_limit"][: len(limits)] = limits
+        return receipts
+
+
+class HalfChains(ColumnarLedger):
+    """Applies the members of a linked chain one by one."""
+
+    def apply(self, batch: Batch) -> RecordArray:
+        records = batch.records.copy()
+        records["flags"] &= ~int(Flag.LINKED) & 0xFFFF
+        return super().apply(
+            Batch(
+                batch.time_ns,
+                records,
+                batch.decisions,
+                batch.authorisations,
+                batch.authentic,
+                batch.accepted,
+                batch.record_hashes,
+            )
+        )
+
+
+# Faults of the chain, planted where it touches the disk.
+
+
+def skips_the_sync(self: Journal) -> None:
+    self.durable_height = self.height
+
+
+def tells_too_early(self: EmbeddedEngine, pending: list[Any]) -> None:
+    for item in pending:
+        for subscriber in self._subscribers:
+            subscriber(item.block)
+    subscribers, self._subscribers = self._subscribers, []
+    WRITE(self, pending)
+    self._subscribers = subscribers
+
+
+def takes_damage_for_a_torn_write(self: Journal, *where: object) -> None:
+    """Cuts off whatever it cannot read."""
+
+
+def trusts_the_cache(self: Journal, last: Any) -> None:
+    """After a failed sync, takes for durable what only the cache holds."""
+    self._confirmed = self.height
+    RESUME(self, last)
+
+
+WRITE, RESUME = EmbeddedEngine._write, Journal._resume
+Plant = Callable[[pytest.MonkeyPatch], None]
+PLANTS: dict[str, tuple[Plant, int]] = {
+    "skip the sync": (lambda patch: patch.setattr(Journal, "sync", skips_the_sync), 20),
+    "forget the duplicate check": (
+        lambda patch: patch.setattr(engine_module, "ColumnarLedger", ForgetsDuplicates),
+        5,
+    ),
+    "off by one in a limit": (
+        lambda patch: patch.setattr(engine_module, "ColumnarLedger", OffByOneLimit),
+        10,
+    ),
+    "half of a linked chain": (lambda patch: patch.setattr(engine_module, "ColumnarLedger", HalfChains), 5),
+    "tell before it is durable": (lambda patch: patch.setattr(EmbeddedEngine, "_write", tells_too_early), 20),
+    "take damage for a torn write": (
+        lambda patch: patch.setattr(Journal, "_check_tail", takes_damage_for_a_torn_write),
+        20,
+    ),
+    "trust the cache after a failed sync": (
+        lambda patch: patch.setattr(Journal, "_resume", trusts_the_cache),
+        60,
+    ),
+}
+"""Each fault, and within how many seeds, from 1 on, it has to be found."""
+
+
+@pytest.mark.parametrize("name", PLANTS)
+def test_a_planted_fault_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant, within = PLANTS[name]
+    plant(monkeypatch)
+    for seed in range(1, within + 1):
+        with contextlib.suppress(Violation, InvariantViolation, StorageError):
+            Simulation(seed).play()
+            continue
+        return
+    pytest.fail(f"{within} seeds went by without finding: {name}")
