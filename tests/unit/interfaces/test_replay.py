@@ -60,6 +60,8 @@ def csv_of(path: Path, rows: int) -> Path:
 def replay_cards(file: Path, folder: Path, model_file: Path, *, each: bool = False) -> Replayed:
     create_folder(folder, rules=Rules(id_window_s=WINDOW_S), created_ms=START_NS // 1_000_000)
     shutil.copy(model_file, folder / "models" / "current.model")
+    # A control group is drawn at random, and two replays are to be compared.
+    (folder / "bezant.toml").write_text("[policy]\ncontrol_share = 0.0\n")
     clock = SetClock(START_NS)
     with Node(folder, clock=clock, with_store=False) as node:
         cards = CardReplay(node, clock, CardFile(file), node.accounts.asset("EUR"), each=each)
