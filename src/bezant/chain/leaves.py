@@ -132,7 +132,7 @@ def build_leaves(
         leaves[name] = receipts[name]
     leaves["record_hash"][system:] = record_hashes
     leaves["decision_hash"][system:] = digest_rows(b"", as_rows(decisions))
-    ids, account_rows = np.ascontiguousarray(as_rows(receipts)[:, :16]), as_rows(accounts)
+    ids, account_rows = as_rows(receipts)[:, :16].copy(), as_rows(accounts)
     # A hold that expired shares its id with the receipt that placed it, and must not share its
     # blind. No payment id has a zero where UUIDv7 has its version, so that sets the two apart.
     ids[:system, 9] &= 0x0F

@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from bezant.chain.leaves import build_leaves
 from bezant.chain.receipts import (
     Receipt,
     build_receipt,
@@ -18,10 +19,11 @@ from bezant.chain.receipts import (
     verify_receipt,
 )
 from bezant.errors import ProofError
+from bezant.ledger.state import ACCOUNT
 from bezant.model.identifiers import render_id
 from bezant.model.keys import SigningKey
 from bezant.model.outcomes import Outcome
-from bezant.model.records import Kind, id_of
+from bezant.model.records import DECISION, NO_ROW, RECEIPT, Kind, id_of
 from bezant.testing.chains import ChainWorld
 from bezant.testing.ledgers import ALICE, BANK, BOB, NODE, record, seeded_key
 
@@ -225,3 +227,14 @@ def test_nonsense_is_no_receipt(tmp_path: Path) -> None:
     for data in (b"{}", b"[" * 100_000, b"\xff\xfe", b"null", b'{"bezant_receipt":1}', b"1" * 10_000):
         with pytest.raises(ProofError):
             verify_receipt(data)
+
+
+def test_making_leaves_leaves_the_receipts_alone() -> None:
+    """A block with nothing but one hold that expired: its only receipt keeps its id."""
+    receipts = np.zeros(1, RECEIPT)
+    receipts["id_hi"], receipts["debtor_row"], receipts["creditor_row"] = 0x7ABC, NO_ROW, NO_ROW
+    before = receipts.tobytes()
+    build_leaves(
+        receipts, np.zeros((0, 32), np.uint8), np.zeros(0, DECISION), bytes(32), np.zeros(1, ACCOUNT)
+    )
+    assert receipts.tobytes() == before

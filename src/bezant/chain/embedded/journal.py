@@ -315,13 +315,17 @@ class Journal:
         self._number = int(path.stem)
 
     def _first_known(self, path: Path) -> int:
-        """Return the first height of a segment if its frame is where the places say, else 0."""
+        """Return the first height of a segment if its frame is where the places say, else 0.
+
+        A segment may be without frames: begun before a crash, and too small for what came after it.
+        """
         first = self._first_height(path)
         if not 1 <= first <= self._start.height:
             return 0
-        place = self._places.read(first - 1, 1)[0]
-        begins = place["segment"] == int(path.stem) and place["offset"] == SEGMENT_HEADER.itemsize
-        return first if begins else 0
+        number, place = int(path.stem), self._places.read(first - 1, 1)[0]
+        begins = place["segment"] == number and place["offset"] == SEGMENT_HEADER.itemsize
+        before = int(self._places.read(first - 2, 1)["segment"][0]) if first > 1 else 0
+        return first if begins or before < number < place["segment"] else 0
 
     def _is_torn_start(self, data: bytes) -> bool:
         """Return whether a crash tore the header of a segment that was about to be begun.
