@@ -61,6 +61,15 @@ def anywhere(rng: Random, disk: SimulatedDisk, folder: Path, acknowledged: int) 
     return Place(path, offset, rng.randrange(8), 0, 0)
 
 
+def in_any_file(rng: Random, disk: SimulatedDisk, folder: Path) -> Place | None:
+    """Return a bit of a file on which nothing rests, or None if there is none."""
+    files = [(path, len(file.current)) for path, file in disk.files(folder).items() if file.current]
+    if not files:
+        return None
+    path, size = rng.choice(files)
+    return Place(path, rng.randrange(size), rng.randrange(8), 0, 0)
+
+
 def confirmed_height(disk: SimulatedDisk, folder: Path) -> int:
     """Return the height up to which something on the disk says that everything is durable."""
     return max((frame.durable for _, frame in _frames(disk, folder)), default=0)

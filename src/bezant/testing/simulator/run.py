@@ -17,6 +17,7 @@ from typing import Any
 
 from bezant.chain.blocks import CommittedBlock
 from bezant.chain.embedded.engine import EmbeddedEngine
+from bezant.chain.embedded.snapshot_writer import Cadence
 from bezant.chain.receipts import build_receipt, render_receipt, verify_receipt
 from bezant.errors import DecodeError, JournalDamaged, StorageError
 from bezant.ledger import state as layout
@@ -73,6 +74,7 @@ class Simulation:
         self._disk.calls, self._disk.cut_in = 0, cut_in
         self._workload = Workload(Random(self._rng.random()), GENESIS, lambda: self._time.wall_ns, self._look)
         self._segment_bytes = self._rng.choice((4, 8, 16, 64)) * 1024
+        self._cadence = self._rng.choice((Cadence(), Cadence(running=20, closing=10), Cadence(60, 1)))
         self._events: Counter[str] = Counter()
         self._played: list[Played] = []
         self._acknowledged = self._acknowledged_before = 0
@@ -224,20 +226,27 @@ class Simulation:
         self._events["bit flipped"] += 1
         place.flip(self._disk)
         try:
-            list(self._engine.blocks_from(place.height))
+            self._expect_unreadable(place)
+        finally:
+            place.flip(self._disk)
+
+    def _expect_unreadable(self, place: flips.Place) -> None:
+        try:
+            next(self._engine.blocks_from(place.height))
         except JournalDamaged as error:
             flips.check_named(error, place)
         else:
             raise Violation(f"block {place.height} was read although {place} is damaged")
-        finally:
-            place.flip(self._disk)
 
     def _flip_while_down(self) -> None:
-        """A bit turns round while the node is down; the start refuses, or nothing acknowledged is touched."""
+        """A bit turns round while the node is down; the start refuses, or reading it does."""
         self._events["bit flipped while down"] += 1
         self._disk.cut_in = None
         self._disk.kill() if self._rng.random() < 0.5 else self._disk.cut_power()
-        place = flips.anywhere(self._rng, self._disk, FOLDER / "journal", self._acknowledged)
+        if self._rng.random() < 0.25:
+            place = flips.in_any_file(self._rng, self._disk, FOLDER / "snapshots")
+        else:
+            place = flips.anywhere(self._rng, self._disk, FOLDER / "journal", self._acknowledged)
         if place is None:
             self._come_back()
             return
@@ -257,7 +266,10 @@ class Simulation:
             self._come_back()
         else:
             if 0 < place.height <= self._acknowledged_before:
-                raise Violation(f"the node started although {place} is damaged and was acknowledged")
+                # A start from a snapshot does not read what is behind it; whoever asks for it is told.
+                self._events["damage behind a snapshot"] += 1
+                self._expect_unreadable(place)
+                place.flip(self._disk)
 
     def _read_back(self) -> None:
         """What is durable reads as it was answered, and a receipt of it verifies."""
@@ -287,6 +299,7 @@ class Simulation:
             disk=self._disk,
             runner=self._schedule,
             idle_s=0,
+            cadence=self._cadence,
         )
         self._engine.subscribe(self._on_durable)
 
