@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bezant.economy import World, join_traffic
@@ -62,6 +62,7 @@ def test_the_cut_into_batches_does_not_matter(
     values=st.lists(st.floats(width=32), min_size=len(FEATURES), max_size=len(FEATURES)),
     generation=st.integers(0, 2**32 - 1),
 )
+@example(values=[3e38 if name == "creditor_sent_1d" else -3e38 for name in FEATURES], generation=1)
 def test_evidence_of_any_features_round_trips_and_replays(values: list[float], generation: int) -> None:
     x = np.array([values], np.float32)
     score, reasons = score_rules(x)

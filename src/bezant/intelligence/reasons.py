@@ -73,6 +73,9 @@ def observe(x: FloatMatrix) -> ReasonArray:
         return x[:, COLUMN[name]]
 
     stranger = of("pair_new") > 0
+    # Nonsense may be as large as a float goes; its difference is infinite then, and that is no reason.
+    with np.errstate(over="ignore", invalid="ignore"):
+        apart = np.abs(of("creditor_sent_1d") - of("received_amount_1d"))
     seen = {
         Reasons.NEW_PAYEE: stranger,
         Reasons.MANY_NEW_PAYEES: stranger & (of("new_payees_1d") > 1.8),
@@ -82,8 +85,7 @@ def observe(x: FloatMatrix) -> ReasonArray:
         Reasons.LARGE_AMOUNT: of("amount") > np.log1p(1_000.0),
         Reasons.PASS_THROUGH: (of("pass_through_1h") > 0.45) & (of("debtor_received_1h") > np.log1p(50.0)),
         Reasons.FAN_IN: stranger & (of("new_payers_1d") > 1.0) & (of("received_count_30d") < 20.0),
-        Reasons.CREDITOR_FORWARDS: (of("creditor_sent_1d") > np.log1p(200.0))
-        & (np.abs(of("creditor_sent_1d") - of("received_amount_1d")) < 0.35),
+        Reasons.CREDITOR_FORWARDS: (of("creditor_sent_1d") > np.log1p(200.0)) & (apart < 0.35),
         Reasons.NIGHT: of("night") > 0,
         Reasons.NEW_ACCOUNT: of("debtor_age") < np.log1p(86_400.0),
     }
