@@ -282,8 +282,8 @@ class Node:
     def _register_gateway(self) -> None:
         """Make the gateway's key an authority of the ledger, so that holders can give it mandates."""
         key = self.desk.gateway_key.public
-        if self.engine.ledger.authority_key(authority_id(key)) is None:
-            record = commands.register_authority(self.desk.now_ms(), authority_id(key), key)
+        if not self.engine.ledger.is_registered(authority_id(key)):
+            record = commands.register_authority(self.desk.now_ms(), key)
             answers = self.desk.order(record, self.desk.institution_key)
             if answers.first is not Outcome.APPLIED:
                 raise InvariantViolation(f"the gateway's key was not registered: {answers.first.label}")

@@ -37,7 +37,9 @@ ledger = chain.engine.ledger
 ledger.remembered(block.records, np.zeros((1, 32), np.uint8), np.zeros(1, np.uint32))
 ledger.check_invariants()
 chain.engine.cover_state()
-ledger._grow("holds", "hold_index", "holds", 2000)
+for table in ("holds", "mandates"):
+    ledger._grow(table, 2000)
+verify_rows(np.zeros((1, 64), np.uint8), np.zeros((1, 112), np.uint8), np.ones((1, 32), np.uint8), 2)
 compress(np.zeros(8, np.uint32), np.zeros(64, np.uint8))
 chain.engine.close()
 walked = [kernel for kernel in kernels() if not is_inlined(kernel)]

@@ -20,10 +20,10 @@ from bezant.ledger.batch import account_id
 from bezant.ledger.columnar import ColumnarLedger
 from bezant.model import digest, orders, records
 from bezant.model.genesis import encode_genesis, network_id
-from bezant.model.keys import authority_id
+from bezant.model.keys import SCHEME_SECP256K1, SigningKey, authority_id
 from bezant.model.merkle import leaf_hashes
 from bezant.model.outcomes import Outcome, SigningMode, Verdict
-from bezant.model.records import DECISION, RECORD, Flag, Kind
+from bezant.model.records import DECISION, RECORD, Flag, Kind, Role
 from bezant.testing.ledgers import ALICE, GATEWAY, World, small_genesis
 
 GOLDEN = Path(__file__).parent / "golden" / "wire.json"
@@ -32,6 +32,7 @@ LAYOUTS = {
     "RECORD": records.RECORD,
     "DECISION": records.DECISION,
     "AUTHORISATION": records.AUTHORISATION,
+    "ORIGINAL": records.ORIGINAL,
     "SIDE": records.SIDE,
     "RECEIPT": records.RECEIPT,
     "ORDER_HEADER": orders.HEADER,
@@ -40,6 +41,10 @@ LAYOUTS = {
     "FRAME_HEADER": frames.FRAME_HEADER,
     "BLOCK_HEADER": frames.BLOCK_HEADER,
 }
+
+
+SATOSHI = SigningKey(bytes(31) + b"\x03", SCHEME_SECP256K1)
+"""The secret key of BIP-340's first test vector."""
 
 
 def layout(dtype: np.dtype[Any]) -> dict[str, Any]:
@@ -79,7 +84,7 @@ def current() -> dict[str, Any]:
         "layouts": {name: layout(dtype) for name, dtype in LAYOUTS.items()},
         "numbers": {
             kind.__name__: {member.name: int(member) for member in kind}
-            for kind in (Outcome, Verdict, SigningMode, Kind, Flag)
+            for kind in (Outcome, Verdict, SigningMode, Kind, Flag, Role)
         },
         "tags": {
             name: value.hex() for name, value in sorted(vars(digest).items()) if name.startswith("TAG_")
@@ -89,6 +94,8 @@ def current() -> dict[str, Any]:
             "network_id": network.hex(),
             "authority_id": f"{authority_id(ALICE.public):032x}",
             "account_id": f"{account_id(2, authority_id(ALICE.public), 1, 999):032x}",
+            "authority_id_secp256k1": f"{authority_id(SATOSHI.public, 2):032x}",
+            "signature_secp256k1": SATOSHI.sign(b"bezant").hex(),
             "record": record.tobytes().hex(),
             "record_hash": leaf_hashes(digest.as_rows(record))[0].tobytes().hex(),
             "decision": decision.tobytes().hex(),

@@ -274,7 +274,7 @@ def test_after_an_erasure_nothing_is_readable_and_every_proof_verifies(stored: S
         for identity in (*paid, held):
             receipt = stored.node.payments.receipt(identity, open_debtor=True, open_creditor=True)
             verify_receipt(render_receipt(receipt), genesis_hash=network)
-        assert stored.node.accounts.row(stored.alice)["frozen"] == 1
+        assert stored.node.accounts.row(stored.alice)["standing"] == 1
         assert stored.node.accounts.of_party(stored.alice_party) == []
         later, answers = stored.pay("1.00", payload=TEXTS)
         assert answers.first is Outcome.DEBTOR_FROZEN

@@ -15,13 +15,13 @@ from bezant.chain import leaves
 from bezant.errors import ProofError
 from bezant.model.digest import as_rows, sha256
 from bezant.model.genesis import Genesis, check_genesis, network_id
-from bezant.model.identifiers import render_id, render_payment_id
+from bezant.model.identifiers import AuthorityId, render_id, render_payment_id
 from bezant.model.keys import authority_id, verify
 from bezant.model.merkle import LEAF, leaf_hashes, path, root_from_path
 from bezant.model.money import render_minor
-from bezant.model.orders import MAX_AUTHORISED_RECORDS, authorisation_message
+from bezant.model.orders import MAX_AUTHORISED_RECORDS, authorisation_message, cosigned
 from bezant.model.outcomes import Outcome, SigningMode
-from bezant.model.records import RECORD, SIDE, RecordArray, id_of
+from bezant.model.records import MAX_KEYS, RECORD, SIDE, RecordArray, id_of
 
 FORMAT = 1
 EMBEDDED_TRUST = (
@@ -44,12 +44,20 @@ class Summary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     time_ns: int
 
 
-class SignedRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The payer's side: the record, and the signature over the root it is under."""
+class Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One signature; scheme 1 is Ed25519, 2 BIP-340 over the SHA-256 of the same text."""
 
-    record: str
+    scheme: int
     key: str
     signature: str
+
+
+class SignedRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The payer's side: the record, and every signature over the root it is under."""
+
+    record: str
+    authority: str
+    signatures: tuple[Signature, ...]
     index: int
     count: int
     path: tuple[str, ...]
@@ -100,7 +108,8 @@ class Evidence:
     authorisations: RecordArray
     receipts: RecordArray
     leaves: RecordArray
-    signer_key: bytes
+    signer_keys: tuple[bytes, ...]
+    """The key of the covering signature and of each co-signature behind it, as of the block."""
     previous_app_hash: bytes
     app_hash: bytes
     seal_key: bytes
@@ -121,10 +130,13 @@ def build_receipt(evidence: Evidence, *, open_debtor: bool = False, open_credito
         summary=_summary(evidence.genesis, record, leaf, evidence.height, evidence.time_ns),
         signed=SignedRecord(
             record=record.tobytes().hex(),
-            key=evidence.signer_key.hex(),
-            signature=covering["signature"].tobytes().hex(),
+            authority=render_id(id_of(covering[0], "authority")),
+            signatures=tuple(
+                Signature(int(row["scheme"]), key.hex(), row["signature"].tobytes().hex())
+                for row, key in zip(covering, evidence.signer_keys, strict=True)
+            ),
             index=index,
-            count=int(covering["count"]),
+            count=int(covering[0]["count"]),
             path=record_path,
         ),
         leaf=leaf.tobytes().hex(),
@@ -188,15 +200,33 @@ def trust_statement(genesis_hash: str | None) -> str:
     return f"{EMBEDDED_TRUST}; anchored in {anchor}"
 
 
+def signing_statement(receipt: Receipt) -> str:
+    """Return, in words, how many keys signed, and what says that they are the authority's."""
+    signed = receipt.signed
+    count = len(signed.signatures)
+    keys = "one key" if count == 1 else f"{count} keys"
+    authority = AuthorityId(int(signed.authority, 16))
+    strangers = [
+        one for one in signed.signatures if authority_id(bytes.fromhex(one.key), one.scheme) != authority
+    ]
+    if not strangers:
+        return f"signed by {keys}: the one that the authority's id is the hash of"
+    added = "it was" if count == 1 else f"{len(strangers)} of them were"
+    return (
+        f"signed by {keys}; the authority's id is not the hash of every key shown: {added} put there by an "
+        "ordered command, which this file does not prove"
+    )
+
+
 # Building.
 
 
-def _signed_part(evidence: Evidence) -> tuple[np.void, int, tuple[str, ...]]:
-    """Return the covering Authorisation, the record's index under it, and its path."""
+def _signed_part(evidence: Evidence) -> tuple[RecordArray, int, tuple[str, ...]]:
+    """Return the covering Authorisation with its co-signatures, the record's index under it, and its path."""
     firsts = evidence.authorisations["first"].astype(np.int64)
     row = int(np.searchsorted(firsts, evidence.record_index, side="right")) - 1
-    covering = evidence.authorisations[row]
-    first, count = int(covering["first"]), int(covering["count"])
+    covering = cosigned(evidence.authorisations, row)
+    first, count = int(covering[0]["first"]), int(covering[0]["count"])
     own = leaf_hashes(as_rows(evidence.records[first : first + count]))
     index = evidence.record_index - first
     return covering, index, tuple(node.hex() for node in path(own, index))
@@ -272,17 +302,22 @@ def _check_genesis(receipt: Receipt, genesis_hash: str | None) -> bytes:
 
 def _check_signature(receipt: Receipt, record: np.void, network: bytes) -> None:
     signed = receipt.signed
-    key = _bytes(signed.key, 32, "signed.key")
     siblings = [_bytes(node, 32, "signed.path") for node in signed.path]
     own_root = root_from_path(sha256(LEAF, record.tobytes()), signed.index, signed.count, siblings)
     if own_root is None or not 1 <= signed.count <= MAX_AUTHORISED_RECORDS:
         raise ProofError("the path from the record to the signed root has the wrong length", param="signed")
-    message = authorisation_message(network, authority_id(key), signed.count, own_root)
-    if not verify(key, message, _bytes(signed.signature, 64, "signed.signature")):
-        raise ProofError(
-            "the signature does not cover this record: record, path, key or signature was changed",
-            param="signed",
-        )
+    authority = AuthorityId(int(_bytes(signed.authority, 16, "signed.authority").hex(), 16))
+    message = authorisation_message(network, authority, signed.count, own_root)
+    if not 1 <= len({one.key for one in signed.signatures}) == len(signed.signatures) <= MAX_KEYS:
+        raise ProofError("the signatures are not by one key or more, each once", param="signed.signatures")
+    for one in signed.signatures:
+        key = _bytes(one.key, 32, "signed.signatures.key")
+        given = _bytes(one.signature, 64, "signed.signatures.signature")
+        if not verify(key, message, given, one.scheme):
+            raise ProofError(
+                "the signature does not cover this record: record, path, key or signature was changed",
+                param="signed",
+            )
 
 
 def _check_block(receipt: Receipt, leaf: np.void, network: bytes) -> None:

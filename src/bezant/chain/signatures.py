@@ -1,8 +1,8 @@
-"""Signatures of Authorisations, each verified once and remembered by hash.
+"""Signatures of Authorisations in every scheme, each verified once and remembered by hash.
 
 The pipeline verifies when a payment comes in; the engine asks again when the Order is applied
 and finds the answer. What is remembered is the hash of key, text and signature together, so
-nothing else can borrow a yes.
+nothing else can borrow a yes; the scheme is part of it, for a key may change its scheme.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from bezant.ledger.columnar import ColumnarLedger
 from bezant.model.digest import Digests, digest_rows
-from bezant.model.keys import SCHEME_ED25519, authority_id, verify, verify_rows
+from bezant.model.keys import SCHEMES, authority_id, verify, verify_rows
 from bezant.model.orders import Order, authorisation_messages, order_digest
 from bezant.model.records import NO_ROW, RecordArray
 
@@ -41,27 +41,32 @@ class Signatures:
         Unknown authorities and schemes give 0; the ledger tells them apart by itself.
         """
         rows = ledger.authority_rows(authorisations["authority_lo"], authorisations["authority_hi"])
-        known = (rows != NO_ROW) & (authorisations["scheme"] == SCHEME_ED25519)
-        known &= (authorisations["key_index"] == 0) & (authorisations["reserved"] == 0)
-        keys = np.where(known, rows, 0)
-        publics = ledger.state.authorities["key"][keys]
+        known = (rows != NO_ROW) & (authorisations["reserved"] == 0)
+        publics, schemes = ledger.signing_keys(np.where(known, rows, 0), authorisations["key_index"])
+        known &= (schemes != 0) & (schemes == authorisations["scheme"])
         messages = authorisation_messages(self._network, authorisations, roots)
         signatures = np.ascontiguousarray(authorisations["signature"])
-        marks = self._marks(publics, messages, signatures)
+        marks = self._marks(schemes, publics, messages, signatures)
         answers = np.fromiter((m in self._recent or m in self._older for m in marks), np.uint8, len(marks))
         open_rows = np.flatnonzero(known & (answers == 0))
         if len(open_rows):
-            fresh = self._verify(signatures[open_rows], messages[open_rows], publics[open_rows])
+            fresh = np.zeros(len(open_rows), np.uint8)
+            for scheme in SCHEMES:
+                own = np.flatnonzero(schemes[open_rows] == scheme)
+                at = open_rows[own]
+                fresh[own] = self._verify(scheme, signatures[at], messages[at], publics[at])
             answers[open_rows] = fresh
             self._remember(marks[row] for row, good in zip(open_rows, fresh, strict=True) if good)
         return answers & known.astype(np.uint8)
 
-    def _verify(self, signatures: Digests, messages: Digests, keys: Digests) -> npt.NDArray[np.uint8]:
+    def _verify(
+        self, scheme: int, signatures: Digests, messages: Digests, keys: Digests
+    ) -> npt.NDArray[np.uint8]:
         if self._executor is None or len(messages) < SPREAD_FROM:
-            return verify_rows(signatures, messages, keys)
+            return verify_rows(signatures, messages, keys, scheme)
         parts = [np.arange(start, len(messages), self._threads) for start in range(self._threads)]
         done = self._executor.map(
-            lambda part: verify_rows(signatures[part], messages[part], keys[part]), parts
+            lambda part: verify_rows(signatures[part], messages[part], keys[part], scheme), parts
         )
         out = np.zeros(len(messages), np.uint8)
         for part, answers in zip(parts, done, strict=True):
@@ -69,8 +74,11 @@ class Signatures:
         return out
 
     @staticmethod
-    def _marks(keys: Digests, messages: Digests, signatures: Digests) -> list[bytes]:
-        hashed = digest_rows(b"", np.ascontiguousarray(np.hstack((keys, messages, signatures))))
+    def _marks(
+        schemes: npt.NDArray[np.uint32], keys: Digests, messages: Digests, signatures: Digests
+    ) -> list[bytes]:
+        scheme = schemes.astype(np.uint8)[:, None]
+        hashed = digest_rows(b"", np.ascontiguousarray(np.hstack((scheme, keys, messages, signatures))))
         raw = hashed.tobytes()
         return [raw[at : at + 32] for at in range(0, len(raw), 32)]
 

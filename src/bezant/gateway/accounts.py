@@ -294,9 +294,9 @@ class Accounts:
 
     def _register_keys(self, keys: Sequence[bytes]) -> None:
         desk, now_ms = self._desk, self._desk.now_ms()
-        new = [key for key in keys if desk.engine.ledger.authority_key(authority_id(key)) is None]
+        new = [key for key in keys if not desk.engine.ledger.is_registered(authority_id(key))]
         if new:
-            records = [commands.register_authority(now_ms, authority_id(key), key) for key in new]
+            records = [commands.register_authority(now_ms, key) for key in new]
             self._order(records, "register a key", also=Outcome.AUTHORITY_EXISTS)
 
     def _bind(self, accounts: Sequence[AccountId], parties: Sequence[int]) -> None:

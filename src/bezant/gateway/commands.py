@@ -8,6 +8,7 @@ import numpy as np
 
 from bezant.model.digest import TAG_PAYLOAD, sha256
 from bezant.model.identifiers import AccountId, AuthorityId, new_payment_id
+from bezant.model.keys import SCHEME_ED25519, authority_id
 from bezant.model.payment import SALT_BYTES, Payload, encode_payload
 from bezant.model.records import Flag, Kind, RecordArray, new_records, set_id
 
@@ -57,8 +58,9 @@ def close_hold(kind: Kind, identity: int, original: np.void, amount: int) -> Rec
     return row
 
 
-def register_authority(now_ms: int, authority: AuthorityId, key: bytes) -> RecordArray:
-    row = _command(Kind.REGISTER_AUTHORITY, now_ms, authority)
+def register_authority(now_ms: int, key: bytes, scheme: int = SCHEME_ED25519) -> RecordArray:
+    row = _command(Kind.REGISTER_AUTHORITY, now_ms, authority_id(key, scheme))
+    row["amount"] = scheme
     row["payload_commitment"] = np.frombuffer(key, np.uint8)
     return row
 

@@ -29,11 +29,13 @@ TYPE_OF: Final = {
     Outcome.HELD: "payment.held",
     Outcome.HELD_FOR_REVIEW: "payment.in_review",
     Outcome.CAPTURED: "payment.captured",
+    Outcome.CAPTURED_IN_PART: "payment.captured",
     Outcome.RELEASED: "payment.released",
     Outcome.HOLD_EXPIRED: "payment.expired",
     Outcome.BLOCKED: "payment.blocked",
 }
-EVENT_TYPES: Final = (*TYPE_OF.values(), REFUSED)
+REVERSED: Final = "payment.reversed"
+EVENT_TYPES: Final = (*dict.fromkeys(TYPE_OF.values()), REVERSED, REFUSED)
 _SILENT: Final = frozenset(
     {
         # Anybody can send records in anybody's name; those are no news of a payment.
@@ -41,6 +43,7 @@ _SILENT: Final = frozenset(
         Outcome.UNKNOWN_AUTHORITY,
         Outcome.BAD_SIGNATURE,
         Outcome.GATEWAY_NOT_ACCEPTED,
+        Outcome.THRESHOLD_NOT_MET,
         # These repeat an answer that was told before.
         Outcome.EXISTS,
         Outcome.EXISTS_WITH_OTHER_CONTENT,
@@ -90,7 +93,7 @@ class PaymentEvents:
         """Yield the events of a block in order."""
         for position, receipt in enumerate(block.receipts):
             outcome = Outcome(int(receipt["outcome"]))
-            type_ = TYPE_OF.get(outcome, REFUSED)
+            type_ = type_of(int(receipt["kind"]), outcome)
             if is_news(int(receipt["kind"]), outcome):
                 change = self._change(block, position, receipt, outcome)
                 yield PaymentEvent(type_, render_time(block.time_ns), change)
@@ -144,9 +147,16 @@ class PaymentEvents:
         return EventAmount(render_minor(minor, asset.scale), asset.code)
 
 
+def type_of(kind: int, outcome: Outcome) -> str:
+    """Return the type of the event that an answer to a record of that kind makes."""
+    if kind == Kind.REVERSE and outcome is Outcome.APPLIED:
+        return REVERSED
+    return TYPE_OF.get(outcome, REFUSED)
+
+
 def is_news(kind: int, outcome: Outcome) -> bool:
     """Return whether an answer is news of a payment, for streams and webhooks alike."""
-    if kind >= COMMAND_KINDS or outcome in _SILENT:
+    if kind >= COMMAND_KINDS or kind == Kind.LOCK or outcome in _SILENT:
         return False
     # A capture that was refused changes nothing about the payment it names.
     return not (outcome.refused and kind in (Kind.CAPTURE, Kind.RELEASE))

@@ -7,6 +7,7 @@ from typing import Any
 
 from bezant.intelligence.reasons import Reasons
 from bezant.ledger.columnar import ColumnarLedger
+from bezant.ledger.kernel.parties import name_standing
 from bezant.model.identifiers import AuthorityId, join
 from bezant.model.outcomes import Outcome, Verdict
 from bezant.model.records import NO_ROW, Flag, Kind
@@ -64,10 +65,9 @@ def _refusal(debtor: Any, creditor: Any, amount: int) -> Outcome | None:
         return Outcome.NOT_AUTHORISED
     if debtor["id_lo"] == creditor["id_lo"] and debtor["id_hi"] == creditor["id_hi"]:
         return Outcome.SAME_ACCOUNT
-    if debtor["frozen"]:
-        return Outcome.DEBTOR_FROZEN
-    if creditor["frozen"]:
-        return Outcome.CREDITOR_FROZEN
+    standing = int(name_standing(debtor["standing"], creditor["standing"]))
+    if standing != Outcome.APPLIED:
+        return Outcome(standing)
     spent = _counter(debtor, "debits_posted") + _counter(debtor, "debits_pending") + amount
     if spent > _counter(debtor, "credits_posted") + int(debtor["credit_limit"]):
         return Outcome.INSUFFICIENT_FUNDS

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from bezant.errors import InvariantViolation
 from bezant.model.digest import TAG_ACCOUNT, Digests, sha256
 from bezant.model.identifiers import U112_MASK, AccountId, AuthorityId, id_bytes
-from bezant.model.records import RecordArray
+from bezant.model.records import ORIGINAL, Kind, RecordArray
 
 NS_PER_S = 1_000_000_000
+
+
+def no_originals() -> RecordArray:
+    """Return the ORIGINAL rows of a block that reverses nothing."""
+    return np.zeros(0, ORIGINAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +29,8 @@ class Batch:
     (m,) uint8 is 1 where the signature verifies under the authority's key as of the previous
     block, and `accepted` (m,) uint8 is 1 where the Order's gateway is one of the genesis and
     signed. `time_ns` is the block's time, later than the previous block's. `record_hashes` (n, 32)
-    are the records' RFC 6962 leaf hashes, which tell same content from other content.
+    are the records' RFC 6962 leaf hashes, which tell same content from other content. `originals` has
+    an ORIGINAL row for every REVERSE among the records, in their order.
     """
 
     time_ns: int
@@ -33,6 +40,19 @@ class Batch:
     authentic: npt.NDArray[np.uint8]
     accepted: npt.NDArray[np.uint8]
     record_hashes: Digests
+    originals: RecordArray = field(default_factory=no_originals)
+
+    def __post_init__(self) -> None:
+        reversing = int(np.count_nonzero(self.records["kind"] == Kind.REVERSE))
+        if len(self.originals) != reversing:
+            raise InvariantViolation(f"{len(self.originals)} originals for {reversing} reversals")
+
+    @property
+    def original_rows(self) -> npt.NDArray[np.int64]:
+        """Return by record the row of its original, meaningless for other kinds; empty if none reverses."""
+        if not len(self.originals):
+            return np.zeros(0, np.int64)
+        return np.cumsum(self.records["kind"] == Kind.REVERSE) - 1
 
 
 class Ledger(Protocol):

@@ -1,4 +1,5 @@
-"""What the reference ledger keeps: accounts, holds, remembered ids, as plain Python objects."""
+"""What the reference ledger keeps, as plain Python objects: accounts, holds, mandates, refunds,
+remembered ids."""
 
 from __future__ import annotations
 
@@ -7,10 +8,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from bezant.errors import InvariantViolation
+from bezant.ledger.standing import IN_ORDER, Standing
 from bezant.model.genesis import Genesis
 from bezant.model.identifiers import AccountId, AuthorityId, id_bytes
+from bezant.model.keys import SCHEME_ED25519
 from bezant.model.outcomes import Outcome, SigningMode
-from bezant.model.records import NO_ROW, RECEIPT, Kind, RecordArray
+from bezant.model.records import FIRST_ROLES, NO_ROW, RECEIPT, ROLES, Kind, RecordArray, Role
 
 
 @dataclass(slots=True)
@@ -24,7 +27,7 @@ class Account:
     asset: int
     credit_limit: int
     balance_limit: int
-    frozen: bool = False
+    standing: Standing = IN_ORDER
     delegate: AuthorityId | None = None
     delegate_cap: int = 0
     debits_pending: int = 0
@@ -36,10 +39,76 @@ class Account:
     def sides(self) -> tuple[int, int, int, int]:
         return self.debits_pending, self.debits_posted, self.credits_pending, self.credits_posted
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether the balance is zero and nothing is pending."""
+        balanced = self.debits_posted == self.credits_posted
+        return balanced and self.debits_pending == self.credits_pending == 0
+
+    def spends_too_much(self, amount: int, credit_limit: int) -> bool:
+        """Return whether debits, reserved ones and `amount` exceed credits and the limit."""
+        return self.debits_posted + self.debits_pending + amount > self.credits_posted + credit_limit
+
+    def holds_too_much(self, amount: int, balance_limit: int) -> bool:
+        """Return whether credits, expected ones and `amount` exceed debits and the limit, 0 for none."""
+        received = self.credits_posted + self.credits_pending + amount
+        return balance_limit > 0 and received > self.debits_posted + balance_limit
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key of an authority."""
+
+    public: bytes
+    scheme: int
+    roles: Role
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """A key that is to replace all others, and since when it waits."""
+
+    public: bytes
+    scheme: int
+    started_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """Keys by slot, and how many of them must sign for each role, in the order of `ROLES`; 0: nobody can."""
+
+    keys: dict[int, Key]
+    thresholds: tuple[int, ...] = (1, 1, 1, 0)
+    recovery: Recovery | None = None
+
+    @classmethod
+    def of_one(cls, public: bytes, scheme: int = SCHEME_ED25519) -> Authority:
+        """Return what an authority is when it is registered: one key that may do all but recover."""
+        return cls({0: Key(public, scheme, FIRST_ROLES)})
+
+    def reached(self, slots: list[int]) -> Role:
+        """Return the roles whose threshold these keys reach; every slot counts once."""
+        reached = Role(0)
+        for role, threshold in zip(ROLES, self.thresholds, strict=True):
+            signed = sum(1 for slot in slots if slot in self.keys and role in self.keys[slot].roles)
+            if 0 < threshold <= signed:
+                reached |= role
+        return reached
+
+    @property
+    def can_be_used(self) -> bool:
+        """Whether every threshold can be reached, and somebody can administer."""
+        counts = [sum(1 for key in self.keys.values() if role in key.roles) for role in ROLES]
+        reachable = all(t <= count for t, count in zip(self.thresholds, counts, strict=True))
+        return reachable and self.thresholds[ROLES.index(Role.ADMINISTER)] > 0
+
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A reserve, keyed by debtor account and id; `kind` TRANSFER means it waits for a reviewer."""
+    """A reserve, keyed by debtor account and id; `kind` TRANSFER means it waits for a reviewer.
+
+    `amount` is what is left of it. `lock` is the SHA-256 that a capture must open, empty for none.
+    """
 
     id: int
     debtor: int
@@ -48,20 +117,65 @@ class Hold:
     expires_ns: int
     sequence: int
     kind: Kind
+    lock: bytes = b""
+
+    @property
+    def in_review(self) -> bool:
+        return self.kind is Kind.TRANSFER
+
+
+@dataclass(frozen=True, slots=True)
+class Mandate:
+    """Leave to pay from an account, keyed by its row and the mandate's id.
+
+    Periods are windows of `period_s` from `start_s` on (0: none); `spent` is what was authorised in
+    window number `window`. A hold counts when it is placed; what it returns gives no room back.
+    """
+
+    payee: int | None
+    delegate: AuthorityId
+    cap: int
+    period_cap: int
+    period_s: int
+    start_s: int
+    expires_s: int
+    window: int = 0
+    spent: int = 0
+
+    def window_at(self, now_s: int) -> int:
+        return (now_s - self.start_s) // self.period_s if self.period_s else 0
+
+    def spent_at(self, now_s: int) -> int:
+        """Return what counts against the cap of the period that `now_s` lies in."""
+        return self.spent if self.window_at(now_s) == self.window else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """How much of a payment was paid back, keyed by its payer's row and its id; kept while more may be."""
+
+    original_minor: int
+    refunded_minor: int
+    until_ms: int
 
 
 @dataclass(slots=True)
 class State:
     """Everything the reference remembers."""
 
-    keys: dict[AuthorityId, bytes] = field(default_factory=dict)
+    authorities: dict[AuthorityId, Authority] = field(default_factory=dict)
     institution_of: dict[AuthorityId, int] = field(default_factory=dict)
     accounts: dict[int, Account] = field(default_factory=dict)
+    paused: frozenset[int] = frozenset()
+    """Numbers of the assets that stand still."""
     holds: dict[tuple[int, int], Hold] = field(default_factory=dict)
+    mandates: dict[tuple[int, int], Mandate] = field(default_factory=dict)
+    refunds: dict[tuple[int, int], Refund] = field(default_factory=dict)
     remembered: dict[tuple[AuthorityId, int], tuple[bytes, Outcome]] = field(default_factory=dict)
     forgetting: dict[tuple[AuthorityId, int], tuple[bytes, Outcome]] = field(default_factory=dict)
     generation_ns: int = 0
     hold_sequence: int = 0
+    blocks: int = 0
 
     def by_row(self, row: int) -> Account:
         return next(account for account in self.accounts.values() if account.row == row)
@@ -75,16 +189,18 @@ class State:
         """Return a copy that changes to this one do not reach."""
         return replace(
             self,
-            keys=dict(self.keys),
+            authorities=dict(self.authorities),
             accounts={key: replace(account) for key, account in self.accounts.items()},
             holds=dict(self.holds),
+            mandates=dict(self.mandates),
+            refunds=dict(self.refunds),
             remembered=dict(self.remembered),
             forgetting=dict(self.forgetting),
         )
 
     def check(self, genesis: Genesis) -> None:
-        """Raise InvariantViolation unless, per asset, debits equal credits, pending sums equal the
-        open holds, and no account is below its limit."""
+        """Raise InvariantViolation unless, per asset, debits equal credits, pending sums equal the open
+        holds, no account is below its limit, what is closed is empty, and no cap is passed."""
         for asset in genesis.assets:
             own = [account for account in self.accounts.values() if account.asset == asset.number]
             if sum(a.debits_posted for a in own) != sum(a.credits_posted for a in own):
@@ -93,18 +209,29 @@ class State:
             if not sum(a.debits_pending for a in own) == sum(a.credits_pending for a in own) == held:
                 raise InvariantViolation(f"{asset.code}: pending sums do not match the open holds")
         for a in self.accounts.values():
-            if a.debits_posted + a.debits_pending > a.credits_posted + a.credit_limit:
+            if a.spends_too_much(0, a.credit_limit):
                 raise InvariantViolation(f"account {a.id:032x} is below its limit")
+            if Standing.CLOSED in a.standing and not a.is_empty:
+                raise InvariantViolation(f"account {a.id:032x} is closed and not empty")
+        if any(mandate.period_s and mandate.spent > mandate.period_cap for mandate in self.mandates.values()):
+            raise InvariantViolation("a mandate is spent beyond its cap")
+        if any(refund.refunded_minor > refund.original_minor for refund in self.refunds.values()):
+            raise InvariantViolation("more was paid back than was paid")
 
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """Who signed, and what is known of the signature and of the Order around it."""
+    """Who signed, and what is known of the signatures and of the Order around them.
+
+    `authentic` if every signature of the group is; `reached` are the roles whose threshold they reach,
+    both as of the start of the block.
+    """
 
     authority: AuthorityId
     known: bool
     authentic: bool
     accepted: bool
+    reached: Role
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,17 +15,21 @@ import numpy.typing as npt
 from bezant.errors import InvariantViolation
 from bezant.ledger import state as layout
 from bezant.ledger.batch import NS_PER_S, Batch
-from bezant.ledger.kernel.apply import apply_records, count_due, expire_holds, find_rows, sum_books
+from bezant.ledger.kernel.apply import apply_records, count_due, expire_holds
+from bezant.ledger.kernel.authorities import judge_groups
+from bezant.ledger.kernel.books import find_rows, sum_books
 from bezant.ledger.kernel.checks import recall
-from bezant.ledger.kernel.tables import fill_hold_index, fill_index
+from bezant.ledger.kernel.tables import fill_hold_index, fill_index, fill_owned_index
 from bezant.model.digest import Digests, new_scratch
 from bezant.model.genesis import Genesis
 from bezant.model.identifiers import AuthorityId, words
 from bezant.model.orders import MAX_AUTHORISED_RECORDS
-from bezant.model.records import NO_ROW, RECEIPT, RECORD, Kind, RecordArray
+from bezant.model.records import MAX_KEYS, NO_ROW, RECEIPT, RECORD, Kind, RecordArray
 
 Rows = npt.NDArray[np.uint32]
 Mask = npt.NDArray[np.bool_]
+_EVERYDAY = Kind.RELEASE
+"""Kinds up to this one fill no table but ids and holds."""
 
 
 class ColumnarLedger:
@@ -41,8 +45,8 @@ class ColumnarLedger:
         self.state = layout.new_state(genesis)
         fill_index(self.state.authorities, len(genesis.institutions), self.state.authority_index)
         self._undo = _new_undo()
-        self._scratch = (*new_scratch(1 + RECORD.itemsize), np.empty(32, np.uint8))
         self._blocks = 0
+        self._scratch = (*new_scratch(1 + RECORD.itemsize), np.empty(32, np.uint8))
 
     def apply(self, batch: Batch) -> RecordArray:
         """Return the RECEIPT rows of one block: expired holds first, then one per record."""
@@ -52,6 +56,8 @@ class ColumnarLedger:
         self._make_room(records)
         covering = np.ascontiguousarray(batch.authorisations)
         signers = self.authority_rows(covering["authority_lo"], covering["authority_hi"])
+        authentic, reached = np.zeros(len(covering), np.uint8), np.zeros(len(covering), np.uint8)
+        judge_groups(self.state, covering, signers, batch.authentic, authentic, reached)
         due = count_due(self.state, time_ns)
         receipts = np.zeros(due + len(records), RECEIPT)
         receipts["debtor_row"] = receipts["creditor_row"] = NO_ROW
@@ -60,10 +66,12 @@ class ColumnarLedger:
             self.state,
             records,
             np.ascontiguousarray(batch.decisions),
+            (np.ascontiguousarray(batch.originals), batch.original_rows),
             covering,
             signers,
-            batch.authentic,
+            authentic,
             batch.accepted,
+            reached,
             time_ns,
             self.limits,
             (*self._scratch, np.ascontiguousarray(batch.record_hashes).view(np.uint64)),
@@ -72,6 +80,7 @@ class ColumnarLedger:
         )
         self._blocks += 1
         if self._blocks % self.genesis.rules.checkpoint_interval == 0:
+            self._forget_old_refunds(batch.time_ns)
             self.check_invariants()
         return receipts
 
@@ -96,10 +105,36 @@ class ColumnarLedger:
         lo, hi = words(authority)
         return int(self.authority_rows(np.array([lo], np.uint64), np.array([hi], np.uint64))[0])
 
-    def authority_key(self, authority: AuthorityId) -> bytes | None:
-        """Return the public key of a registered authority, or None."""
+    def is_registered(self, authority: AuthorityId) -> bool:
+        return self.authority_row(authority) != NO_ROW
+
+    def signing_keys(
+        self, authorities: Rows, slots: npt.NDArray[np.uint16]
+    ) -> tuple[Digests, npt.NDArray[np.uint32]]:
+        """Return (keys (m, 32), schemes (m,)) of authority rows' slots; scheme 0 where there is no key."""
+        rows = self.state.authorities[authorities]
+        keys, schemes = rows["key"], np.where(slots == 0, rows["scheme"], 0).astype(np.uint32)
+        more = np.flatnonzero(rows["keyset"] != layout.EMPTY)
+        if len(more):
+            sets, slot = self.state.keysets[rows["keyset"][more]], np.minimum(slots[more], MAX_KEYS - 1)
+            at = np.arange(len(more))
+            keys[more] = sets["keys"].reshape(-1, MAX_KEYS, 32)[at, slot]
+            present = (sets["roles"][at, slot] != 0) & (slots[more] < MAX_KEYS)
+            schemes[more] = np.where(present, sets["schemes"][at, slot], 0)
+        return keys, schemes
+
+    def signing_key_at(self, authority: AuthorityId, slot: int, time_ns: int) -> tuple[bytes, int] | None:
+        """Return (key, scheme) that a slot held in front of the block of that time, or None."""
         row = self.authority_row(authority)
-        return None if row == NO_ROW else self.state.authorities["key"][row].tobytes()
+        if row == NO_ROW:
+            return None
+        past = self.state.past_keys[: int(self.state.counters["past_keys"][0])]
+        gone = (past["authority"] == row) & (past["slot"] == slot) & (past["until_ns"] >= time_ns)
+        if gone.any():
+            first = past[gone][0]
+            return first["key"].tobytes(), int(first["scheme"])
+        keys, schemes = self.signing_keys(np.array([row], np.uint32), np.array([slot], np.uint16))
+        return (keys[0].tobytes(), int(schemes[0])) if schemes[0] else None
 
     def remembered(
         self, records: RecordArray, hashes: Digests, signers: Rows
@@ -123,12 +158,21 @@ class ColumnarLedger:
         return self.state.accounts[: self.account_count]
 
     def check_invariants(self) -> None:
-        """Raise InvariantViolation unless, per asset, debits equal credits, pending sums equal the
-        open holds, and no account is below its limit."""
+        """Raise InvariantViolation unless, per asset, debits equal credits, pending sums equal the open
+        holds, no account is below its limit, what is closed is empty, and no cap is passed."""
         sums = np.zeros((len(self.genesis.assets) + 1, 10), np.uint64)
-        below = sum_books(self.state, sums)
-        if below >= 0:
-            raise InvariantViolation(f"account row {below} is below its limit; restore from the journal")
+        wrong = sum_books(self.state, sums)
+        if wrong >= 0:
+            raise InvariantViolation(
+                f"account row {wrong} is below its limit, or closed and not empty; restore from the journal"
+            )
+        counters = self.state.counters[0]
+        mandates = self.state.mandates[: int(counters["mandates"])]
+        if ((mandates["period_s"] != 0) & (mandates["spent"] > mandates["period_cap"])).any():
+            raise InvariantViolation("a mandate is spent beyond its cap")
+        refunds = self.state.refunds[: int(counters["refunds"])]
+        if (refunds["refunded"] > refunds["original"]).any():
+            raise InvariantViolation("more was paid back than was paid")
         for asset in self.genesis.assets:
             pending_d, posted_d, pending_c, posted_c, held = sums[asset.number].reshape(5, 2).tolist()
             if posted_d != posted_c:
@@ -141,14 +185,12 @@ class ColumnarLedger:
     def restore(self, tables: Mapping[str, npt.NDArray[Any]], blocks: int) -> None:
         """Take over the tables of a `state.dump` made after so many blocks; indexes are made anew."""
         fields: dict[str, npt.NDArray[Any]] = dict(tables)
-        for name, index in layout.INDEX_OF.items():
+        for name in (*layout.INDEX_OF, *layout.UNINDEXED):
             used = len(tables[name])
             room = used if name == "old_ids" else max(1024, used + used // layout.GROWTH_SHARE.get(name, 2))
             fields[name] = layout.grown(tables[name], room)
-            fields[index] = layout.new_index(len(fields[name]))
-            fill = fill_hold_index if name == "holds" else fill_index
-            fill(fields[name], used, fields[index])
-        fields["expiries"] = layout.grown(tables["expiries"], max(1024, len(tables["expiries"])))
+            if name in layout.INDEX_OF:
+                fields[layout.INDEX_OF[name]] = _filled_index(name, fields[name], used)
         self.state = layout.State(**fields)
         self._blocks = blocks
 
@@ -156,35 +198,45 @@ class ColumnarLedger:
 
     def _make_room(self, records: RecordArray) -> None:
         """Grow every table that this block could fill, so that kernels never have to."""
+        self._grow("ids", len(records))
+        self._grow("holds", len(records))
+        self._grow("expiries", len(records))
         kinds = records["kind"]
-        opening = int(np.count_nonzero(kinds == Kind.OPEN_ACCOUNT))
-        registering = int(np.count_nonzero(kinds == Kind.REGISTER_AUTHORITY))
-        self._grow("accounts", "account_index", "accounts", opening)
-        self._grow("authorities", "authority_index", "authorities", registering)
-        self._grow("ids", "id_index", "ids", len(records))
-        self._grow("holds", "hold_index", "holds", len(records))
-        state = self.state
-        needed = int(state.counters["expiries"][0]) + len(records)
-        if needed > len(state.expiries):
-            self.state = state._replace(expiries=layout.grown(state.expiries, needed))
+        if not (kinds > _EVERYDAY).any():
+            return
+        counts = np.bincount(kinds, minlength=max(Kind) + 1)
+        self._grow("accounts", int(counts[Kind.OPEN_ACCOUNT]))
+        self._grow("authorities", int(counts[Kind.REGISTER_AUTHORITY]))
+        self._grow("mandates", int(counts[Kind.SET_MANDATE]))
+        self._grow("refunds", int(counts[Kind.REVERSE]))
+        changing = int(counts[Kind.SET_KEY] + counts[Kind.SET_THRESHOLDS])
+        self._grow("keysets", changing + int(counts[Kind.RECOVER]))
+        self._grow("past_keys", int(counts[Kind.SET_KEY]) + MAX_KEYS * int(counts[Kind.RECOVER]))
 
-    def _grow(self, table: str, index: str, counter: str, more: int) -> None:
+    def _grow(self, table: str, more: int) -> None:
+        """Make room for more rows in a table; its counter has its name, its index is filled again."""
         state = self.state
-        used = int(state.counters[counter][0])
+        used = int(state.counters[table][0])
         rows: npt.NDArray[Any] = getattr(state, table)
         if used + more <= len(rows):
             return
         bigger = layout.grown(rows, used + more, layout.GROWTH_SHARE.get(table, 2))
-        if layout.rows_of(getattr(state, index)) >= len(bigger):
-            # Rows keep their numbers, so an index that still has room stays as it is.
-            self.state = state._replace(**{table: bigger})
-            return
-        entries = layout.new_index(len(bigger) * layout.INDEX_AHEAD.get(table, 4) // 4)
-        if table == "holds":
-            fill_hold_index(bigger, used, entries)
-        else:
-            fill_index(bigger, used, entries)
-        self.state = state._replace(**{table: bigger, index: entries})
+        changed: dict[str, Any] = {table: bigger}
+        index = layout.INDEX_OF.get(table)
+        # Rows keep their numbers, so an index that still has room stays as it is.
+        if index is not None and layout.rows_of(getattr(state, index)) < len(bigger):
+            changed[index] = _filled_index(table, bigger, used, layout.INDEX_AHEAD.get(table, 4))
+        self.state = state._replace(**changed)
+
+    def _forget_old_refunds(self, time_ns: int) -> None:
+        """Drop what is known of refunds whose payment cannot be reversed any more."""
+        counters, refunds = self.state.counters, self.state.refunds
+        used = refunds[: int(counters["refunds"][0])]
+        kept = used[used["until_ms"] >= np.uint64(time_ns // 1_000_000)]
+        if len(kept) < len(used):
+            refunds[: len(kept)] = kept
+            counters["refunds"] = len(kept)
+            self.state = self.state._replace(refund_index=_filled_index("refunds", refunds, len(kept)))
 
     def _forget_old_ids(self, time_ns: int) -> None:
         """Drop a generation of ids once none of them could pass the time check any more."""
@@ -213,11 +265,25 @@ class ColumnarLedger:
 
 
 def _new_undo() -> tuple[npt.NDArray[Any], ...]:
-    """Return room to undo the longest chain: what, row or slot, account image, hold image."""
-    rows = 3 * MAX_AUTHORISED_RECORDS + 3
+    """Return room to undo the longest chain, four changes a member: what, row or slot, account image,
+    hold image, two counts of a mandate or refund."""
+    rows = 4 * MAX_AUTHORISED_RECORDS
     return (
         np.zeros(rows, np.uint8),
         np.zeros(rows, np.uint32),
         np.zeros(rows, layout.ACCOUNT),
         np.zeros(rows, layout.HOLD),
+        np.zeros((rows, 2), np.uint64),
     )
+
+
+def _filled_index(table: str, rows: npt.NDArray[Any], used: int, quarters: int = 4) -> Rows:
+    """Return an index of a table's rows in use, with room for so many quarters of its rows."""
+    index = layout.new_index(len(rows) * quarters // 4)
+    if table == "holds":
+        fill_hold_index(rows, used, index)
+    elif table in ("mandates", "refunds"):
+        fill_owned_index(rows, used, index)
+    else:
+        fill_index(rows, used, index)
+    return index

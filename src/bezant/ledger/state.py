@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from bezant.ledger.standing import policy_of
 from bezant.model.genesis import Genesis
 from bezant.model.identifiers import words
-from bezant.model.keys import authority_id
-from bezant.model.records import SIDE, RecordArray
+from bezant.model.keys import SCHEME_ED25519, authority_id
+from bezant.model.records import MAX_KEYS, ROLES, SIDE, RecordArray
 
 GROWTH_SHARE = {"accounts": 48, "ids": 6}
 """Part by which a table grows, one half if not named. Opening an account is rare beside paying and its
@@ -27,8 +28,12 @@ INDEX_OF = {
     "ids": "id_index",
     "old_ids": "old_id_index",
     "holds": "hold_index",
+    "mandates": "mandate_index",
+    "refunds": "refund_index",
 }
 """The index of each table that has one; how many of its rows are in use is counted under its name."""
+UNINDEXED = ("expiries", "keysets", "past_keys")
+"""Tables that are reached by row alone, counted under their names too."""
 INDEX_AHEAD = {"ids": 6}
 """Quarters of the table's rows that a rebuilt index has room for: entering every id again each time the
 table grows by a sixth cost more than remembering them. 40 and 7.5 bytes an id are the most it makes."""
@@ -47,10 +52,42 @@ ACCOUNT = np.dtype(
         ("delegate", "<u4"),
         ("institution", "<u4"),
         ("asset", "<u2"),
-        ("frozen", "<u2"),
+        ("standing", "<u2"),
     ]
 )
-AUTHORITY = np.dtype([("id_lo", "<u8"), ("id_hi", "<u8"), ("institution", "<u8"), ("key", "u1", (32,))])
+"""`standing` is a bit set of `Standing`; 0: the account may pay and be paid."""
+AUTHORITY = np.dtype(
+    [
+        ("id_lo", "<u8"),
+        ("id_hi", "<u8"),
+        ("key", "u1", (32,)),
+        ("institution", "<u4"),
+        ("keyset", "<u4"),
+        ("scheme", "<u4"),
+        ("reserved", "<u4"),
+    ]
+)
+"""An authority as it was registered has its one key here; as soon as its keys or thresholds change they
+are a row of `keysets`, `keyset` says which (EMPTY: none), and the key here is not looked at again."""
+KEYSET = np.dtype(
+    [
+        ("keys", "u1", (MAX_KEYS * 32,)),
+        ("schemes", "u1", (MAX_KEYS,)),
+        ("roles", "u1", (MAX_KEYS,)),
+        ("thresholds", "u1", (len(ROLES),)),
+        ("recovery_scheme", "<u4"),
+        ("recovery_since_ns", "<u8"),
+        ("recovery_key", "u1", (32,)),
+    ]
+)
+"""Keys by slot; no roles: no key. `recovery_scheme` 0: no recovery is waiting."""
+PAST_KEY = np.dtype(
+    [("until_ns", "<u8"), ("authority", "<u4"), ("slot", "<u2"), ("scheme", "<u2"), ("key", "u1", (32,))]
+)
+"""A key that was replaced or removed in the block of time `until_ns`: what was signed up to then still
+has to be proved."""
+ASSET = np.dtype([("refund_window_ms", "<u8"), ("issuer", "<u4"), ("policy", "<u2"), ("paused", "<u2")])
+"""What the genesis says of an asset, `policy` as bits of `Policy`, and whether it stands still."""
 REMEMBERED = np.dtype(
     [
         ("id_lo", "<u8"),
@@ -71,10 +108,41 @@ HOLD = np.dtype(
         ("sequence", "<u8"),
         ("debtor", "<u4"),
         ("creditor", "<u4"),
-        ("kind", "<u4"),
+        ("kind", "<u2"),
+        ("locked", "<u2"),
         ("next_free", "<u4"),
+        ("lock", "u1", (32,)),
     ]
 )
+MANDATE = np.dtype(
+    [
+        ("id_lo", "<u8"),
+        ("id_hi", "<u8"),
+        ("cap", "<u8"),
+        ("period_cap", "<u8"),
+        ("expires_s", "<u8"),
+        ("start_s", "<u8"),
+        ("window", "<u8"),
+        ("spent", "<u8"),
+        ("debtor", "<u4"),
+        ("payee", "<u4"),
+        ("delegate", "<u4"),
+        ("period_s", "<u4"),
+    ]
+)
+"""Keyed by account row `debtor` and id; rows of account `payee` (EMPTY: any) and authority `delegate`."""
+REFUND = np.dtype(
+    [
+        ("id_lo", "<u8"),
+        ("id_hi", "<u8"),
+        ("original", "<u8"),
+        ("refunded", "<u8"),
+        ("until_ms", "<u8"),
+        ("debtor", "<u4"),
+        ("reserved", "<u4"),
+    ]
+)
+"""Keyed by the row of the account that had paid, `debtor`, and the id of that payment."""
 EXPIRY = np.dtype([("expires_ns", "<u8"), ("sequence", "<u8"), ("slot", "<u8")])
 COUNTERS = np.dtype(
     [
@@ -88,6 +156,10 @@ COUNTERS = np.dtype(
         ("free_hold", "<u8"),
         ("hold_sequence", "<u8"),
         ("expiries", "<u8"),
+        ("keysets", "<u8"),
+        ("past_keys", "<u8"),
+        ("mandates", "<u8"),
+        ("refunds", "<u8"),
     ]
 )
 
@@ -101,8 +173,10 @@ class State(NamedTuple):
     authority_index: npt.NDArray[np.uint32]
     institutions: npt.NDArray[np.uint32]
     """Authority row by institution number; row 0 unused."""
-    issuers: npt.NDArray[np.uint32]
-    """Institution number by asset number; row 0 unused."""
+    keysets: RecordArray
+    past_keys: RecordArray
+    assets: RecordArray
+    """By asset number; row 0 unused."""
     ids: RecordArray
     id_index: npt.NDArray[np.uint32]
     old_ids: RecordArray
@@ -111,6 +185,10 @@ class State(NamedTuple):
     hold_index: npt.NDArray[np.uint32]
     expiries: RecordArray
     """A binary heap by (expires_ns, sequence); an entry whose hold has closed is skipped when it surfaces."""
+    mandates: RecordArray
+    mandate_index: npt.NDArray[np.uint32]
+    refunds: RecordArray
+    refund_index: npt.NDArray[np.uint32]
     counters: RecordArray
 
 
@@ -121,6 +199,9 @@ class Limits(NamedTuple):
     id_future_ms: np.uint64
     review_for_ns: np.uint64
     max_live_ids: np.uint64
+    recovery_delay_ns: np.uint64
+    schemes: np.uint64
+    """A bit for every signature scheme that new keys may have, from bit 0 on for scheme 0."""
 
 
 def limits_of(genesis: Genesis) -> Limits:
@@ -130,6 +211,8 @@ def limits_of(genesis: Genesis) -> Limits:
         np.uint64(rules.id_future_s * 1000),
         np.uint64(rules.review_for_s * 1_000_000_000),
         np.uint64(rules.max_live_ids),
+        np.uint64(rules.recovery_delay_s * 1_000_000_000),
+        np.uint64(sum(1 << scheme for scheme in rules.schemes)),
     )
 
 
@@ -145,14 +228,16 @@ def rows_of(index: npt.NDArray[np.uint32]) -> int:
 
 def new_state(genesis: Genesis) -> State:
     """Return the state before the first block: the genesis's institutions, no accounts, no money."""
-    rows = 1024
+    rows, few = 1024, 16
     state = State(
         accounts=np.zeros(rows, ACCOUNT),
         account_index=new_index(rows),
         authorities=np.zeros(rows, AUTHORITY),
         authority_index=new_index(rows),
         institutions=np.full(len(genesis.institutions) + 1, EMPTY, np.uint32),
-        issuers=np.zeros(len(genesis.assets) + 1, np.uint32),
+        keysets=np.zeros(few, KEYSET),
+        past_keys=np.zeros(few, PAST_KEY),
+        assets=np.zeros(len(genesis.assets) + 1, ASSET),
         ids=np.zeros(rows, REMEMBERED),
         id_index=new_index(rows),
         old_ids=np.zeros(0, REMEMBERED),
@@ -160,16 +245,23 @@ def new_state(genesis: Genesis) -> State:
         holds=np.zeros(rows, HOLD),
         hold_index=new_index(rows),
         expiries=np.zeros(rows, EXPIRY),
+        mandates=np.zeros(few, MANDATE),
+        mandate_index=new_index(few),
+        refunds=np.zeros(few, REFUND),
+        refund_index=new_index(few),
         counters=np.zeros(1, COUNTERS),
     )
     state.counters["free_hold"] = EMPTY
     for asset in genesis.assets:
-        state.issuers[asset.number] = asset.issuer
+        entry = state.assets[asset.number : asset.number + 1]
+        entry["issuer"], entry["policy"] = asset.issuer, policy_of(asset)
+        entry["refund_window_ms"] = asset.refund_window_s * 1000
     for row, institution in enumerate(genesis.institutions):
         key = bytes.fromhex(institution.key)
         entry = state.authorities[row : row + 1]
         entry["id_lo"], entry["id_hi"] = words(authority_id(key))
         entry["institution"], entry["key"] = institution.number, np.frombuffer(key, np.uint8)
+        entry["scheme"], entry["keyset"] = SCHEME_ED25519, EMPTY
         state.institutions[institution.number] = row
     state.counters["authorities"] = len(genesis.institutions)
     return state
@@ -187,9 +279,8 @@ def grown(table: npt.NDArray[Any], needed: int, share: int = 2) -> npt.NDArray[A
 def tables(state: State) -> dict[str, npt.NDArray[Any]]:
     """Return the rows in use, as views under the field names of `State`; indexes are left out."""
     counters = state.counters[0]
-    used = {name: getattr(state, name)[: int(counters[name])] for name in INDEX_OF}
-    used["expiries"] = state.expiries[: int(counters["expiries"])]
-    return used | {name: getattr(state, name) for name in ("institutions", "issuers", "counters")}
+    used = {name: getattr(state, name)[: int(counters[name])] for name in (*INDEX_OF, *UNINDEXED)}
+    return used | {name: getattr(state, name) for name in ("institutions", "assets", "counters")}
 
 
 def dump(state: State) -> dict[str, npt.NDArray[Any]]:

@@ -10,6 +10,7 @@ import msgspec
 
 from bezant.errors import DecodeError
 from bezant.model.digest import TAG_GENESIS, sha256
+from bezant.model.keys import SCHEMES
 from bezant.model.money import MAX_SCALE, Asset
 
 
@@ -19,6 +20,18 @@ class GenesisAsset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     scale: int
     issuer: int
     """The institution whose accounts of this asset may go negative."""
+    approve_holders: bool = False
+    """Only accounts that the issuer approved, and its own, may pay and be paid."""
+    freezable: bool = False
+    """The issuer may freeze an account of another institution."""
+    pausable: bool = False
+    """The issuer may stop every payment in the asset."""
+    clawback: bool = False
+    """The issuer may take a balance back, from frozen accounts too."""
+    member_credit: bool = False
+    """Institutions other than the issuer may let their accounts go negative, to a limit."""
+    refund_window_s: int = 180 * 86_400
+    """How long after a payment it may be reversed."""
 
 
 class GenesisInstitution(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -40,6 +53,10 @@ class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_live_ids: int = 100_000_000
     checkpoint_interval: int = 1_000
     """Blocks between full checks of the invariants, and later between state roots."""
+    schemes: tuple[int, ...] = SCHEMES
+    """Signature schemes that new keys may have: 1 Ed25519, 2 BIP-340 over secp256k1."""
+    recovery_delay_s: int = 86_400
+    """How long the keys of an authority have to object before a recovery replaces them."""
 
 
 class Genesis(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -108,6 +125,8 @@ def _problem(genesis: Genesis) -> str:
             return f"asset {asset.code!r}: 1 to 8 characters, scale 0 to {MAX_SCALE}"
         if not 1 <= asset.issuer <= len(genesis.institutions):
             return f"asset {asset.code!r} is issued by institution {asset.issuer}, which does not exist"
+        if not 0 <= asset.refund_window_s < 2**32:
+            return f"asset {asset.code!r}: refund_window_s is 0 to {2**32 - 1}"
     if len({asset.code for asset in genesis.assets}) != len(genesis.assets):
         return "two assets share a code"
     keys = [i.key for i in genesis.institutions] + list(genesis.gateways)
@@ -123,4 +142,9 @@ def _problem(genesis: Genesis) -> str:
         return "id_window_s is 1 to 604800 and id_future_s 0 to 3600"
     if not (0 < rules.review_for_s < 2**32 and rules.checkpoint_interval > 0 and rules.max_live_ids > 0):
         return "rules must be positive"
+    schemes = rules.schemes
+    if not schemes or any(scheme not in SCHEMES for scheme in schemes) or len(set(schemes)) != len(schemes):
+        return "schemes are 1 (Ed25519) and 2 (secp256k1), each at most once and one at least"
+    if not 0 <= rules.recovery_delay_s < 2**32:
+        return f"recovery_delay_s is 0 to {2**32 - 1}"
     return ""

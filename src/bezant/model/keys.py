@@ -1,4 +1,10 @@
-"""Ed25519 keys and signatures, all through libsodium, so that every node agrees on every edge case."""
+"""Keys and signatures in the two schemes a network may take, through one library each, so that every
+node agrees on every edge case.
+
+Scheme 1 is Ed25519 by libsodium. Scheme 2 is BIP-340 Schnorr over secp256k1 by libsecp256k1: x-only
+keys of 32 bytes, signatures of 64, and exactly one valid form of each, which is why it is the
+network rule (docs/decisions/0004). What scheme 2 signs is the SHA-256 of what scheme 1 signs.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +12,23 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+from coincurve import PrivateKey, PublicKeyXOnly
 from nacl.exceptions import BadSignatureError
 from nacl.signing import SigningKey as _SigningKey
 from nacl.signing import VerifyKey as _VerifyKey
 from numba import njit, types
 
-from bezant.model.digest import TAG_AUTHORITY, sha256
+from bezant.model.digest import TAG_AUTHORITY, digest_rows, sha256
 from bezant.model.identifiers import AuthorityId
-from bezant.model.native import KERNEL, ed25519_open
+from bezant.model.native import KERNEL, SECP256K1_CONTEXT, ed25519_open, schnorr_verify, xonly_parse
 
-SCHEME_ED25519 = 1
+SCHEME_ED25519, SCHEME_SECP256K1 = 1, 2
+SCHEMES = (SCHEME_ED25519, SCHEME_SECP256K1)
+
+NO_RANDOMNESS = bytes(32)
+"""BIP-340 allows it: the nonce is then a hash of key and message alone, and signing is repeatable."""
+
+Column = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -23,43 +36,56 @@ class SigningKey:
     """A secret key; its `repr` shows the public half only, so that no log can leak it."""
 
     seed: bytes
+    scheme: int = SCHEME_ED25519
     public: bytes = field(init=False, compare=False)
-    _signer: _SigningKey = field(init=False, compare=False)
+    """The 32 bytes that an authority is registered with."""
+    _signer: _SigningKey | PrivateKey = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
         # Deriving the public half takes as long as signing, so it is done once for each key.
-        signer = _SigningKey(self.seed)
-        object.__setattr__(self, "_signer", signer)
-        object.__setattr__(self, "public", bytes(signer.verify_key))
+        if self.scheme == SCHEME_SECP256K1:
+            secret = PrivateKey(self.seed)
+            object.__setattr__(self, "_signer", secret)
+            object.__setattr__(self, "public", secret.public_key_xonly.format())
+        else:
+            signer = _SigningKey(self.seed)
+            object.__setattr__(self, "_signer", signer)
+            object.__setattr__(self, "public", bytes(signer.verify_key))
 
     def sign(self, message: bytes) -> bytes:
-        """Return the 64-byte detached signature."""
+        """Return the 64-byte detached signature; the same one every time, in either scheme."""
+        if isinstance(self._signer, PrivateKey):
+            return self._signer.sign_schnorr(sha256(message), NO_RANDOMNESS)
         return self._signer.sign(message).signature
 
     def __repr__(self) -> str:
-        return f"SigningKey(public={self.public.hex()})"
+        return f"SigningKey(public={self.public.hex()}, scheme={self.scheme})"
 
 
-def verify(public: bytes, message: bytes, signature: bytes) -> bool:
-    """Return whether the signature is authentic."""
+def verify(public: bytes, message: bytes, signature: bytes, scheme: int = SCHEME_ED25519) -> bool:
+    """Return whether the signature is authentic; a scheme that is not known never is."""
     try:
-        _VerifyKey(public).verify(message, signature)
+        if scheme == SCHEME_SECP256K1:
+            return len(signature) == 64 and PublicKeyXOnly(public).verify(signature, sha256(message))
+        if scheme == SCHEME_ED25519:
+            _VerifyKey(public).verify(message, signature)
+            return True
     except (BadSignatureError, ValueError, TypeError):
         return False
-    return True
+    return False
 
 
-def authority_id(public: bytes) -> AuthorityId:
-    """Return the id of the authority that one Ed25519 key alone makes up.
+def authority_id(public: bytes, scheme: int = SCHEME_ED25519) -> AuthorityId:
+    """Return the id of the authority that one key alone makes up when it is registered.
 
-    The hash covers threshold 1 of 1 and the key's scheme, so that larger authorities differ.
+    The hash covers threshold 1 of 1 and the key's scheme. The id stays as it is when keys change.
     """
-    digest = sha256(TAG_AUTHORITY, bytes([1, 1, SCHEME_ED25519]), public)
+    digest = sha256(TAG_AUTHORITY, bytes([1, 1, scheme]), public)
     return AuthorityId(int.from_bytes(digest[:16], "little"))
 
 
 @njit(cache=True, **KERNEL)
-def _verify_rows(signatures, messages, keys, signed, opened, length, out):
+def _verify_ed25519(signatures, messages, keys, signed, opened, length, out):
     width = messages.shape[1]
     for i in range(messages.shape[0]):
         for j in range(64):
@@ -78,22 +104,46 @@ def _verify_rows(signatures, messages, keys, signed, opened, length, out):
         )
 
 
+@njit(cache=True, **KERNEL)
+def _verify_secp256k1(context, signatures, digests, keys, parsed, out):
+    for i in range(digests.shape[0]):
+        known = xonly_parse(context, types.uintp(parsed.ctypes.data), types.uintp(keys[i].ctypes.data))
+        if known != 1:
+            continue
+        out[i] = np.uint8(
+            schnorr_verify(
+                context,
+                types.uintp(signatures[i].ctypes.data),
+                types.uintp(digests[i].ctypes.data),
+                types.uint64(32),
+                types.uintp(parsed.ctypes.data),
+            )
+            == 1
+        )
+
+
 def verify_rows(
-    signatures: npt.NDArray[np.uint8], messages: npt.NDArray[np.uint8], keys: npt.NDArray[np.uint8]
+    signatures: Column, messages: Column, keys: Column, scheme: int = SCHEME_ED25519
 ) -> npt.NDArray[np.uint8]:
     """Return 1 for every authentic row, else 0; releases the GIL throughout.
 
-    signatures (n, 64), messages (n, width), keys (n, 32), all uint8 and contiguous.
+    signatures (n, 64), messages (n, width), keys (n, 32), all uint8; one scheme for all rows.
     """
     out = np.zeros(len(messages), np.uint8)
-    room = 64 + messages.shape[1]
-    _verify_rows(
-        np.ascontiguousarray(signatures),
-        np.ascontiguousarray(messages),
-        np.ascontiguousarray(keys),
-        np.empty(room, np.uint8),
-        np.empty(room, np.uint8),
-        np.empty(1, np.uint64),
-        out,
-    )
+    signatures, keys = np.ascontiguousarray(signatures), np.ascontiguousarray(keys)
+    if scheme == SCHEME_SECP256K1:
+        digests = digest_rows(b"", np.ascontiguousarray(messages))
+        parsed = np.empty(64, np.uint8)
+        _verify_secp256k1(np.uintp(SECP256K1_CONTEXT), signatures, digests, keys, parsed, out)
+    elif scheme == SCHEME_ED25519:
+        room = 64 + messages.shape[1]
+        _verify_ed25519(
+            signatures,
+            np.ascontiguousarray(messages),
+            keys,
+            np.empty(room, np.uint8),
+            np.empty(room, np.uint8),
+            np.empty(1, np.uint64),
+            out,
+        )
     return out

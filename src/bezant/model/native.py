@@ -2,9 +2,10 @@
 
 SHA-256 comes from the libcrypto that Python's own `hashlib` is linked with (it uses the
 CPU's SHA instructions: 0.035 µs a block against 0.195 in compiled Python), Ed25519 and the
-AEAD from the libsodium inside PyNaCl. Each address is registered with LLVM under a name of
-ours, so kernels stay cacheable on disk. Where Python carries its libcrypto in a way that
-hides the symbol, the compiled Python in this file takes its place with the same results.
+AEAD from the libsodium inside PyNaCl, secp256k1 from the libsecp256k1 inside coincurve. Each
+address is registered with LLVM under a name of ours, so kernels stay cacheable on disk. Where
+Python carries its libcrypto in a way that hides the symbol, the compiled Python in this file
+takes its place with the same results.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import ctypes
 from math import isqrt
 from typing import Any
 
+import coincurve._libsecp256k1 as _secp256k1
 import llvmlite.binding as llvm
 import nacl._sodium as _sodium
 import numpy as np
@@ -22,6 +24,8 @@ SHA256_SYMBOL = "bezant_sha256_block"
 VERIFY_SYMBOL = "bezant_ed25519_open"
 SEAL_SYMBOL = "bezant_xchacha20poly1305_seal"
 OPEN_SYMBOL = "bezant_xchacha20poly1305_open"
+PARSE_SYMBOL = "bezant_secp256k1_xonly_parse"
+SCHNORR_SYMBOL = "bezant_secp256k1_schnorr_verify"
 
 
 def _primes(count: int) -> list[int]:
@@ -52,6 +56,8 @@ KERNEL: dict[str, Any] = {"nogil": True, "_nrt": False, "forceinline": True}
 """How kernels compile: without the GIL, and without reference counts on the arrays they are given.
 Counting costs more than all the arithmetic of a payment (2.4 µs against 0.3), and nothing is
 allocated in a kernel: its scratch comes from outside."""
+RARE: dict[str, Any] = {**KERNEL, "forceinline": False}
+"""The same for what is seldom asked: called, not inlined, which halves the time that compiling takes."""
 
 
 @njit(inline="always")
@@ -108,14 +114,21 @@ def _sha256_address() -> int:
     return address or _compress_entry.address or 0
 
 
-def _sodium_address(name: str) -> int:
-    return int(_sodium.ffi.cast("uintptr_t", _sodium.ffi.addressof(_sodium.lib, name)))
+def _address(library: Any, name: str) -> int:
+    return int(library.ffi.cast("uintptr_t", library.ffi.addressof(library.lib, name)))
 
 
 llvm.add_symbol(SHA256_SYMBOL, _sha256_address())
-llvm.add_symbol(VERIFY_SYMBOL, _sodium_address("crypto_sign_open"))
-llvm.add_symbol(SEAL_SYMBOL, _sodium_address("crypto_aead_xchacha20poly1305_ietf_encrypt"))
-llvm.add_symbol(OPEN_SYMBOL, _sodium_address("crypto_aead_xchacha20poly1305_ietf_decrypt"))
+llvm.add_symbol(VERIFY_SYMBOL, _address(_sodium, "crypto_sign_open"))
+llvm.add_symbol(SEAL_SYMBOL, _address(_sodium, "crypto_aead_xchacha20poly1305_ietf_encrypt"))
+llvm.add_symbol(OPEN_SYMBOL, _address(_sodium, "crypto_aead_xchacha20poly1305_ietf_decrypt"))
+llvm.add_symbol(PARSE_SYMBOL, _address(_secp256k1, "secp256k1_xonly_pubkey_parse"))
+llvm.add_symbol(SCHNORR_SYMBOL, _address(_secp256k1, "secp256k1_schnorrsig_verify"))
+
+_context = _secp256k1.lib.secp256k1_context_create(_secp256k1.lib.SECP256K1_CONTEXT_NONE)
+SECP256K1_CONTEXT = int(_secp256k1.ffi.cast("uintptr_t", _context))
+"""Ours, never destroyed and only read, so any number of threads may verify with it. Its address differs
+from one process to the next: kernels are handed it and must not be compiled with it."""
 
 sha256_block = types.ExternalFunction(SHA256_SYMBOL, types.void(types.uintp, types.uintp))
 """(state, block): one compression; `state` points to at least 28 uint32, the first 8 are the hash."""
@@ -127,6 +140,14 @@ ed25519_open = types.ExternalFunction(
     VERIFY_SYMBOL, types.int32(types.uintp, types.uintp, types.uintp, types.uint64, types.uintp)
 )
 """(message out, length out, signed message, its length, public key) -> 0 when authentic."""
+
+xonly_parse = types.ExternalFunction(PARSE_SYMBOL, types.int32(types.uintp, types.uintp, types.uintp))
+"""(context, parsed key out 64, x coordinate 32) -> 1 where there is such a point."""
+
+schnorr_verify = types.ExternalFunction(
+    SCHNORR_SYMBOL, types.int32(types.uintp, types.uintp, types.uintp, types.uint64, types.uintp)
+)
+"""(context, signature 64, message, its length, parsed key) -> 1 when authentic (BIP-340)."""
 
 aead_seal = types.ExternalFunction(
     SEAL_SYMBOL,

@@ -1,8 +1,13 @@
 """Authorisations and Orders: who signed what, and the bytes in which it travels.
 
 An *Authorisation* is one signature by a debtor's authority over the RFC 6962 root of its
-records (one or up to 1,024), so that any one of them can be proved without the rest. An
-*Order* is many Authorisations, one Decision per record, and the gateway's signature over all.
+records (one or up to 1,024), so that any one of them can be proved without the rest. Where the
+authority needs several signatures, *co-signatures* follow it: rows of the same authority with
+`count` 0, each by a key of a higher index, over the very same text. Their `first` is where the next
+records begin, as every row's is: the number of records covered before it.
+
+An *Order*
+is many Authorisations, one Decision per record, and the gateway's signature over all.
 
 Order, little-endian, no padding::
 
@@ -11,16 +16,18 @@ Order, little-endian, no padding::
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from bezant.errors import DecodeError
 from bezant.model.digest import TAG_AUTHORISATION, TAG_ORDER, Digests, as_rows, sha256
 from bezant.model.identifiers import AuthorityId, id_bytes, join, words
-from bezant.model.keys import SCHEME_ED25519, SigningKey, authority_id
+from bezant.model.keys import SigningKey, authority_id
 from bezant.model.merkle import group_roots, leaf_hashes
-from bezant.model.records import AUTHORISATION, DECISION, RECORD, RecordArray
+from bezant.model.records import AUTHORISATION, DECISION, MAX_KEYS, RECORD, RecordArray
 
 HEADER = np.dtype(
     [
@@ -56,18 +63,48 @@ class Order:
         return len(self.records)
 
 
+def leading_rows(authorisations: RecordArray) -> npt.NDArray[np.intp] | None:
+    """Return for each row the one whose records it signs, (m,): its own, or the one a co-signature
+    follows. None where there are no co-signatures, which is the usual case."""
+    leads = authorisations["count"] != 0
+    if leads.all():
+        return None
+    return np.maximum.accumulate(np.where(leads, np.arange(len(leads)), 0))
+
+
+def cosigned(authorisations: RecordArray, row: int) -> RecordArray:
+    """Return the row with the co-signatures behind it."""
+    end = row + 1
+    while end < len(authorisations) and authorisations["count"][end] == 0:
+        end += 1
+    return authorisations[row:end]
+
+
+def signed_roots(authorisations: RecordArray, hashes: Digests) -> Digests:
+    """Return the root each row signs, (m, 32), from the records' leaf hashes (n, 32)."""
+    leads = authorisations["count"] != 0
+    covering = authorisations[leads] if not leads.all() else authorisations
+    roots = group_roots(hashes, covering["first"], covering["count"])
+    return roots if len(covering) == len(authorisations) else roots[np.cumsum(leads) - 1]
+
+
 def authorisation_roots(authorisations: RecordArray, records: RecordArray) -> Digests:
-    """Return the root each Authorisation signs, (m, 32)."""
-    return group_roots(leaf_hashes(as_rows(records)), authorisations["first"], authorisations["count"])
+    """Return the root each row signs, (m, 32)."""
+    return signed_roots(authorisations, leaf_hashes(as_rows(records)))
 
 
 def authorisation_messages(network: bytes, authorisations: RecordArray, roots: Digests) -> Digests:
-    """Return the signed texts, (m, 112): tag 24 ‖ network 32 ‖ authority 16 ‖ count u64 ‖ root 32."""
+    """Return the signed texts, (m, 112): tag 24 ‖ network 32 ‖ authority 16 ‖ count u64 ‖ root 32.
+
+    A co-signature's text is that of the row it follows, count included.
+    """
+    leading = leading_rows(authorisations)
+    counts = authorisations["count"] if leading is None else authorisations["count"][leading]
     out = np.empty((len(authorisations), 112), np.uint8)
     out[:, :24] = np.frombuffer(TAG_AUTHORISATION, np.uint8)
     out[:, 24:56] = np.frombuffer(network, np.uint8)
     out[:, 56:72] = as_rows(authorisations)[:, :16]
-    out[:, 72:80] = authorisations["count"].astype("<u8").view(np.uint8).reshape(-1, 8)
+    out[:, 72:80] = counts.astype("<u8").view(np.uint8).reshape(-1, 8)
     out[:, 80:] = roots
     return out
 
@@ -77,8 +114,19 @@ def authorisation_message(network: bytes, authority: AuthorityId, count: int, ro
     return b"".join((TAG_AUTHORISATION, network, id_bytes(authority), count.to_bytes(8, "little"), root))
 
 
-def authorise(network: bytes, key: SigningKey, records: RecordArray, *, together: bool = True) -> RecordArray:
+def authorise(
+    network: bytes,
+    key: SigningKey,
+    records: RecordArray,
+    *,
+    together: bool = True,
+    authority: AuthorityId | None = None,
+    key_index: int = 0,
+) -> RecordArray:
     """Return Authorisations of the records by one key: one over all, or one for each.
+
+    `authority` and `key_index` say which key of which authority it is, where it is not the one that
+    the authority was registered with.
 
     Raises: DecodeError when `together` is asked for no record, or for more than 1,024.
     """
@@ -89,14 +137,30 @@ def authorise(network: bytes, key: SigningKey, records: RecordArray, *, together
             code="authorisation_size",
         )
     made = np.zeros(1 if together else count, AUTHORISATION)
-    made["authority_lo"], made["authority_hi"] = words(authority_id(key.public))
+    made["authority_lo"], made["authority_hi"] = words(authority or authority_id(key.public, key.scheme))
     made["first"] = 0 if together else np.arange(count)
     made["count"] = count if together else 1
-    made["scheme"] = SCHEME_ED25519
+    made["scheme"], made["key_index"] = key.scheme, key_index
     messages = authorisation_messages(network, made, authorisation_roots(made, records))
     for row, message in enumerate(messages):
         made["signature"][row] = np.frombuffer(key.sign(message.tobytes()), np.uint8)
     return made
+
+
+def authorise_jointly(
+    network: bytes, authority: AuthorityId, keys: Mapping[int, SigningKey], records: RecordArray
+) -> RecordArray:
+    """Return one Authorisation over all records with its co-signatures, by the keys at these indexes.
+
+    Raises: DecodeError for no record, or more than 1,024; ValueError for no key.
+    """
+    rows: list[RecordArray] = []
+    for index in sorted(keys):
+        row = authorise(network, keys[index], records, authority=authority, key_index=index)
+        if rows:
+            row["first"], row["count"] = len(records), 0
+        rows.append(row)
+    return np.concatenate(rows)
 
 
 def join_authorised(parts: list[tuple[RecordArray, RecordArray]]) -> tuple[RecordArray, RecordArray]:
@@ -204,16 +268,31 @@ def check_shape(order: Order) -> None:
 
 
 def check_coverage(authorisations: RecordArray, count: int) -> None:
-    """Raise DecodeError unless the Authorisations cover `count` records, each once, in order."""
+    """Raise DecodeError unless the Authorisations cover `count` records, each once, in order, and every
+    co-signature follows a row of its authority with a lower key index."""
     counts = authorisations["count"].astype(np.int64)
     follows = np.cumsum(counts) - counts
     covered = int(counts.sum())
     if (
         covered != count
-        or (counts < 1).any()
         or (counts > MAX_AUTHORISED_RECORDS).any()
         or (authorisations["first"] != follows).any()
     ):
         raise DecodeError(
             f"the Authorisations do not cover the {count} records one after another", code="order_coverage"
+        )
+    also = np.flatnonzero(counts == 0)
+    if not len(also):
+        return
+    key_index = authorisations["key_index"]
+    if (
+        also[0] == 0
+        or (authorisations["authority_lo"][also] != authorisations["authority_lo"][also - 1]).any()
+        or (authorisations["authority_hi"][also] != authorisations["authority_hi"][also - 1]).any()
+        or (key_index[also] <= key_index[also - 1]).any()
+        or (key_index[also] >= MAX_KEYS).any()
+    ):
+        raise DecodeError(
+            "a co-signature follows a signature of the same authority by a key of a lower index",
+            code="order_cosignature",
         )

@@ -23,6 +23,12 @@ class Outcome(IntEnum):
     RELEASED = 4
     HOLD_EXPIRED = 5
     """A system receipt: block time passed the hold's end and the reserve was returned."""
+    LOCKED = 6
+    """The hold can only be captured with the preimage from now on."""
+    CAPTURED_IN_PART = 7
+    """Value moved, and what is left of the hold stays held."""
+    RECOVERY_STARTED = 8
+    """The key takes over if the same is signed again after the waiting period, and nobody objects."""
 
     # Authenticity. None of these is remembered, so a stranger cannot burn an id.
     MALFORMED = 16
@@ -31,6 +37,8 @@ class Outcome(IntEnum):
     BAD_SIGNATURE = 18
     GATEWAY_NOT_ACCEPTED = 19
     """The attesting gateway is not one that the network's genesis names."""
+    THRESHOLD_NOT_MET = 20
+    """Too few of the authority's keys signed, or keys without the role that this takes."""
 
     # Time. Definitive: such an id can never apply.
     ID_IN_FUTURE = 24
@@ -48,6 +56,9 @@ class Outcome(IntEnum):
     """The decision was to refuse; the evidence is ordered, nothing moves."""
     REVIEW_NOT_PERMITTED = 41
     """The decision asked for review, and the payer did not sign `may_review`."""
+    ORIGINAL_UNKNOWN = 42
+    """No earlier payment of that id went the other way between these two accounts."""
+    REFUND_WINDOW_CLOSED = 43
     DEBTOR_UNKNOWN = 48
     CREDITOR_UNKNOWN = 49
     NOT_AUTHORISED = 50
@@ -55,8 +66,17 @@ class Outcome(IntEnum):
     SAME_ACCOUNT = 51
     ASSET_MISMATCH = 52
     AMOUNT_ZERO = 53
+    ASSET_PAUSED = 54
+    """The asset's issuer has stopped every payment in it."""
+    POLICY_FORBIDS = 55
+    """The genesis does not declare this for the asset, or does not take this signature scheme."""
     DEBTOR_FROZEN = 56
     CREDITOR_FROZEN = 57
+    DEBTOR_CLOSED = 58
+    CREDITOR_CLOSED = 59
+    DEBTOR_NOT_APPROVED = 60
+    """The asset's issuer has not approved the account to hold it."""
+    CREDITOR_NOT_APPROVED = 61
 
     HOLD_UNKNOWN = 64
     """No open hold of that id: never placed, or already captured, released or expired."""
@@ -66,12 +86,25 @@ class Outcome(IntEnum):
     AMOUNT_ABOVE_HOLD = 66
     HOLD_EXISTS = 67
     """The debtor account has an open hold under this id, placed by another of its signers."""
+    PREIMAGE_MISMATCH = 68
+    """The hold is locked, and what the capture shows does not hash to the lock."""
+    MANDATE_EXPIRED = 69
+    ABOVE_MANDATE = 70
+    """More than the mandate allows in one payment."""
+    ABOVE_MANDATE_PERIOD = 71
+    """More than the mandate has left for this period."""
 
     OVERFLOW = 72
     """A sum would not fit its counter; nothing was written."""
     INSUFFICIENT_FUNDS = 73
     BALANCE_LIMIT = 74
     """The creditor account may not hold that much."""
+    ABOVE_ORIGINAL = 75
+    """More than is left of the original after what was reversed before."""
+    ACCOUNT_NOT_EMPTY = 78
+    """The account has a balance, or something is pending."""
+    LIMIT_BELOW_BALANCE = 79
+    """The limit would be below what the account uses of it already."""
 
     AUTHORITY_EXISTS = 80
     ACCOUNT_EXISTS = 81
@@ -81,7 +114,16 @@ class Outcome(IntEnum):
     HOLDER_UNKNOWN = 84
     """The authority that is to hold the account, or to act for it, is not registered."""
     CREDIT_NOT_PERMITTED = 85
-    """Only the asset's issuer may open an account that can go negative."""
+    """Only the asset's issuer may let an account go negative, unless the asset lets its members."""
+    KEY_SLOT = 86
+    """There is no such slot or role, nothing to remove in it, or the key is in another slot already."""
+    THRESHOLD_UNREACHABLE = 87
+    """A threshold would be above the number of keys with that role, or nobody could administer."""
+    RECOVERY_WAITING = 88
+    """The waiting period of this recovery is not over."""
+    MANDATE_UNKNOWN = 90
+    MANDATE_EXISTS = 91
+    """The account has a mandate of this id, set by another of its signers."""
 
     LINKED_FAILED = 96
     """Another member of the same linked chain was refused, so this one was undone."""

@@ -7,8 +7,10 @@ attests beside it, `RECEIPT` is what the ledger answers.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from enum import IntEnum, IntFlag
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -67,7 +69,25 @@ AUTHORISATION = np.dtype(
         ("signature", "u1", (64,)),
     ]
 )
-"""One signature over records `first : first + count` of an Order; scheme 1 is Ed25519."""
+"""One signature over records `first : first + count` of an Order, by the authority's key at `key_index`.
+
+Schemes are 1 Ed25519 and 2 secp256k1 (`keys`). A row whose `count` is 0 is a co-signature of the row
+before it (`orders.check_coverage`)."""
+
+ORIGINAL = np.dtype(
+    [
+        ("debtor_lo", "<u8"),
+        ("debtor_hi", "<u8"),
+        ("creditor_lo", "<u8"),
+        ("creditor_hi", "<u8"),
+        ("amount", "<u8"),
+        ("asset", "<u4"),
+        ("reserved", "<u4"),
+    ]
+)
+"""What a REVERSE undoes, as history knows it: a payment that was applied or captured in an earlier,
+durable block. All zero where there is none of that id. It is ordered beside the record, so that
+replaying a journal looks nothing up."""
 
 SIDE = np.dtype(
     [
@@ -120,16 +140,45 @@ class Kind(IntEnum):
     ===================  ======================  =====================  ==========================
     kind                 debtor                  creditor               other fields
     ===================  ======================  =====================  ==========================
-    TRANSFER             pays                    is paid                amount, asset, max_fee
+    TRANSFER             pays                    is paid                amount, asset, max_fee,
+                                                                        related = mandate if UNDER_MANDATE
     HOLD                 pays later              is paid later          the same, and hold_for_s
-    CAPTURE              as in the hold          as in the hold         related = hold, amount <= held
+    CAPTURE              as in the hold          as in the hold         related = hold, amount <= held,
+                                                                        payload_commitment = preimage of
+                                                                        the hold's lock, if it has one
     RELEASE              as in the hold          as in the hold         related = hold
-    REGISTER_AUTHORITY   the new authority's id  0                      payload_commitment = its key
+    REVERSE              was paid, pays back     paid, is paid back     related = original, amount, asset
+    LOCK                 as in the hold          as in the hold         related = hold placed before in the
+                                                                        chain, payload_commitment =
+                                                                        SHA-256 that its captures must open
+    CLAWBACK             loses                   an issuer's account    amount, asset
+    REGISTER_AUTHORITY   the new authority's id  0                      amount = scheme,
+                                                                        payload_commitment = its key
     OPEN_ACCOUNT         the new account's id    holder's authority id  related = salt, asset,
                                                                         amount = credit limit,
                                                                         max_fee = balance limit (0: none)
     SET_FROZEN           the account             0                      amount = 1 freezes, 0 thaws
     SET_DELEGATE         the account             delegate authority     amount = cap per payment; 0 revokes
+    SET_KEY              the authority           0                      related = slot, amount = scheme,
+                                                                        max_fee = roles (0 removes),
+                                                                        payload_commitment = the key
+    SET_THRESHOLDS       the authority           0                      amount = a byte a role: pay, review,
+                                                                        administer, recover
+    RECOVER              the authority           0                      amount = scheme,
+                                                                        payload_commitment = its only key
+    SET_MANDATE          the account             payee account, 0: any  id names it, asset,
+                                                                        related = delegate authority,
+                                                                        amount = cap per payment,
+                                                                        max_fee = cap per period,
+                                                                        hold_for_s = period (0: none),
+                                                                        payload_commitment = end, Unix
+                                                                        seconds u64 (0: none), then zeros
+    REVOKE_MANDATE       the account             0                      related = mandate
+    SET_LIMITS           the account             0                      amount = credit limit,
+                                                                        max_fee = balance limit (0: none)
+    CLOSE_ACCOUNT        the account             0
+    SET_HOLDER           the account             0                      amount = 1 approves, 0 takes it back
+    SET_PAUSED           0                       0                      asset, amount = 1 stops, 0 goes on
     ===================  ======================  =====================  ==========================
     """
 
@@ -137,10 +186,26 @@ class Kind(IntEnum):
     HOLD = 2
     CAPTURE = 3
     RELEASE = 4
+    REVERSE = 5
+    LOCK = 6
+    CLAWBACK = 7
     REGISTER_AUTHORITY = 16
     OPEN_ACCOUNT = 17
     SET_FROZEN = 18
     SET_DELEGATE = 19
+    SET_KEY = 20
+    SET_THRESHOLDS = 21
+    RECOVER = 22
+    SET_MANDATE = 23
+    REVOKE_MANDATE = 24
+    SET_LIMITS = 25
+    CLOSE_ACCOUNT = 26
+    SET_HOLDER = 27
+    SET_PAUSED = 28
+
+
+COMMAND_KINDS = 16
+"""Kinds from here on are commands."""
 
 
 class Flag(IntFlag):
@@ -150,10 +215,93 @@ class Flag(IntFlag):
     """This record and the next in the same Authorisation succeed or fail together."""
     MAY_REVIEW = 2
     """The payer accepts that a `review` verdict turns the transfer into a hold."""
+    KEEP_REST = 4
+    """What a CAPTURE leaves of the hold stays held, for more of them."""
+    UNDER_MANDATE = 8
+    """The signer pays under the mandate that `related` names."""
 
 
-COMMAND_KINDS = 16
-"""Kinds from here on are commands."""
+class Role(IntFlag):
+    """What a key of an authority may sign for. How many must sign is the authority's threshold for it."""
+
+    PAY = 1
+    """Move value out of an account, or close a hold."""
+    REVIEW = 2
+    """Let a payment in review go, or not."""
+    ADMINISTER = 4
+    """Commands, clawback and the authority's own keys."""
+    RECOVER = 8
+    """Replace all keys by one, after a waiting period in which the others may object."""
+
+
+MAX_KEYS = 16
+"""Keys an authority may have; a slot is a key index."""
+ROLES = (Role.PAY, Role.REVIEW, Role.ADMINISTER, Role.RECOVER)
+"""In the order of their thresholds."""
+FIRST_ROLES = Role.PAY | Role.REVIEW | Role.ADMINISTER
+"""What the key that an authority is registered with may do, alone."""
+
+
+NO_FLAGS = Flag(0)
+
+
+class Use(IntEnum):
+    """Whether a kind uses a field."""
+
+    NEVER = 0
+    ALWAYS = 1
+    MAYBE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a well-formed record of one kind looks like, and whose signature it needs."""
+
+    role: Role
+    """One of these must have reached its threshold."""
+    flags: Flag = NO_FLAGS
+    related: Use = Use.NEVER
+    hold_for_s: Use = Use.NEVER
+    judged: bool = False
+    """A decision may refuse it; any other kind is ordered with ALLOW."""
+
+
+_CHAINS = Flag.LINKED | Flag.MAY_REVIEW
+FORMS: Final[dict[Kind, Form]] = {
+    # A TRANSFER or HOLD uses `related` exactly when it is UNDER_MANDATE.
+    Kind.TRANSFER: Form(Role.PAY, _CHAINS | Flag.UNDER_MANDATE, Use.MAYBE, judged=True),
+    Kind.HOLD: Form(Role.PAY, _CHAINS | Flag.UNDER_MANDATE, Use.MAYBE, Use.ALWAYS, judged=True),
+    # Which of the two roles it takes depends on the hold.
+    Kind.CAPTURE: Form(Role.PAY | Role.REVIEW, _CHAINS | Flag.KEEP_REST, Use.MAYBE),
+    Kind.RELEASE: Form(Role.PAY | Role.REVIEW, _CHAINS, Use.MAYBE),
+    Kind.REVERSE: Form(Role.PAY, Flag.LINKED, Use.ALWAYS, judged=True),
+    Kind.LOCK: Form(Role.PAY, Flag.LINKED, Use.ALWAYS),
+    Kind.CLAWBACK: Form(Role.ADMINISTER, Flag.LINKED),
+    Kind.REGISTER_AUTHORITY: Form(Role.ADMINISTER, related=Use.MAYBE),
+    Kind.OPEN_ACCOUNT: Form(Role.ADMINISTER, related=Use.MAYBE),
+    Kind.SET_FROZEN: Form(Role.ADMINISTER),
+    Kind.SET_DELEGATE: Form(Role.ADMINISTER),
+    Kind.SET_KEY: Form(Role.ADMINISTER, related=Use.MAYBE),
+    Kind.SET_THRESHOLDS: Form(Role.ADMINISTER),
+    Kind.RECOVER: Form(Role.RECOVER),
+    Kind.SET_MANDATE: Form(Role.ADMINISTER, related=Use.ALWAYS, hold_for_s=Use.MAYBE),
+    Kind.REVOKE_MANDATE: Form(Role.ADMINISTER, related=Use.ALWAYS),
+    Kind.SET_LIMITS: Form(Role.ADMINISTER),
+    Kind.CLOSE_ACCOUNT: Form(Role.ADMINISTER),
+    Kind.SET_HOLDER: Form(Role.ADMINISTER),
+    Kind.SET_PAUSED: Form(Role.ADMINISTER),
+}
+"""One entry a kind: reference, kernel and the admit stage all go by it."""
+SCORED_KINDS: Final = (Kind.TRANSFER, Kind.HOLD)
+"""What a model scores: new payments. They are also what may be under a mandate."""
+
+
+def form_column(of: Callable[[Form], int]) -> npt.NDArray[np.uint16]:
+    """Return one property of every form as a column by kind number, 0 where there is no such kind."""
+    column = np.zeros(max(Kind) + 1, np.uint16)
+    for kind, form in FORMS.items():
+        column[kind] = of(form)
+    return column
 
 
 def new_records(count: int) -> RecordArray:

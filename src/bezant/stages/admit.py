@@ -8,11 +8,13 @@ import numpy as np
 
 from bezant.errors import Overloaded
 from bezant.model.outcomes import Outcome
-from bezant.model.records import Flag, Kind
+from bezant.model.records import SCORED_KINDS, Flag, Kind, Use, form_column
 from bezant.pipeline.batch import PENDING, PaymentBatch
 from bezant.stages.resources import Resources
 
-_KINDS = np.array([kind.value for kind in Kind], np.uint16)
+_LAST_KIND = max(Kind)
+_ROLES, _FLAGS = form_column(lambda form: form.role), form_column(lambda form: form.flags)
+_RELATED, _HOLD_FOR = form_column(lambda form: form.related), form_column(lambda form: form.hold_for_s)
 
 
 class Admit:
@@ -46,9 +48,13 @@ class Admit:
         kind, flags = records["kind"], records["flags"]
         uuid7 = ((records["id_hi"] >> np.uint64(12)) & np.uint64(0xF)) == 7
         uuid7 &= (records["id_lo"] >> np.uint64(62)) == 2
-        bad = ~np.isin(kind, _KINDS) | ~uuid7
-        bad |= (flags & ~np.uint16(Flag.LINKED | Flag.MAY_REVIEW)) != 0
-        bad |= (records["hold_for_s"] != 0) != (kind == Kind.HOLD)
+        form = np.minimum(kind, np.uint16(_LAST_KIND))
+        bad = (kind > _LAST_KIND) | (_ROLES[form] == 0) | ~uuid7 | ((flags & ~_FLAGS[form]) != 0)
+        has_related = (records["related_lo"] | records["related_hi"]) != 0
+        for use, present in ((_RELATED[form], has_related), (_HOLD_FOR[form], records["hold_for_s"] != 0)):
+            bad |= (use == Use.NEVER) & present | (use == Use.ALWAYS) & ~present
+        scored = np.isin(kind, SCORED_KINDS)
+        bad |= scored & (has_related != ((flags & Flag.UNDER_MANDATE) != 0))
         if bad.any():
             batch.refuse(bad, Outcome.MALFORMED)
 

@@ -7,7 +7,8 @@ from typing import ClassVar
 import numpy as np
 
 from bezant.model.digest import as_rows
-from bezant.model.merkle import group_roots, leaf_hashes
+from bezant.model.merkle import leaf_hashes
+from bezant.model.orders import signed_roots
 from bezant.model.outcomes import Outcome
 from bezant.model.records import NO_ROW
 from bezant.pipeline.batch import PaymentBatch
@@ -18,7 +19,7 @@ class Authenticate:
     """Verifies every Authorisation once, on threads; the engine finds the answers remembered."""
 
     name: ClassVar = "authenticate"
-    version: ClassVar = "ed25519-1"
+    version: ClassVar = "schemes-2"
     reads: ClassVar = frozenset({"records", "authorisations"})
     writes: ClassVar = frozenset({"record_hashes", "refused"})
     has_fallback: ClassVar = False
@@ -31,11 +32,14 @@ class Authenticate:
     def __call__(self, batch: PaymentBatch) -> PaymentBatch:
         covering, ledger = batch.authorisations, self._engine.ledger
         batch.record_hashes = leaf_hashes(as_rows(batch.records))
-        roots = group_roots(batch.record_hashes, covering["first"], covering["count"])
+        roots = signed_roots(covering, batch.record_hashes)
         authentic = self._engine.signatures.check(ledger, covering, roots)
         if authentic.all():
             return batch
         known = ledger.authority_rows(covering["authority_lo"], covering["authority_hi"]) != NO_ROW
+        # A record is authentic if its signature is and every co-signature behind it.
+        starts = np.flatnonzero(covering["count"])
+        authentic[starts] = np.minimum.reduceat(authentic, starts)
         batch.refuse(np.repeat(~known, covering["count"]), Outcome.UNKNOWN_AUTHORITY)
         batch.refuse(np.repeat(authentic == 0, covering["count"]), Outcome.BAD_SIGNATURE)
         return batch

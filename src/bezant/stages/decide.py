@@ -12,7 +12,7 @@ from bezant.intelligence.reasons import Reasons, observe
 from bezant.intelligence.rules import REVIEW_PPM
 from bezant.model.money import U64_MAX
 from bezant.model.outcomes import Verdict
-from bezant.model.records import NO_ROW
+from bezant.model.records import NO_ROW, Kind
 from bezant.pipeline.batch import PaymentBatch
 from bezant.stages.resources import Resources
 
@@ -45,16 +45,23 @@ class Decide:
         verdict[block] = Verdict.BLOCK
         self._pass_control_group(batch, verdict)
         self._explain(batch, review, block)
-        verdict = np.where(pays, np.maximum(verdict, batch.screening), np.uint8(0))
+        verdict = np.where(pays, np.maximum(verdict, batch.screening), self._reversals(batch))
         batch.reasons[pays & (batch.screening > 0)] |= np.uint32(Reasons.LISTED_NAME)
         return self._record(batch, verdict, review_ppm)
 
     def fall_back(self, batch: PaymentBatch) -> PaymentBatch:
         """A person looks at every payment, unless a listed party is in it."""
         strict = np.maximum(batch.screening, np.uint8(Verdict.REVIEW))
-        verdict = np.where(batch.pays, strict, np.uint8(0))
+        verdict = np.where(batch.pays, strict, self._reversals(batch))
         batch.reasons[batch.pays & (batch.screening > 0)] |= np.uint32(Reasons.LISTED_NAME)
         return self._record(batch, verdict, 0)
+
+    @staticmethod
+    def _reversals(batch: PaymentBatch) -> npt.NDArray[np.uint8]:
+        """Return BLOCK where a listed party is in a reversal; nothing else is said of one, for it is no
+        new payment and cannot wait."""
+        blocked = (batch.records["kind"] == Kind.REVERSE) & (batch.screening == Verdict.BLOCK)
+        return np.where(blocked, np.uint8(Verdict.BLOCK), np.uint8(Verdict.ALLOW))
 
     def _issues(self, batch: PaymentBatch) -> npt.NDArray[np.bool_]:
         """Return the rows that bring new money from an issuer's account. A model of customers has
@@ -112,4 +119,5 @@ class Decide:
         )
         decisions["commitment"] = commitments(batch.evidence)
         decisions[~pays] = np.zeros(1, decisions.dtype)
+        decisions["verdict"] = verdict
         return batch

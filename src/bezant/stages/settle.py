@@ -83,8 +83,10 @@ class Settle:
         covering = batch.authorisations
         if (batch.refused == PENDING).all():
             return covering
-        left = np.add.reduceat((batch.refused == PENDING).astype(np.int64), covering["first"].astype(np.intp))
-        return covering[left > 0]
+        leads = covering["count"] != 0
+        first = covering["first"][leads].astype(np.intp)
+        left = np.add.reduceat((batch.refused == PENDING).astype(np.int64), first) > 0
+        return covering[left[np.cumsum(leads) - 1]]
 
     def _seal(self, batch: PaymentBatch) -> None:
         """Seal evidence and texts; called by the journal's thread in front of the block."""
@@ -153,11 +155,14 @@ def _rows_under(covering: npt.NDArray[np.void]) -> npt.NDArray[np.int64]:
 
 
 def _parts(covering: npt.NDArray[np.void]) -> Iterator[npt.NDArray[np.void]]:
-    """Split Authorisations into runs that each fit an Order."""
+    """Split Authorisations into runs that each fit an Order; co-signatures stay with their signature."""
     sizes = covering["count"].astype(np.int64) * _PER_RECORD + AUTHORISATION.itemsize
     ends = np.cumsum(sizes)
     start, taken = 0, 0
     while start < len(covering):
         stop = max(int(np.searchsorted(ends, taken + MAX_ORDER_BYTES - 256, side="right")), start + 1)
+        # A whole group is smaller than an Order, so going back to its start still takes something.
+        while stop < len(covering) and covering["count"][stop] == 0:
+            stop -= 1
         yield covering[start:stop]
         start, taken = stop, int(ends[stop - 1])

@@ -45,7 +45,9 @@ class ProjectedRows:
 
     blocks: list[Row] = field(default_factory=list)
     payments: list[Row] = field(default_factory=list)
-    closings: list[Row] = field(default_factory=list)
+    captures: list[Row] = field(default_factory=list)
+    releases: list[Row] = field(default_factory=list)
+    reversals: list[Row] = field(default_factory=list)
     expiries: list[Row] = field(default_factory=list)
     entries: list[Row] = field(default_factory=list)
     accounts: list[Row] = field(default_factory=list)
@@ -106,18 +108,21 @@ def project_rows(
     receipts do not answer its records."""
     run = _join(blocks)
     kind, outcome = run.records["kind"], run.receipts["outcome"]
-    pays = (kind == Kind.TRANSFER) | (kind == Kind.HOLD)
-    unproven = (outcome >= Outcome.MALFORMED) & (outcome <= Outcome.GATEWAY_NOT_ACCEPTED)
+    moves = (kind == Kind.TRANSFER) | (kind == Kind.REVERSE) | (kind == Kind.CLAWBACK)
+    pays = moves | (kind == Kind.HOLD)
+    unproven = (outcome >= Outcome.MALFORMED) & (outcome <= Outcome.THRESHOLD_NOT_MET)
     changes_nothing = (outcome == Outcome.EXISTS) | (outcome == Outcome.EXISTS_WITH_OTHER_CONTENT)
     applied = outcome == Outcome.APPLIED
-    captured = outcome == Outcome.CAPTURED
+    captured = (outcome == Outcome.CAPTURED) | (outcome == Outcome.CAPTURED_IN_PART)
 
     rows = ProjectedRows()
     rows.blocks = [(b.height, b.time_ns, b.app_hash, len(b.records)) for b in blocks]
     rows.payments = _payments(run, np.flatnonzero(pays & ~unproven & ~changes_nothing), hashes, known)
-    rows.closings = _closings(run, np.flatnonzero(captured | (outcome == Outcome.RELEASED)))
+    rows.captures = _captures(run, np.flatnonzero(captured))
+    rows.releases = _releases(run, np.flatnonzero(outcome == Outcome.RELEASED))
+    rows.reversals = _reversals(run, np.flatnonzero(applied & (kind == Kind.REVERSE)))
     rows.expiries = _expiries(run)
-    rows.entries = _entries(run, np.flatnonzero(applied & (kind == Kind.TRANSFER) | captured))
+    rows.entries = _entries(run, np.flatnonzero(applied & moves | captured))
     rows.accounts = _accounts(run, np.flatnonzero(applied & (kind == Kind.OPEN_ACCOUNT)))
     rows.freezes = _freezes(run, np.flatnonzero(applied & (kind == Kind.SET_FROZEN)))
     rows.delegates = _delegates(run, np.flatnonzero(applied & (kind == Kind.SET_DELEGATE)))
@@ -193,31 +198,56 @@ def _payments(
             times,
             [time if yes else None for time, yes in zip(times, settled, strict=True)],
             [None] * len(keys),
+            [related if related.strip(b"\0") else None for related in columns.ids(records, "related")],
+            [None] * len(keys),
             hashes.column(keys, committed, known),
             strict=True,
         )
     )
 
 
-def _closings(run: _Run, at: npt.NDArray[np.intp]) -> list[Row]:
-    """(status, outcome, settled_amount, updated, settled, closed_by | id, debtor)."""
+def _captures(run: _Run, at: npt.NDArray[np.intp]) -> list[Row]:
+    """(status, outcome, amount four times, updated, settled, closed_by | id, debtor)."""
     records, times = run.records[at], run.times[at].tolist()
     outcomes = run.receipts["outcome"][at].tolist()
     moved = columns.amounts(run.receipts["amount"][at])
-    captured = [outcome == Outcome.CAPTURED for outcome in outcomes]
     return list(
         zip(
             [_STATUS[outcome] for outcome in outcomes],
             outcomes,
-            [amount if yes else None for amount, yes in zip(moved, captured, strict=True)],
+            *[moved] * 4,
             times,
-            [time if yes else None for time, yes in zip(times, captured, strict=True)],
+            times,
             columns.ids(records, "id"),
             columns.ids(records, "related"),
             columns.ids(records, "debtor"),
             strict=True,
         )
     )
+
+
+def _releases(run: _Run, at: npt.NDArray[np.intp]) -> list[Row]:
+    """(status, outcome, updated, closed_by | id, debtor)."""
+    records, count = run.records[at], len(at)
+    return list(
+        zip(
+            [PaymentStatus.RELEASED.value] * count,
+            [int(Outcome.RELEASED)] * count,
+            run.times[at].tolist(),
+            columns.ids(records, "id"),
+            columns.ids(records, "related"),
+            columns.ids(records, "debtor"),
+            strict=True,
+        )
+    )
+
+
+def _reversals(run: _Run, at: npt.NDArray[np.intp]) -> list[Row]:
+    """(amount four times, updated | id, payer of the original)."""
+    records, times = run.records[at], run.times[at].tolist()
+    moved = columns.amounts(run.receipts["amount"][at])
+    paid_back = columns.ids(records, "creditor")
+    return list(zip(*[moved] * 4, times, columns.ids(records, "related"), paid_back, strict=True))
 
 
 def _expiries(run: _Run) -> list[Row]:
@@ -241,8 +271,8 @@ def _entries(run: _Run, at: npt.NDArray[np.intp]) -> list[Row]:
     records, receipts = run.records[at], run.receipts[at]
     ordinals, amounts = run.ordinals[at].tolist(), columns.amounts(receipts["amount"])
     own, related = columns.ids(records, "id"), columns.ids(records, "related")
-    transfers = (records["kind"] == Kind.TRANSFER).tolist()
-    payment = [a if is_own else b for a, b, is_own in zip(own, related, transfers, strict=True)]
+    captures = (records["kind"] == Kind.CAPTURE).tolist()
+    payment = [b if closes else a for a, b, closes in zip(own, related, captures, strict=True)]
     debtor, creditor = columns.ids(records, "debtor"), columns.ids(records, "creditor")
     count = len(ordinals)
     after_debit = columns.balances(receipts["debtor_side"])

@@ -28,12 +28,13 @@ class PaymentStatus(StrEnum):
     """Where a payment stands.
 
     ==========  ======================================================================
-    settled     TRANSFER answered APPLIED
+    settled     TRANSFER, REVERSE or CLAWBACK answered APPLIED
     held        HOLD answered HELD: reserved until captured, released or expired
     in_review   TRANSFER answered HELD_FOR_REVIEW: reserved until a person answers
-    captured    a held or reviewed payment that a CAPTURE settled, all or in part
-    released    a held or reviewed payment whose reserve a RELEASE returned
-    expired     a held or reviewed payment whose reserve the ledger returned in time
+    captured    a held or reviewed payment that a CAPTURE settled, all or in part, whatever
+                became of a rest that stayed held for a while
+    released    a held or reviewed payment whose whole reserve a RELEASE returned
+    expired     a held or reviewed payment whose whole reserve the ledger returned in time
     blocked     answered BLOCKED: the decision was to refuse
     refused     any other refusal that is an answer to the payer (see `projection`)
     ==========  ======================================================================
@@ -54,6 +55,7 @@ STATUS_OF: Final = {
     Outcome.HELD: PaymentStatus.HELD,
     Outcome.HELD_FOR_REVIEW: PaymentStatus.IN_REVIEW,
     Outcome.CAPTURED: PaymentStatus.CAPTURED,
+    Outcome.CAPTURED_IN_PART: PaymentStatus.HELD,
     Outcome.RELEASED: PaymentStatus.RELEASED,
     Outcome.HOLD_EXPIRED: PaymentStatus.EXPIRED,
     Outcome.BLOCKED: PaymentStatus.BLOCKED,
@@ -99,10 +101,13 @@ payments = sa.Table(
     sa.Column("updated_ns", sa.BigInteger, nullable=False),
     sa.Column("settled_ns", sa.BigInteger),
     sa.Column("closed_by", sa.LargeBinary(16)),
+    sa.Column("related", sa.LargeBinary(16)),
+    sa.Column("reversed_amount", sa.BigInteger),
     sa.Column("end_to_end_hash", sa.LargeBinary(HASH_BYTES)),
     sa.UniqueConstraint("id", "authority", name="payments_id_authority"),
 )
-"""`closed_by` is the id of the CAPTURE or RELEASE; an expiry has none."""
+"""`closed_by` is the id of the last CAPTURE or RELEASE; an expiry has none. `related` is the payment that a
+REVERSE pays back, or the mandate; `reversed_amount` what was paid back of a payment that settled at once."""
 sa.Index("payments_debtor", payments.c.debtor, payments.c.ordinal)
 sa.Index("payments_creditor", payments.c.creditor, payments.c.ordinal)
 

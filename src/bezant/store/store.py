@@ -44,12 +44,32 @@ _REPLACE: Final = (
     + ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS if name not in ("id", "authority"))
     + f" WHERE payments.outcome IN ({', '.join(str(int(outcome)) for outcome in UNREMEMBERED)})"
 )
-_CLOSE: Final = (
-    "UPDATE payments SET status = ?, outcome = ?, settled_amount = ?, updated_ns = ?, settled_ns = ?, "
-    "closed_by = ? WHERE id = ? AND debtor = ? AND status IN ('held', 'in_review')"
+
+
+def _plus(column: str) -> str:
+    """Return SQL that adds to an amount, given four times: u64 sums as the signed integers that store them,
+    without a step that a database would call out of range."""
+    old, half = f"COALESCE({column}, 0)", "9223372036854775807"
+    wraps = f"{old} >= 0 AND ? >= 0 AND {old} > {half} - ?"
+    return f"CASE WHEN {wraps} THEN ({old} - {half} - 1) + (? - {half} - 1) ELSE {old} + ? END"
+
+
+_RETURNED: Final = "CASE WHEN settled_amount IS NULL THEN ? ELSE 'captured' END"
+_CAPTURE: Final = (
+    f"UPDATE payments SET status = ?, outcome = ?, settled_amount = {_plus('settled_amount')}, "
+    "updated_ns = ?, settled_ns = ?, closed_by = ? "
+    "WHERE id = ? AND debtor = ? AND status IN ('held', 'in_review')"
+)
+_RELEASE: Final = (
+    f"UPDATE payments SET status = {_RETURNED}, outcome = ?, updated_ns = ?, closed_by = ? "
+    "WHERE id = ? AND debtor = ? AND status IN ('held', 'in_review')"
+)
+_REVERSE: Final = (
+    f"UPDATE payments SET reversed_amount = {_plus('reversed_amount')}, updated_ns = ? "
+    "WHERE id = ? AND debtor = ? AND status = 'settled'"
 )
 _EXPIRE: Final = (
-    "UPDATE payments SET status = ?, outcome = ?, updated_ns = ? WHERE id = ? "
+    f"UPDATE payments SET status = {_RETURNED}, outcome = ?, updated_ns = ? WHERE id = ? "
     "AND debtor = (SELECT id FROM accounts WHERE \"row\" = ?) AND status IN ('held', 'in_review')"
 )
 _FORGET: Final = tuple(
@@ -184,9 +204,12 @@ class Store:
         insert(connection, accounts, rows.accounts)
         insert(connection, payments, self._without_erased(rows.payments), _REPLACE)
         insert(connection, schema.entries, rows.entries)
-        closed = update(connection, _CLOSE, rows.closings) + update(connection, _EXPIRE, rows.expiries)
+        # Captures first: what is released or expires in the same run may have been captured in part.
+        closed = update(connection, _CAPTURE, rows.captures) + update(connection, _RELEASE, rows.releases)
+        closed += update(connection, _EXPIRE, rows.expiries)
+        update(connection, _REVERSE, rows.reversals)
         changed = update(connection, _FREEZE, rows.freezes) + update(connection, _DELEGATE, rows.delegates)
-        if closed != len(rows.closings) + len(rows.expiries):
+        if closed != len(rows.captures) + len(rows.releases) + len(rows.expiries):
             raise InvariantViolation("a block closes a hold that the store does not know as open")
         if changed != len(rows.freezes) + len(rows.delegates):
             raise InvariantViolation("a block changes an account that the store does not know")

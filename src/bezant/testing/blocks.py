@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from bezant.chain.blocks import CommittedBlock
 from bezant.ledger.reference import ReferenceLedger
 from bezant.model.digest import sha256
@@ -11,7 +13,7 @@ from bezant.model.identifiers import AccountId, PaymentId
 from bezant.model.keys import SigningKey
 from bezant.model.outcomes import Verdict
 from bezant.model.records import Kind, RecordArray
-from bezant.testing.ledgers import BANK, ISSUER, Scribe, record, small_genesis, treasury
+from bezant.testing.ledgers import BANK, ISSUER, History, Scribe, record, small_genesis, treasury
 
 Part = tuple[SigningKey, RecordArray]
 
@@ -26,6 +28,7 @@ class BlockScribe:
         self.scribe = Scribe(sha256(b"store tests"))
         self.ledger = ReferenceLedger(small_genesis())
         self.blocks: list[CommittedBlock] = []
+        self.history = History()
         opening, self.treasury = treasury(self.scribe)
         alice, self.alice = self.scribe.open(2, BANK, salt=1)
         bob, self.bob = self.scribe.open(2, BANK, salt=2)
@@ -40,8 +43,14 @@ class BlockScribe:
         self, *parts: Part, verdicts: dict[int, Verdict] | None = None, authentic: bool = True
     ) -> CommittedBlock:
         """Apply one block of signed parts and return it."""
-        batch = self.scribe.batch(*parts, verdicts=verdicts, authentic=authentic)
+        batch = self.scribe.batch(
+            *parts,
+            verdicts=verdicts,
+            authentic=authentic,
+            originals=self.history.originals(np.concatenate([rows for _, rows in parts])) if parts else None,
+        )
         receipts = self.ledger.apply(batch)
+        self.history.note(batch.records, receipts)
         height = len(self.blocks) + 1
         app_hash = sha256(b"test app hash", height.to_bytes(8, "little"), receipts.tobytes())
         block = CommittedBlock(

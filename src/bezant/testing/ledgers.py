@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from bezant.ledger.batch import NS_PER_S, Batch, account_id
+from bezant.ledger.batch import NS_PER_S, Batch, account_id, no_originals
 from bezant.ledger.columnar import ColumnarLedger
 from bezant.ledger.reference import ReferenceLedger
 from bezant.model.digest import as_rows, sha256
 from bezant.model.genesis import Genesis, GenesisAsset, GenesisInstitution, Rules, network_id
-from bezant.model.identifiers import AccountId, PaymentId, join, new_payment_id, words
+from bezant.model.identifiers import AccountId, AuthorityId, PaymentId, join, new_payment_id, words
 from bezant.model.keys import SigningKey, authority_id
 from bezant.model.merkle import leaf_hashes
 from bezant.model.money import U64_MAX
-from bezant.model.orders import authorise, join_authorised
+from bezant.model.orders import authorise_jointly, join_authorised
 from bezant.model.outcomes import Outcome, Verdict
-from bezant.model.records import DECISION, Kind, RecordArray, new_records, set_id
+from bezant.model.records import DECISION, ORIGINAL, Kind, RecordArray, id_of, new_records, set_id
 
 START_S = 1_700_000_000
 
@@ -31,14 +32,14 @@ def seeded_key(name: str) -> SigningKey:
 ISSUER, BANK, GATEWAY, NODE = (seeded_key(name) for name in ("issuer", "bank", "gateway", "node"))
 
 
-def small_genesis(**rules: int) -> Genesis:
-    """Two institutions (the first issues both assets), one gateway, one sealer."""
+def small_genesis(policy: dict[str, Any] | None = None, **rules: Any) -> Genesis:
+    """Two institutions (the first issues both assets), one gateway, one sealer; `policy` is EUR's."""
     return Genesis(
         version=1,
         network="test",
         created_ms=START_S * 1000,
         rules=Rules(**rules),
-        assets=(GenesisAsset(1, "EUR", 2, 1), GenesisAsset(2, "JPY", 0, 1)),
+        assets=(GenesisAsset(1, "EUR", 2, 1, **(policy or {})), GenesisAsset(2, "JPY", 0, 1)),
         institutions=(
             GenesisInstitution(1, "Issuer", ISSUER.public.hex()),
             GenesisInstitution(2, "Bank", BANK.public.hex()),
@@ -73,6 +74,55 @@ def record(
     return row
 
 
+@dataclass(frozen=True)
+class Quorum:
+    """Several keys of one authority, by slot, that sign together."""
+
+    authority: AuthorityId
+    keys: Mapping[int, SigningKey]
+
+    def sign(self, network: bytes, rows: RecordArray) -> RecordArray:
+        return authorise_jointly(network, self.authority, self.keys, rows)
+
+
+Part = tuple[SigningKey | Quorum, RecordArray]
+
+
+def signer_of(key: SigningKey | Quorum) -> Quorum:
+    """Return what signs: the only key of the authority that it makes up, or a quorum as it is."""
+    if isinstance(key, Quorum):
+        return key
+    return Quorum(authority_id(key.public, key.scheme), {0: key})
+
+
+class History:
+    """What a REVERSE may undo, as a chain would know it: payments by id from the blocks before."""
+
+    def __init__(self) -> None:
+        self._found: dict[int, list[RecordArray]] = {}
+
+    def originals(self, records: RecordArray) -> RecordArray:
+        """Return the ORIGINAL row of every REVERSE, in order."""
+        rows = [self._original(row) for row in records if row["kind"] == Kind.REVERSE]
+        return np.concatenate(rows) if rows else no_originals()
+
+    def note(self, records: RecordArray, receipts: RecordArray) -> None:
+        """Take in a block that was applied."""
+        for row, receipt in zip(records, receipts[len(receipts) - len(records) :], strict=True):
+            captured = receipt["outcome"] in (Outcome.CAPTURED, Outcome.CAPTURED_IN_PART)
+            if captured or (row["kind"] == Kind.TRANSFER and receipt["outcome"] == Outcome.APPLIED):
+                original = np.zeros(1, ORIGINAL)
+                for name in ("debtor_lo", "debtor_hi", "creditor_lo", "creditor_hi", "amount", "asset"):
+                    original[name] = row[name]
+                self._found.setdefault(id_of(row, "id"), []).append(original)
+
+    def _original(self, row: Any) -> RecordArray:
+        for original in self._found.get(id_of(row, "related"), []):
+            if id_of(original[0], "debtor") == id_of(row, "creditor"):
+                return original
+        return np.zeros(1, ORIGINAL)
+
+
 @dataclass
 class Scribe:
     """Writes records with fresh ids and signs them; its clock is the tests' only clock."""
@@ -89,7 +139,8 @@ class Scribe:
         return record(
             Kind.REGISTER_AUTHORITY,
             id=self.new_id(),
-            debtor=authority_id(key.public),
+            debtor=authority_id(key.public, key.scheme),
+            amount=key.scheme,
             asset=0,
             commitment=key.public,
         )
@@ -104,7 +155,7 @@ class Scribe:
         credit_limit: int = 0,
         balance_limit: int = 0,
     ) -> tuple[RecordArray, AccountId]:
-        authority = authority_id(holder.public)
+        authority = authority_id(holder.public, holder.scheme)
         identity = account_id(institution, authority, asset, salt)
         row = record(
             Kind.OPEN_ACCOUNT,
@@ -120,14 +171,19 @@ class Scribe:
 
     def batch(
         self,
-        *parts: tuple[SigningKey, RecordArray],
+        *parts: Part,
         verdicts: dict[int, Verdict] | None = None,
-        authentic: bool = True,
+        authentic: bool | Sequence[int] = True,
         accepted: bool = True,
+        originals: RecordArray | None = None,
     ) -> Batch:
-        """Sign each part as one Authorisation and return the block, one second after the last."""
+        """Sign each part as one Authorisation and return the block, one second after the last.
+
+        `authentic` is what is said of the signatures, of all or of each. Without `originals` history knows
+        of nothing to reverse.
+        """
         self.now_ns += NS_PER_S
-        signed = [(authorise(self.network, key, rows), rows) for key, rows in parts]
+        signed = [(signer_of(key).sign(self.network, rows), rows) for key, rows in parts]
         authorisations, records = join_authorised(signed)
         decisions = np.zeros(len(records), DECISION)
         for index, verdict in (verdicts or {}).items():
@@ -141,6 +197,9 @@ class Scribe:
             np.full(many, authentic, np.uint8),
             np.full(many, accepted, np.uint8),
             leaf_hashes(as_rows(records)),
+            np.zeros(np.count_nonzero(records["kind"] == Kind.REVERSE), ORIGINAL)
+            if originals is None
+            else originals,
         )
 
 
@@ -162,9 +221,15 @@ class World:
     registered and holds nothing. `yen` is ALICE's account in asset 2, empty.
     """
 
-    def __init__(self, make: type[ReferenceLedger] | type[ColumnarLedger], **rules: int) -> None:
-        self.genesis = small_genesis(**rules)
+    def __init__(
+        self,
+        make: type[ReferenceLedger] | type[ColumnarLedger],
+        policy: dict[str, Any] | None = None,
+        **rules: Any,
+    ) -> None:
+        self.genesis = small_genesis(policy, **rules)
         self.scribe = Scribe(network_id(self.genesis))
+        self.history = History()
         self.ledger = make(self.genesis)
         opened, self.treasury = treasury(self.scribe)
         self.apply(
@@ -178,6 +243,9 @@ class World:
         ]
         self.alice, self.bob, self.carol, self.yen = (identity for _, identity in rows)
         self.apply((BANK, np.concatenate([row for row, _ in rows])))
+        if (policy or {}).get("approve_holders"):
+            approved = [self.command(Kind.SET_HOLDER, debtor=a, amount=1) for _, a in rows[:3]]
+            self.apply((ISSUER, np.concatenate(approved)))
         for account in (self.alice, self.bob, self.carol):
             self.apply((ISSUER, self.transfer(self.treasury, account, OPENING)))
 
@@ -186,12 +254,36 @@ class World:
         given = {"id": self.scribe.new_id()} | fields
         return record(Kind.TRANSFER, debtor=debtor, creditor=creditor, amount=amount, **given)
 
-    def apply(self, *parts: tuple[SigningKey, RecordArray], after_s: int = 0, **known: Any) -> RecordArray:
+    def hold(self, amount: int = 100, **fields: Any) -> RecordArray:
+        """Return a HOLD row from alice to bob for an hour; `fields` go to `record`."""
+        given = {"debtor": self.alice, "creditor": self.bob, "amount": amount, "hold_for_s": 3600}
+        return self.command(Kind.HOLD, **(given | fields))
+
+    def after(self, kind: Kind, first: RecordArray, amount: int = 0, **fields: Any) -> RecordArray:
+        """Return a row about an earlier one, between the same accounts, the other way for a REVERSE."""
+        way = ("creditor", "debtor") if kind is Kind.REVERSE else ("debtor", "creditor")
+        given = {"debtor": id_of(first[0], way[0]), "creditor": id_of(first[0], way[1])}
+        given |= {"related": id_of(first[0], "id"), "amount": amount}
+        return self.command(kind, **(given | fields))
+
+    def command(self, kind: Kind, **fields: Any) -> RecordArray:
+        """Return a row of any kind with a fresh id; `fields` go to `record`."""
+        return record(kind, **({"id": self.scribe.new_id()} | fields))
+
+    def batch(self, *parts: Part, **known: Any) -> Batch:
+        """Sign the parts, with the originals that history knows."""
+        records = np.concatenate([rows for _, rows in parts]) if parts else new_records(0)
+        return self.scribe.batch(*parts, **({"originals": self.history.originals(records)} | known))
+
+    def apply(self, *parts: Part, after_s: int = 0, **known: Any) -> RecordArray:
         """Sign the parts, apply them `after_s` seconds later than usual, return the RECEIPT rows."""
         self.scribe.now_ns += after_s * NS_PER_S
-        return self.ledger.apply(self.scribe.batch(*parts, **known))
+        batch = self.batch(*parts, **known)
+        receipts = self.ledger.apply(batch)
+        self.history.note(batch.records, receipts)
+        return receipts
 
-    def answer(self, *parts: tuple[SigningKey, RecordArray], **known: Any) -> list[Outcome]:
+    def answer(self, *parts: Part, **known: Any) -> list[Outcome]:
         """Return the outcome of every receipt, the ledger's own first."""
         return [Outcome(int(code)) for code in self.apply(*parts, **known)["outcome"]]
 

@@ -194,7 +194,7 @@ def test_the_node_itself_and_strangers_cannot_be_erased(town: SmallNode) -> None
     with pytest.raises(InputError) as caught:
         town.node.accounts.erase(0)
     assert caught.value.code == "party_permanent"
-    assert town.node.accounts.row(treasury)["frozen"] == 0
+    assert town.node.accounts.row(treasury)["standing"] == 0
     with pytest.raises(VaultError):
         town.node.accounts.erase(99_999)
-    assert np.count_nonzero(town.node.engine.ledger.accounts["frozen"]) == 0
+    assert np.count_nonzero(town.node.engine.ledger.accounts["standing"]) == 0

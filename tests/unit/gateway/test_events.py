@@ -79,13 +79,16 @@ def test_every_change_of_a_payment_has_its_type(town: Town) -> None:
         "payment.captured",
         "payment.released",
     ]
+    back = town.pays(Kind.REVERSE, town.bob, town.alice, 100, related=id_of(capture[0], "id"))
+    (reversal,) = town.events_of(town.commit((BANK, back)))
+    assert (reversal.type, reversal.data.amount.amount) == ("payment.reversed", "1.00")
     assert captured.data.payment_id == render_payment_id(id_of(hold[0], "id")), "the payment, not its capture"
     assert captured.data.amount.amount == "4.00"
     assert released.data.payment_id == render_payment_id(id_of(reviewed[0], "id"))
     assert expired.data.payment_id == render_payment_id(id_of(brief[0], "id"))
     assert (expired.data.amount.amount, expired.data.amount.asset) == ("0.03", "EUR")
     assert (expired.data.debtor, expired.data.creditor) == (render_id(town.alice), render_id(town.bob))
-    seen = {t for t, _ in told} | {e.type for e in town.events_of(second)} | {"payment.settled"}
+    seen = {t for t, _ in told} | {e.type for e in (*town.events_of(second), reversal)} | {"payment.settled"}
     assert seen == set(EVENT_TYPES)
 
 

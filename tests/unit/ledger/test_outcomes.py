@@ -9,18 +9,21 @@ import numpy as np
 import pytest
 
 from bezant.ledger.batch import NS_PER_S, account_id
+from bezant.model.digest import sha256
 from bezant.model.identifiers import new_payment_id
 from bezant.model.keys import SigningKey, authority_id
 from bezant.model.outcomes import Outcome, SigningMode, Verdict
-from bezant.model.records import NO_ROW, Flag, Kind, RecordArray
+from bezant.model.records import NO_ROW, Flag, Kind, RecordArray, Role, id_of
 from bezant.testing.ledgers import (
     ALICE,
     BANK,
     BOB,
+    CAROL,
     ISSUER,
     LEDGERS,
     MALLORY,
     OPENING,
+    Quorum,
     World,
     record,
     seeded_key,
@@ -114,6 +117,104 @@ def linked_failed(world: World) -> Outcome:
     return world.answer((ALICE, rows))[0]
 
 
+def locked(world: World, opened_with: bytes) -> list[Outcome]:
+    held = world.hold(flags=Flag.LINKED)
+    lock = world.after(Kind.LOCK, held, commitment=sha256(b"s" * 32))
+    first = world.answer((ALICE, np.concatenate([held, lock])))
+    return first + world.answer((BOB, world.after(Kind.CAPTURE, held, 100, commitment=opened_with)))
+
+
+def reversed_payment(world: World, amount: int, **fields: Any) -> Outcome:
+    paid = pay(world)
+    world.apply((ALICE, paid))
+    return world.answer((BOB, world.after(Kind.REVERSE, paid, amount, **fields)))[-1]
+
+
+def window_closed(world: World) -> Outcome:
+    short = World(type(world.ledger), {"refund_window_s": 3})
+    paid = pay(short)
+    short.apply((ALICE, paid))
+    return short.answer((BOB, short.after(Kind.REVERSE, paid, 1)), after_s=5)[-1]
+
+
+def under_mandate(world: World, amount: int, after_s: int = 0, **fields: Any) -> Outcome:
+    """BOB pays himself from alice's account under a mandate of 60 a payment and 100 a day."""
+    grant = mandate(world, **fields)
+    assert world.answer((ALICE, grant)) == [Outcome.APPLIED]
+    named = {"related": id_of(grant[0], "id"), "flags": Flag.UNDER_MANDATE}
+    rows = [pay(world, amount=amount, **named) for _ in range(2)]
+    return world.answer((BOB, np.concatenate(rows)), after_s=after_s)[-1]
+
+
+def ends_at(world: World, seconds: int) -> bytes:
+    """Return the commitment of a mandate that ends this long from now."""
+    return (world.scribe.now_ns // NS_PER_S + seconds).to_bytes(8, "little") + bytes(24)
+
+
+def mandate(world: World, **fields: Any) -> RecordArray:
+    given = {
+        "debtor": world.alice,
+        "creditor": world.bob,
+        "related": authority_id(BOB.public),
+        "amount": 60,
+        "max_fee": 100,
+        "hold_for_s": 86_400,
+    }
+    return world.command(Kind.SET_MANDATE, **(given | fields))
+
+
+def mandate_of_the_bank(world: World) -> Outcome:
+    row = mandate(world)
+    assert world.answer((BANK, row)) == [Outcome.APPLIED]
+    return world.answer((ALICE, row))[-1]
+
+
+def paused(world: World) -> Outcome:
+    pausable = World(type(world.ledger), {"pausable": True})
+    assert pausable.answer((ISSUER, pausable.command(Kind.SET_PAUSED, amount=1))) == [Outcome.APPLIED]
+    return pausable.answer((ALICE, pay(pausable)))[-1]
+
+
+def account_closed(side: str) -> Callable[[World], Outcome]:
+    """Pay out of, or into, an account of ALICE's that was closed before."""
+
+    def case(world: World) -> Outcome:
+        opened, account = world.scribe.open(2, ALICE, salt=7)
+        world.apply((BANK, opened))
+        assert world.answer((ALICE, world.command(Kind.CLOSE_ACCOUNT, debtor=account))) == [Outcome.APPLIED]
+        return world.answer((ALICE, pay(world, **{side: account})))[-1]
+
+    return case
+
+
+def not_approved(side: str) -> Callable[[World], Outcome]:
+    def case(world: World) -> Outcome:
+        strict = World(type(world.ledger), {"approve_holders": True})
+        opened, account = strict.scribe.open(2, ALICE, salt=7)
+        strict.apply((BANK, opened))
+        return strict.answer((ALICE, pay(strict, **{side: account})))[-1]
+
+    return case
+
+
+def key_command(kind: Kind, **fields: Any) -> Callable[[World], Outcome]:
+    return one(ALICE, lambda world: world.command(kind, debtor=authority_id(ALICE.public), **fields))
+
+
+def recovery(world: World, again_after_s: int) -> list[Outcome]:
+    """ALICE lets CAROL recover her authority, and CAROL asks twice for a new key."""
+    alice, spare = authority_id(ALICE.public), seeded_key("spare")
+    helper = {"related": 1, "amount": 1, "max_fee": int(Role.RECOVER), "commitment": CAROL.public}
+    may = world.command(Kind.SET_THRESHOLDS, debtor=alice, amount=0x01_01_01_01)
+    world.apply((ALICE, np.concatenate([world.command(Kind.SET_KEY, debtor=alice, **helper), may])))
+    helper_alone = Quorum(alice, {1: CAROL})
+    asked = world.command(Kind.RECOVER, debtor=alice, amount=1, commitment=spare.public)
+    first = world.answer((helper_alone, asked))
+    world.scribe.now_ns += again_after_s * NS_PER_S
+    later = world.command(Kind.RECOVER, debtor=alice, amount=1, commitment=spare.public)
+    return first + world.answer((helper_alone, later))
+
+
 CASES: dict[Outcome, Callable[[World], Outcome]] = {
     Outcome.APPLIED: one(ALICE, pay),
     Outcome.HELD: one(ALICE, hold),
@@ -123,10 +224,16 @@ CASES: dict[Outcome, Callable[[World], Outcome]] = {
     Outcome.CAPTURED: closed(BOB, Kind.CAPTURE),
     Outcome.RELEASED: closed(BOB, Kind.RELEASE),
     Outcome.HOLD_EXPIRED: expired_hold,
+    Outcome.LOCKED: lambda w: locked(w, b"s" * 32)[1],
+    Outcome.CAPTURED_IN_PART: closed(BOB, Kind.CAPTURE, 60, flags=Flag.KEEP_REST),
+    Outcome.RECOVERY_STARTED: lambda w: recovery(w, 0)[0],
     Outcome.MALFORMED: one(ALICE, lambda w: pay(w, hold_for_s=1)),
     Outcome.UNKNOWN_AUTHORITY: one(seeded_key("a stranger"), pay),
     Outcome.BAD_SIGNATURE: one(ALICE, pay, authentic=False),
     Outcome.GATEWAY_NOT_ACCEPTED: one(ALICE, pay, accepted=False),
+    Outcome.THRESHOLD_NOT_MET: lambda w: w.answer((Quorum(authority_id(ALICE.public), {1: ALICE}), pay(w)))[
+        -1
+    ],
     Outcome.ID_IN_FUTURE: one(
         ALICE, lambda w: pay(w, id=new_payment_id(w.scribe.now_ns // 10**6 + 31_001, 1))
     ),
@@ -136,27 +243,51 @@ CASES: dict[Outcome, Callable[[World], Outcome]] = {
     Outcome.CAPACITY: full,
     Outcome.BLOCKED: one(ALICE, pay, verdicts={0: Verdict.BLOCK}),
     Outcome.REVIEW_NOT_PERMITTED: one(ALICE, pay, verdicts={0: Verdict.REVIEW}),
+    Outcome.ORIGINAL_UNKNOWN: lambda w: reversed_payment(w, 100, related=12345),
+    Outcome.REFUND_WINDOW_CLOSED: window_closed,
     Outcome.DEBTOR_UNKNOWN: one(ALICE, lambda w: pay(w, debtor=7)),
     Outcome.CREDITOR_UNKNOWN: one(ALICE, lambda w: pay(w, creditor=7)),
     Outcome.NOT_AUTHORISED: one(MALLORY, pay),
     Outcome.SAME_ACCOUNT: one(ALICE, lambda w: pay(w, creditor=w.alice)),
     Outcome.ASSET_MISMATCH: one(ALICE, lambda w: pay(w, creditor=w.yen)),
     Outcome.AMOUNT_ZERO: one(ALICE, lambda w: pay(w, amount=0)),
+    Outcome.ASSET_PAUSED: paused,
+    Outcome.POLICY_FORBIDS: one(ISSUER, lambda w: w.command(Kind.SET_FROZEN, debtor=w.alice, amount=1)),
     Outcome.DEBTOR_FROZEN: frozen("alice"),
     Outcome.CREDITOR_FROZEN: frozen("bob"),
+    Outcome.DEBTOR_CLOSED: account_closed("debtor"),
+    Outcome.CREDITOR_CLOSED: account_closed("creditor"),
+    Outcome.DEBTOR_NOT_APPROVED: not_approved("debtor"),
+    Outcome.CREDITOR_NOT_APPROVED: not_approved("creditor"),
     Outcome.HOLD_UNKNOWN: closed(BOB, Kind.CAPTURE, related=12345),
     Outcome.HOLD_MISMATCH: closed(BANK, Kind.CAPTURE, asset=2),
     Outcome.AMOUNT_ABOVE_HOLD: closed(BOB, Kind.CAPTURE, 101),
     Outcome.HOLD_EXISTS: held_by_the_bank,
+    Outcome.PREIMAGE_MISMATCH: lambda w: locked(w, b"t" * 32)[-1],
+    Outcome.MANDATE_EXPIRED: lambda w: under_mandate(w, 10, 9, commitment=ends_at(w, 5)),
+    Outcome.ABOVE_MANDATE: lambda w: under_mandate(w, 61),
+    Outcome.ABOVE_MANDATE_PERIOD: lambda w: under_mandate(w, 60),
     Outcome.OVERFLOW: overflowing,
     Outcome.INSUFFICIENT_FUNDS: one(ALICE, lambda w: pay(w, amount=OPENING + 1)),
     Outcome.BALANCE_LIMIT: one(ALICE, lambda w: pay(w, creditor=w.carol, amount=11)),
+    Outcome.ABOVE_ORIGINAL: lambda w: reversed_payment(w, 101),
+    Outcome.ACCOUNT_NOT_EMPTY: one(ALICE, lambda w: w.command(Kind.CLOSE_ACCOUNT, debtor=w.alice)),
+    Outcome.LIMIT_BELOW_BALANCE: one(
+        BANK, lambda w: w.command(Kind.SET_LIMITS, debtor=w.alice, max_fee=OPENING - 1)
+    ),
     Outcome.AUTHORITY_EXISTS: one(BANK, lambda w: w.scribe.register(ALICE)),
     Outcome.ACCOUNT_EXISTS: one(BANK, lambda w: w.scribe.open(2, ALICE)[0]),
     Outcome.ID_NOT_DERIVED: one(BANK, lambda w: opening(w, related=6)),
     Outcome.ASSET_UNKNOWN: one(BANK, lambda w: opening(w, asset=3)),
     Outcome.HOLDER_UNKNOWN: one(BANK, lambda w: opening(w, holder=seeded_key("nobody"))),
     Outcome.CREDIT_NOT_PERMITTED: one(BANK, lambda w: opening(w, amount=1)),
+    Outcome.KEY_SLOT: key_command(Kind.SET_KEY, related=1, amount=1, max_fee=1, commitment=ALICE.public),
+    Outcome.THRESHOLD_UNREACHABLE: key_command(Kind.SET_THRESHOLDS, amount=0x01_01_02),
+    Outcome.RECOVERY_WAITING: lambda w: recovery(w, 60)[-1],
+    Outcome.MANDATE_UNKNOWN: one(
+        ALICE, lambda w: w.command(Kind.REVOKE_MANDATE, debtor=w.alice, related=12345)
+    ),
+    Outcome.MANDATE_EXISTS: mandate_of_the_bank,
     Outcome.LINKED_FAILED: linked_failed,
     Outcome.CHAIN_OPEN: one(ALICE, lambda w: pay(w, flags=Flag.LINKED)),
 }
@@ -255,7 +386,8 @@ def test_only_institutions_command(world: World) -> None:
     assert world.answer((ALICE, opening(world))) == [Outcome.NOT_AUTHORISED]
     freeze = record(Kind.SET_FROZEN, id=world.scribe.new_id(), debtor=world.alice, amount=1)
     assert world.answer((ALICE, freeze)) == [Outcome.NOT_AUTHORISED]
-    assert world.answer((ISSUER, freeze)) == [Outcome.NOT_AUTHORISED], "another institution's account"
+    treasury = record(Kind.SET_FROZEN, id=world.scribe.new_id(), debtor=world.treasury, amount=1)
+    assert world.answer((BANK, treasury)) == [Outcome.NOT_AUTHORISED], "another institution's account"
 
 
 def test_the_ledgers_under_test_are_two() -> None:

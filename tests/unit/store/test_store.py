@@ -402,7 +402,7 @@ def test_rows_are_the_same_however_blocks_are_grouped(world: BlockScribe) -> Non
     whole = project_rows(world.blocks, hashes)
     parts = [project_rows(group, hashes) for group in in_groups(world.blocks, 2)]
     assert len(parts) > 2
-    for name in ("payments", "closings", "expiries", "accounts"):
+    for name in ("payments", "captures", "releases", "expiries", "accounts"):
         assert getattr(whole, name) == [row for part in parts for row in getattr(part, name)]
     assert sorted(whole.entries) == sorted(row for part in parts for row in part.entries)
 

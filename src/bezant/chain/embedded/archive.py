@@ -118,13 +118,8 @@ class ReceiptArchive:
         where there is no other; among answers that it does remember, an effect comes first, for
         another authority may have been refused under the same id.
         """
-        made_ns = payment_time_ms(identity) * NS_PER_MS
-        earliest = min(max(made_ns - (self._rules.id_future_s + 1) * NS_PER_S, 0), U64_MASK)
-        latest = min(made_ns + (self._rules.id_window_s + 1) * NS_PER_S, U64_MASK)
-        start = self._entries.search("time_ns", earliest)
-        stop = self._entries.search("time_ns", latest, after=True)
         best: tuple[int, int] | None = None
-        for first, end in self._spans(start, stop):
+        for first, end in self._spans(*self._blocks_of(identity)):
             for row, outcome in self._answers(identity, first, end):
                 if outcome < Outcome.MALFORMED:
                     return self._place(row)
@@ -132,6 +127,21 @@ class ReceiptArchive:
                 if best is None or rank < best[0]:
                     best = rank, row
         return None if best is None else self._place(best[1])
+
+    def answers(self, identity: int, height: int) -> Iterator[np.void]:
+        """Yield the receipt of every answer to an id but EXISTS, block by block up to a height."""
+        start, stop = self._blocks_of(identity)
+        for first, end in self._spans(start, min(stop, height)):
+            for row, _ in self._answers(identity, first, end):
+                yield self._read(row, 1)[0]
+
+    def _blocks_of(self, identity: int) -> tuple[int, int]:
+        """Return the blocks `start..stop` whose time an id could have been accepted at."""
+        made_ns = payment_time_ms(identity) * NS_PER_MS
+        earliest = min(max(made_ns - (self._rules.id_future_s + 1) * NS_PER_S, 0), U64_MASK)
+        latest = min(made_ns + (self._rules.id_window_s + 1) * NS_PER_S, U64_MASK)
+        start = self._entries.search("time_ns", earliest)
+        return start, self._entries.search("time_ns", latest, after=True)
 
     def _spans(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
         """Yield (first row, end row) of the blocks `start..stop`, some thousand rows at a time."""

@@ -26,6 +26,7 @@ from bezant.chain.embedded.disk import Disk, SystemDisk
 from bezant.chain.embedded.files import ChainFiles, Place, candidates
 from bezant.chain.embedded.frames import JournaledBlock
 from bezant.chain.embedded.journal import SEGMENT_BYTES
+from bezant.chain.embedded.originals import find_originals
 from bezant.chain.embedded.snapshot_writer import Cadence, SnapshotWriter
 from bezant.chain.embedded.snapshots import Arrays, Snapshot, Snapshots
 from bezant.chain.embedded.state_roots import StateRoots
@@ -40,8 +41,8 @@ from bezant.model.digest import Digests, as_rows
 from bezant.model.genesis import Genesis, network_id
 from bezant.model.identifiers import AuthorityId
 from bezant.model.keys import SigningKey
-from bezant.model.merkle import group_roots, leaf_hashes
-from bezant.model.orders import Order, check_shape, join_authorised
+from bezant.model.merkle import leaf_hashes
+from bezant.model.orders import Order, check_shape, cosigned, join_authorised, signed_roots
 from bezant.model.records import AUTHORISATION, DECISION, RECORD, RecordArray, id_of
 
 QUEUE_BLOCKS = 64
@@ -257,12 +258,16 @@ class EmbeddedEngine:
         now_ns = max(self._clock.now_ns(), self.time_ns + 1)
         columns = _join(orders)
         hashes = leaf_hashes(as_rows(columns.records)) if record_hashes is None else record_hashes
-        roots = group_roots(hashes, columns.authorisations["first"], columns.authorisations["count"])
+        roots = signed_roots(columns.authorisations, hashes)
         authentic = self.signatures.check(self.ledger, columns.authorisations, roots)
         accepted = [gateway_accepted(self.network, self._gateways, order) for order in orders]
         per_order = np.repeat(np.array(accepted, np.uint8), [len(o.authorisations) for o in orders])
+        with self._reading:
+            originals = find_originals(
+                columns.records, self._archive, self.ledger.accounts, self.durable_height
+            )
         journaled = JournaledBlock(
-            self.height + 1, now_ns, self.app_hash, tuple(orders), authentic, per_order
+            self.height + 1, now_ns, self.app_hash, tuple(orders), authentic, per_order, originals
         )
         try:
             block = self._apply(journaled, columns, hashes)
@@ -282,6 +287,7 @@ class EmbeddedEngine:
             journaled.authentic,
             journaled.accepted,
             hashes,
+            journaled.originals,
         )
         receipts = self.ledger.apply(batch)
         asked = not journaled.orders
@@ -441,7 +447,6 @@ class EmbeddedEngine:
         receipt = receipts[position]
         index, app_hash = int(receipt["order_index"]), self._archive.app_hash(height)
         row = int(np.searchsorted(columns.authorisations["first"].astype(np.int64), index, "right")) - 1
-        authority = AuthorityId(id_of(columns.authorisations[row], "authority"))
         message = leaves.seal_message(self.network, height, journaled.time_ns, len(built), app_hash)
         return Evidence(
             genesis=self.genesis,
@@ -453,7 +458,7 @@ class EmbeddedEngine:
             authorisations=columns.authorisations,
             receipts=receipts,
             leaves=built,
-            signer_key=self.ledger.authority_key(authority) or bytes(32),
+            signer_keys=self._signer_keys(columns.authorisations, row, journaled.time_ns),
             previous_app_hash=journaled.previous_app_hash,
             app_hash=app_hash,
             seal_key=self._node_key.public,
@@ -461,6 +466,15 @@ class EmbeddedEngine:
             debtor_seed=leaves.account_seed(self._ledger_seed, id_of(columns.records[index], "debtor")),
             creditor_seed=leaves.account_seed(self._ledger_seed, id_of(columns.records[index], "creditor")),
         )
+
+    def _signer_keys(self, authorisations: RecordArray, row: int, time_ns: int) -> tuple[bytes, ...]:
+        """Return the keys of a signature and its co-signatures as they were in front of a block, zeros
+        where there was none."""
+        authority, keys = AuthorityId(id_of(authorisations[row], "authority")), []
+        for covering in cosigned(authorisations, row):
+            known = self.ledger.signing_key_at(authority, int(covering["key_index"]), time_ns)
+            keys.append(known[0] if known else bytes(32))
+        return tuple(keys)
 
 
 def _as_storage_error(doing: str, error: Exception) -> BezantError:

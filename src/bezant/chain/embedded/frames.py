@@ -5,7 +5,7 @@
     segment   64-byte header, then frames one after another, then zeros (preallocated)
     frame     64-byte header (with a SHA-256 over the header's own fields and the body), body
     body      block header 64, per Order: length u64 and its bytes, then per Authorisation
-              two bytes: authentic, accepted
+              two bytes: authentic, accepted; then per REVERSE the ORIGINAL it undoes, 48 bytes
 
 A frame without a body is a mark: it stands where the next frame will, and says the height before it.
 
@@ -17,14 +17,16 @@ to something that was acknowledged (at or below it: refuse).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from bezant.errors import DecodeError
+from bezant.ledger.batch import no_originals
 from bezant.model.digest import sha256
 from bezant.model.orders import Order, decode_order, encode_order
+from bezant.model.records import ORIGINAL, RecordArray
 
 SEGMENT_HEADER = np.dtype(
     [
@@ -54,7 +56,8 @@ BLOCK_HEADER = np.dtype(
         ("orders", "<u4"),
         ("authorisations", "<u4"),
         ("previous_app_hash", "u1", (32,)),
-        ("reserved", "<u8"),
+        ("originals", "<u4"),
+        ("reserved", "<u4"),
     ]
 )
 SEGMENT_MAGIC, FRAME_MAGIC, VERSION = b"BZSEGMNT", b"BZFR", 1
@@ -81,19 +84,20 @@ class JournaledBlock:
     orders: tuple[Order, ...]
     authentic: npt.NDArray[np.uint8]
     accepted: npt.NDArray[np.uint8]
+    originals: RecordArray = field(default_factory=no_originals)
 
 
 def encode_block(network: bytes, block: JournaledBlock) -> bytes:
     """Return a frame's body."""
     header = np.zeros(1, BLOCK_HEADER)
     header["height"], header["time_ns"], header["orders"] = block.height, block.time_ns, len(block.orders)
-    header["authorisations"] = len(block.authentic)
+    header["authorisations"], header["originals"] = len(block.authentic), len(block.originals)
     header["previous_app_hash"] = np.frombuffer(block.previous_app_hash, np.uint8)
     parts = [header.tobytes()]
     for order in block.orders:
         encoded = encode_order(network, order)
         parts += (len(encoded).to_bytes(8, "little"), encoded)
-    parts += (block.authentic.tobytes(), block.accepted.tobytes())
+    parts += (block.authentic.tobytes(), block.accepted.tobytes(), block.originals.tobytes())
     return b"".join(parts)
 
 
@@ -109,8 +113,8 @@ def decode_block(body: bytes | memoryview, network: bytes) -> JournaledBlock:
             raise DecodeError("an Order runs past its block", code="block_malformed")
         orders.append(decode_order(view[at + 8 : at + 8 + length], network))
         at += 8 + length
-    many = int(header["authorisations"])
-    if len(view) != at + 2 * many:
+    many, originals = int(header["authorisations"]), int(header["originals"])
+    if len(view) != at + 2 * many + originals * ORIGINAL.itemsize or header["reserved"]:
         raise DecodeError("a block has bytes that belong to nothing", code="block_malformed")
     return JournaledBlock(
         int(header["height"]),
@@ -119,6 +123,7 @@ def decode_block(body: bytes | memoryview, network: bytes) -> JournaledBlock:
         tuple(orders),
         np.frombuffer(view, np.uint8, many, at).copy(),
         np.frombuffer(view, np.uint8, many, at + many).copy(),
+        np.frombuffer(view, ORIGINAL, originals, at + 2 * many).copy(),
     )
 
 

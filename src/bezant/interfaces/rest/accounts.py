@@ -20,6 +20,7 @@ from bezant.interfaces.rest.shapes import (
     StatementLine,
     StatementView,
 )
+from bezant.ledger.standing import Standing
 from bezant.model.identifiers import AccountId, parse_account_id, render_id, render_payment_id
 from bezant.model.money import U64_MAX, parse_minor
 from bezant.store.views import Statement
@@ -110,7 +111,7 @@ def view_of(services: Services, account: AccountId, party: int | None) -> Accoun
         available=render.amount(asset, min(available, U64_MAX)),
         pending_debits=render.amount(asset, counters["debits_pending"]),
         pending_credits=render.amount(asset, counters["credits_pending"]),
-        frozen=bool(row["frozen"]),
+        frozen=bool(row["standing"] & int(Standing.FROZEN | Standing.FROZEN_BY_ISSUER)),
         party=party or None,
         balance_limit=render.amount(asset, limit) if limit else None,
     )

@@ -18,7 +18,7 @@ import numpy as np
 
 from bezant.chain.blocks import CommittedBlock
 from bezant.errors import InputError
-from bezant.gateway.events import REFUSED, TYPE_OF, is_news, render_time
+from bezant.gateway.events import TYPE_OF, is_news, render_time, type_of
 from bezant.interfaces.rest.render import Renderer, verdict_word
 from bezant.interfaces.rest.shapes import Money
 from bezant.model.identifiers import render_id, render_payment_id
@@ -146,7 +146,7 @@ class Feed:
         amount = int(receipt["amount"]) or int(record["amount"])
         return PaymentEvent(
             name,
-            TYPE_OF.get(outcome, REFUSED),
+            type_of(int(record["kind"]), outcome),
             render_payment_id(id_of(record, "related" if closes else "id")),
             at,
             outcome.label,

@@ -102,7 +102,7 @@ class Renderer:
         return ClosedView(
             id=render_payment_id(id_of(record, "id")),
             payment_id=render_payment_id(id_of(record, "related")),
-            outcome="captured" if answered.outcome is Outcome.CAPTURED else "released",
+            outcome="released" if answered.outcome is Outcome.RELEASED else "captured",
             amount=self.money(int(record["asset"]), int(answered.receipt["amount"])),
             block=answered.height,
             created_at=render_time(answered.time_ns),

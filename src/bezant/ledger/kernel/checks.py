@@ -6,19 +6,20 @@ import numpy as np
 from numba import njit
 
 from bezant.ledger.kernel.tables import NOWHERE, find_remembered, insert, mix
-from bezant.ledger.kernel.words import ONE, ZERO
+from bezant.ledger.kernel.words import ONE, ZERO, word_at
 from bezant.model.native import KERNEL
 from bezant.model.outcomes import Outcome, Verdict
-from bezant.model.records import Flag, Kind
+from bezant.model.records import COMMAND_KINDS, Flag, Kind, Use, form_column
 
 PASSED = np.uint16(0xFFFF)
 
 TRANSFER, HOLD = np.uint16(Kind.TRANSFER), np.uint16(Kind.HOLD)
 CAPTURE, RELEASE = np.uint16(Kind.CAPTURE), np.uint16(Kind.RELEASE)
-REGISTER_AUTHORITY, OPEN_ACCOUNT = np.uint16(Kind.REGISTER_AUTHORITY), np.uint16(Kind.OPEN_ACCOUNT)
-SET_FROZEN, SET_DELEGATE = np.uint16(Kind.SET_FROZEN), np.uint16(Kind.SET_DELEGATE)
+REVERSE, LOCK, CLAWBACK = np.uint16(Kind.REVERSE), np.uint16(Kind.LOCK), np.uint16(Kind.CLAWBACK)
+FIRST_COMMAND, SET_MANDATE = np.uint16(COMMAND_KINDS), np.uint16(Kind.SET_MANDATE)
 LINKED, MAY_REVIEW = np.uint16(Flag.LINKED), np.uint16(Flag.MAY_REVIEW)
-KNOWN_FLAGS = np.uint16(Flag.LINKED | Flag.MAY_REVIEW)
+KEEP_REST, UNDER_MANDATE = np.uint16(Flag.KEEP_REST), np.uint16(Flag.UNDER_MANDATE)
+NO_FLAG = np.uint16(0)
 ALLOW, REVIEW, BLOCK = np.uint8(Verdict.ALLOW), np.uint8(Verdict.REVIEW), np.uint8(Verdict.BLOCK)
 
 MALFORMED = np.uint16(Outcome.MALFORMED)
@@ -30,35 +31,63 @@ EXPIRED = np.uint16(Outcome.EXPIRED)
 EXISTS = np.uint16(Outcome.EXISTS)
 EXISTS_WITH_OTHER_CONTENT = np.uint16(Outcome.EXISTS_WITH_OTHER_CONTENT)
 CAPACITY = np.uint16(Outcome.CAPACITY)
+THRESHOLD_NOT_MET = np.uint16(Outcome.THRESHOLD_NOT_MET)
+
+# The forms of `model.records` as columns by kind: a kind without a role is none.
+LAST_KIND = np.uint16(max(Kind))
+ROLE_OF, FLAGS_OF = form_column(lambda form: form.role), form_column(lambda form: form.flags)
+RELATED_OF = form_column(lambda form: form.related)
+HOLD_FOR_OF = form_column(lambda form: form.hold_for_s)
+JUDGED_OF = form_column(lambda form: form.judged)
+NEVER, ALWAYS = np.uint16(Use.NEVER), np.uint16(Use.ALWAYS)
+
+
+@njit(inline="always", **KERNEL)
+def misused(use, present):
+    """Return whether a field is there and must not be, or must be and is not."""
+    return (use == NEVER and present) or (use == ALWAYS and not present)
+
+
+@njit(**KERNEL)
+def is_zero(field, start):
+    """Return whether a field's bytes are zero from `start` on."""
+    found = np.uint8(0)
+    for j in range(start, len(field)):
+        found |= field[j]
+    return found == np.uint8(0)
 
 
 @njit(**KERNEL)
 def well_formed(record, decision):
     """Return whether kind, flags and the fields that must be zero are as the format says."""
     kind, flags = record.kind, record.flags
-    pays = kind == TRANSFER or kind == HOLD
-    closes = kind == CAPTURE or kind == RELEASE
-    commands = kind >= REGISTER_AUTHORITY and kind <= SET_DELEGATE
-    if not (pays or closes or commands) or (flags & ~KNOWN_FLAGS) != np.uint16(0):
+    if kind > LAST_KIND or ROLE_OF[kind] == NO_FLAG or (flags & ~FLAGS_OF[kind]) != NO_FLAG:
         return False
     is_uuid7 = (record.id_hi >> np.uint64(12)) & np.uint64(0xF) == np.uint64(7)
     if not is_uuid7 or record.id_lo >> np.uint64(62) != np.uint64(2):
         return False
     if decision.verdict > BLOCK or decision.reserved != np.uint16(0):
         return False
-    if commands and flags != np.uint16(0):
-        return False
-    if not pays and decision.verdict != ALLOW:
-        return False
-    if (record.hold_for_s != np.uint32(0)) != (kind == HOLD):
-        return False
     has_related = record.related_lo != ZERO or record.related_hi != ZERO
-    return not (has_related and (pays or kind == SET_FROZEN or kind == SET_DELEGATE))
+    has_hold_for = record.hold_for_s != np.uint32(0)
+    if kind == TRANSFER or kind == HOLD:
+        under_mandate = (flags & UNDER_MANDATE) != NO_FLAG
+        return has_related == under_mandate and has_hold_for == (kind == HOLD)
+    if decision.verdict != ALLOW and JUDGED_OF[kind] == NO_FLAG:
+        return False
+    if misused(RELATED_OF[kind], has_related) or misused(HOLD_FOR_OF[kind], has_hold_for):
+        return False
+    if kind == LOCK:
+        return not is_zero(record.payload_commitment, 0)
+    if kind == SET_MANDATE:
+        return has_hold_for == (record.max_fee != ZERO) and is_zero(record.payload_commitment, 8)
+    return True
 
 
 @njit(**KERNEL)
-def check_authentic(record, decision, signer_row, authentic, accepted, now_ms, limits):
-    """Return PASSED or the first refusal of shape, signature, gateway or time."""
+def check_authentic(record, decision, signer, now_ms, limits):
+    """Return PASSED or the first refusal of shape, signatures, gateway or time."""
+    signer_row, authentic, accepted, reached = signer
     if not well_formed(record, decision):
         return MALFORMED
     if signer_row == NOWHERE:
@@ -67,6 +96,8 @@ def check_authentic(record, decision, signer_row, authentic, accepted, now_ms, l
         return BAD_SIGNATURE
     if accepted == np.uint8(0):
         return GATEWAY_NOT_ACCEPTED
+    if (ROLE_OF[record.kind] & np.uint16(reached)) == NO_FLAG:
+        return THRESHOLD_NOT_MET
     made_ms = record.id_hi >> np.uint64(16)
     if made_ms > now_ms + limits.id_future_ms:
         return ID_IN_FUTURE
@@ -80,15 +111,6 @@ def check_authentic(record, decision, signer_row, authentic, accepted, now_ms, l
 def content_of(at, scratch):
     """Return the two words that tell record `at` from other content: the first half of its leaf hash."""
     return scratch[3][at, 0], scratch[3][at, 1]
-
-
-@njit(inline="always", **KERNEL)
-def word_at(digest, start):
-    """Return eight little-endian bytes as u64."""
-    value = ZERO
-    for i in range(8):
-        value |= np.uint64(digest[start + i]) << np.uint64(8 * i)
-    return value
 
 
 @njit(**KERNEL)

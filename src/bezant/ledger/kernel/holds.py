@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from bezant.ledger.kernel.tables import hold_key, insert, remove_hold
+from bezant.ledger.kernel.tables import insert, owned_key, remove_owned
 from bezant.ledger.kernel.words import ONE, ZERO
 from bezant.ledger.state import EMPTY
 from bezant.model.native import KERNEL
@@ -91,8 +91,8 @@ def open_hold(state, record, debtor, creditor, expires_ns):
     hold = state.holds[slot]
     hold.id_lo, hold.id_hi, hold.amount = record.id_lo, record.id_hi, record.amount
     hold.expires_ns, hold.sequence = expires_ns, counters.hold_sequence
-    hold.debtor, hold.creditor, hold.kind = debtor, creditor, np.uint32(record.kind)
-    insert(state.hold_index, hold_key(hold.id_lo, hold.id_hi, hold.debtor), np.uint32(slot))
+    hold.debtor, hold.creditor, hold.kind, hold.locked = debtor, creditor, record.kind, np.uint16(0)
+    insert(state.hold_index, owned_key(hold.id_lo, hold.id_hi, hold.debtor), np.uint32(slot))
     push_expiry(state, expires_ns, counters.hold_sequence, slot)
     return slot
 
@@ -101,7 +101,7 @@ def open_hold(state, record, debtor, creditor, expires_ns):
 def close_hold(state, slot):
     """Take a hold out; its heap entry goes stale and is dropped when it surfaces."""
     counters = state.counters[0]
-    remove_hold(state.holds, state.hold_index, np.uint32(slot))
+    remove_owned(state.holds, state.hold_index, np.uint32(slot))
     hold = state.holds[slot]
     hold.sequence = ZERO
     hold.next_free = np.uint32(counters.free_hold)
@@ -116,4 +116,4 @@ def reopen_hold(state, slot, image):
     counters.free_hold = np.uint64(state.holds[slot].next_free)
     counters.open_holds += ONE
     state.holds[slot] = image
-    insert(state.hold_index, hold_key(image.id_lo, image.id_hi, image.debtor), np.uint32(slot))
+    insert(state.hold_index, owned_key(image.id_lo, image.id_hi, image.debtor), np.uint32(slot))

@@ -1,160 +1,91 @@
-"""Transfers, holds, captures, releases: the compiled twin of the reference's effects."""
+"""Value moves: the compiled twin of the reference's `payments`. Every effect returns (outcome, amount,
+mode, debtor row, creditor row, hold slot)."""
 
 from __future__ import annotations
 
 import numpy as np
 from numba import njit
 
-from bezant.ledger.kernel.checks import (
-    BLOCK,
-    CAPTURE,
-    HOLD,
-    MAY_REVIEW,
-    RELEASE,
-    REVIEW,
-    TRANSFER,
+from bezant.ledger.kernel.checks import ALLOW, BLOCK, HOLD, MAY_REVIEW, NO_FLAG, REVIEW, UNDER_MANDATE
+from bezant.ledger.kernel.holds import NO_SLOT, open_hold
+from bezant.ledger.kernel.mandates import check_mandate, find_mandate, spend_mandate
+from bezant.ledger.kernel.parties import (
+    APPLIED,
+    DELEGATE,
+    FREE,
+    INSTITUTION,
+    NOT_AUTHORISED,
+    POLICY_FORBIDS,
+    SYSTEM,
+    check_standing,
+    check_sums,
+    check_value,
+    find_parties,
+    name_standing,
+    payer_mode,
+    post,
+    refuse,
 )
-from bezant.ledger.kernel.holds import NO_SLOT, close_hold, open_hold
-from bezant.ledger.kernel.tables import NOWHERE, find, find_hold
-from bezant.ledger.kernel.words import ZERO, above, add, add_wide, overflows, subtract
-from bezant.model.native import KERNEL
-from bezant.model.outcomes import Outcome, SigningMode
+from bezant.ledger.kernel.tables import NOWHERE, find_owned, insert, owned_key
+from bezant.ledger.kernel.words import ONE, ZERO, add
+from bezant.ledger.standing import Policy
+from bezant.model.native import KERNEL, RARE
+from bezant.model.outcomes import Outcome
 
-APPLIED, HELD = np.uint16(Outcome.APPLIED), np.uint16(Outcome.HELD)
-HELD_FOR_REVIEW = np.uint16(Outcome.HELD_FOR_REVIEW)
-CAPTURED, RELEASED = np.uint16(Outcome.CAPTURED), np.uint16(Outcome.RELEASED)
+HELD, HELD_FOR_REVIEW = np.uint16(Outcome.HELD), np.uint16(Outcome.HELD_FOR_REVIEW)
 BLOCKED, REVIEW_NOT_PERMITTED = np.uint16(Outcome.BLOCKED), np.uint16(Outcome.REVIEW_NOT_PERMITTED)
-DEBTOR_UNKNOWN, CREDITOR_UNKNOWN = np.uint16(Outcome.DEBTOR_UNKNOWN), np.uint16(Outcome.CREDITOR_UNKNOWN)
-NOT_AUTHORISED, SAME_ACCOUNT = np.uint16(Outcome.NOT_AUTHORISED), np.uint16(Outcome.SAME_ACCOUNT)
-ASSET_MISMATCH, AMOUNT_ZERO = np.uint16(Outcome.ASSET_MISMATCH), np.uint16(Outcome.AMOUNT_ZERO)
-DEBTOR_FROZEN, CREDITOR_FROZEN = np.uint16(Outcome.DEBTOR_FROZEN), np.uint16(Outcome.CREDITOR_FROZEN)
-HOLD_UNKNOWN, HOLD_MISMATCH = np.uint16(Outcome.HOLD_UNKNOWN), np.uint16(Outcome.HOLD_MISMATCH)
-AMOUNT_ABOVE_HOLD, HOLD_EXISTS = np.uint16(Outcome.AMOUNT_ABOVE_HOLD), np.uint16(Outcome.HOLD_EXISTS)
-OVERFLOW, INSUFFICIENT_FUNDS = np.uint16(Outcome.OVERFLOW), np.uint16(Outcome.INSUFFICIENT_FUNDS)
-BALANCE_LIMIT = np.uint16(Outcome.BALANCE_LIMIT)
+ORIGINAL_UNKNOWN = np.uint16(Outcome.ORIGINAL_UNKNOWN)
+REFUND_WINDOW_CLOSED = np.uint16(Outcome.REFUND_WINDOW_CLOSED)
+HOLD_EXISTS, ABOVE_ORIGINAL = np.uint16(Outcome.HOLD_EXISTS), np.uint16(Outcome.ABOVE_ORIGINAL)
+MAY_CLAW_BACK = np.uint16(Policy.CLAWBACK)
 
-SYSTEM, SELF = np.uint8(SigningMode.SYSTEM), np.uint8(SigningMode.SELF)
-INSTITUTION, DELEGATE = np.uint8(SigningMode.INSTITUTION), np.uint8(SigningMode.DELEGATE)
-FREE = np.uint16(0)
-NS_PER_S = np.uint64(1_000_000_000)
-
-
-@njit(inline="always", **KERNEL)
-def signing_mode(state, signer_row, account):
-    """Return INSTITUTION or SELF, SYSTEM where the signer has no say over the account."""
-    if state.authorities[signer_row].institution == np.uint64(account.institution):
-        return INSTITUTION
-    return SELF if account.authority == signer_row else SYSTEM
+NO_ASSET = np.uint32(0)
+NS_PER_S, NS_PER_MS = np.uint64(1_000_000_000), np.uint64(1_000_000)
+ALONE = np.uint64(0xFFFFFFFFFFFFFFFF)
+"""In place of the hold sequence in front of a chain: the record stands for itself."""
 
 
 @njit(**KERNEL)
-def payer_mode(state, signer_row, account, amount):
-    mode = signing_mode(state, signer_row, account)
-    if mode == SYSTEM and account.delegate == signer_row and amount <= account.delegate_cap:
-        return DELEGATE
-    return mode
-
-
-@njit(**KERNEL)
-def closing_mode(state, signer_row, debtor, creditor, kind, slot):
-    """Return who closes a hold; SYSTEM where the signer may not. See the reference for the rule."""
-    mode = signing_mode(state, signer_row, debtor)
-    reviewed = slot != NOWHERE and state.holds[slot].kind == np.uint32(TRANSFER)
-    if mode == INSTITUTION or reviewed:
-        return mode if mode == INSTITUTION else SYSTEM
-    if mode == SELF and kind == CAPTURE:
-        return mode
-    return signing_mode(state, signer_row, creditor)
-
-
-@njit(**KERNEL)
-def check_sums(debtor, creditor, amount):
-    """Return APPLIED, or which sum, limit or balance does not allow the amount."""
-    if overflows(
-        debtor.debits_pending_lo,
-        debtor.debits_pending_hi,
-        debtor.debits_posted_lo,
-        debtor.debits_posted_hi,
-        amount,
-    ):
-        return OVERFLOW
-    if overflows(
-        creditor.credits_pending_lo,
-        creditor.credits_pending_hi,
-        creditor.credits_posted_lo,
-        creditor.credits_posted_hi,
-        amount,
-    ):
-        return OVERFLOW
-    if spends_too_much(debtor, amount):
-        return INSUFFICIENT_FUNDS
-    if creditor.balance_limit != ZERO:
-        lo, hi, _ = add_wide(
-            creditor.credits_posted_lo,
-            creditor.credits_posted_hi,
-            creditor.credits_pending_lo,
-            creditor.credits_pending_hi,
-        )
-        lo, hi = add(lo, hi, amount)
-        most_lo, most_hi = add(creditor.debits_posted_lo, creditor.debits_posted_hi, creditor.balance_limit)
-        if above(lo, hi, most_lo, most_hi):
-            return BALANCE_LIMIT
-    return APPLIED
-
-
-@njit(**KERNEL)
-def spends_too_much(account, amount):
-    """Return whether debits, reserved ones and `amount` exceed credits and the credit limit."""
-    lo, hi, _ = add_wide(
-        account.debits_posted_lo,
-        account.debits_posted_hi,
-        account.debits_pending_lo,
-        account.debits_pending_hi,
-    )
-    lo, hi = add(lo, hi, amount)
-    most_lo, most_hi = add(account.credits_posted_lo, account.credits_posted_hi, account.credit_limit)
-    return above(lo, hi, most_lo, most_hi)
-
-
-@njit(**KERNEL)
-def pay(state, record, verdict, signer_row, time_ns, limits, in_chain):
-    """Post a transfer, or place a hold. Return (outcome, amount, mode, debtor row, creditor row, slot)."""
+def pay(state, record, verdict, signer_row, time_ns, limits, chain_start):
+    """Post a transfer, or place the hold that a HOLD or a review asks for."""
     # CHECK
-    nothing = ZERO
     in_review = verdict == REVIEW
     if verdict == BLOCK:
-        return BLOCKED, nothing, SYSTEM, NOWHERE, NOWHERE, NO_SLOT
-    may_review = (record.flags & MAY_REVIEW) != FREE
-    if in_review and (record.kind == HOLD or in_chain or not may_review):
-        return REVIEW_NOT_PERMITTED, nothing, SYSTEM, NOWHERE, NOWHERE, NO_SLOT
-    debtor_row = find(state.accounts, state.account_index, record.debtor_lo, record.debtor_hi)
-    if debtor_row == NOWHERE:
-        return DEBTOR_UNKNOWN, nothing, SYSTEM, NOWHERE, NOWHERE, NO_SLOT
-    creditor_row = find(state.accounts, state.account_index, record.creditor_lo, record.creditor_hi)
-    if creditor_row == NOWHERE:
-        return CREDITOR_UNKNOWN, nothing, SYSTEM, NOWHERE, NOWHERE, NO_SLOT
-    debtor, creditor = state.accounts[debtor_row], state.accounts[creditor_row]
-    amount = record.amount
-    mode = payer_mode(state, signer_row, debtor, amount)
-    if mode == SYSTEM:
-        return NOT_AUTHORISED, nothing, SYSTEM, NOWHERE, NOWHERE, NO_SLOT
-    if debtor_row == creditor_row:
-        return SAME_ACCOUNT, nothing, SYSTEM, NOWHERE, NOWHERE, NO_SLOT
-    if debtor.asset != creditor.asset or np.uint32(debtor.asset) != record.asset:
-        return ASSET_MISMATCH, nothing, SYSTEM, NOWHERE, NOWHERE, NO_SLOT
-    if amount == ZERO:
-        return AMOUNT_ZERO, nothing, SYSTEM, NOWHERE, NOWHERE, NO_SLOT
-    if debtor.frozen != FREE:
-        return DEBTOR_FROZEN, nothing, SYSTEM, NOWHERE, NOWHERE, NO_SLOT
-    if creditor.frozen != FREE:
-        return CREDITOR_FROZEN, nothing, SYSTEM, NOWHERE, NOWHERE, NO_SLOT
-    holds = record.kind == HOLD or in_review
-    if holds and find_hold(state.holds, state.hold_index, record.id_lo, record.id_hi, debtor_row) != NOWHERE:
-        return HOLD_EXISTS, nothing, SYSTEM, NOWHERE, NOWHERE, NO_SLOT
-    refusal = check_sums(debtor, creditor, amount)
+        return refuse(BLOCKED)
+    may_review = (record.flags & MAY_REVIEW) != NO_FLAG
+    if in_review and (record.kind == HOLD or chain_start != ALONE or not may_review):
+        return refuse(REVIEW_NOT_PERMITTED)
+    refusal, debtor_row, creditor_row = find_parties(state, record)
     if refusal != APPLIED:
-        return refusal, nothing, SYSTEM, NOWHERE, NOWHERE, NO_SLOT
+        return refuse(refusal)
+    debtor, creditor = state.accounts[debtor_row], state.accounts[creditor_row]
+    amount, mandate_row = record.amount, NOWHERE
+    if (record.flags & UNDER_MANDATE) == NO_FLAG:
+        mode = payer_mode(state, signer_row, debtor, amount)
+    else:
+        mandate_row = find_mandate(state, record, debtor_row, creditor_row, signer_row)
+        mode = DELEGATE if mandate_row != NOWHERE else SYSTEM
+    if mode == SYSTEM:
+        return refuse(NOT_AUTHORISED)
+    refusal = check_value(record, debtor, creditor, debtor_row == creditor_row)
+    if refusal != APPLIED:
+        return refuse(refusal)
+    refusal = check_standing(state, debtor, creditor)
+    if refusal != APPLIED:
+        return refuse(refusal)
+    holds = record.kind == HOLD or in_review
+    if holds and find_owned(state.holds, state.hold_index, record.id_lo, record.id_hi, debtor_row) != NOWHERE:
+        return refuse(HOLD_EXISTS)
+    if mandate_row != NOWHERE:
+        refusal = check_mandate(state.mandates[mandate_row], amount, time_ns // NS_PER_S)
+        if refusal != APPLIED:
+            return refuse(refusal)
+    refusal = check_sums(debtor, creditor, amount, debtor.credit_limit)
+    if refusal != APPLIED:
+        return refuse(refusal)
     # POST
+    if mandate_row != NOWHERE:
+        spend_mandate(state.mandates[mandate_row], amount, time_ns // NS_PER_S)
     if not holds:
         post(debtor, creditor, amount)
         return APPLIED, amount, mode, debtor_row, creditor_row, NO_SLOT
@@ -170,64 +101,75 @@ def pay(state, record, verdict, signer_row, time_ns, limits, in_chain):
     return outcome, amount, mode, debtor_row, creditor_row, slot
 
 
-@njit(inline="always", **KERNEL)
-def post(debtor, creditor, amount):
-    """Move posted value; every sum has been checked."""
-    debtor.debits_posted_lo, debtor.debits_posted_hi = add(
-        debtor.debits_posted_lo, debtor.debits_posted_hi, amount
-    )
-    creditor.credits_posted_lo, creditor.credits_posted_hi = add(
-        creditor.credits_posted_lo, creditor.credits_posted_hi, amount
-    )
-
-
-@njit(inline="always", **KERNEL)
-def return_reserve(debtor, creditor, amount):
-    """Undo a reserve on both sides."""
-    debtor.debits_pending_lo, debtor.debits_pending_hi = subtract(
-        debtor.debits_pending_lo, debtor.debits_pending_hi, amount
-    )
-    creditor.credits_pending_lo, creditor.credits_pending_hi = subtract(
-        creditor.credits_pending_lo, creditor.credits_pending_hi, amount
-    )
-
-
-@njit(**KERNEL)
-def end_hold(state, record, signer_row):
-    """Capture or release. Return (outcome, amount, mode, debtor row, creditor row, slot)."""
+@njit(**RARE)
+def reverse(state, record, verdict, original, signer_row, time_ns):
+    """Pay back all or part of an earlier payment, never more in all than it was."""
     # CHECK
-    nothing, kind = ZERO, record.kind
-    debtor_row = find(state.accounts, state.account_index, record.debtor_lo, record.debtor_hi)
-    if debtor_row == NOWHERE:
-        return DEBTOR_UNKNOWN, nothing, SYSTEM, NOWHERE, NOWHERE, NO_SLOT
-    creditor_row = find(state.accounts, state.account_index, record.creditor_lo, record.creditor_hi)
-    if creditor_row == NOWHERE:
-        return CREDITOR_UNKNOWN, nothing, SYSTEM, NOWHERE, NOWHERE, NO_SLOT
+    if verdict != ALLOW:
+        return refuse(BLOCKED if verdict == BLOCK else REVIEW_NOT_PERMITTED)
+    back = original.debtor_lo == record.creditor_lo and original.debtor_hi == record.creditor_hi
+    back = back and original.creditor_lo == record.debtor_lo and original.creditor_hi == record.debtor_hi
+    if original.asset == NO_ASSET or not back:
+        return refuse(ORIGINAL_UNKNOWN)
+    until_ms = (record.related_hi >> np.uint64(16)) + state.assets[original.asset].refund_window_ms
+    if time_ns // NS_PER_MS > until_ms:
+        return refuse(REFUND_WINDOW_CLOSED)
+    refusal, debtor_row, creditor_row = find_parties(state, record)
+    if refusal != APPLIED:
+        return refuse(refusal)
     debtor, creditor = state.accounts[debtor_row], state.accounts[creditor_row]
-    slot = find_hold(state.holds, state.hold_index, record.related_lo, record.related_hi, debtor_row)
-    mode = closing_mode(state, signer_row, debtor, creditor, kind, slot)
-    if mode == SYSTEM:
-        return NOT_AUTHORISED, nothing, SYSTEM, NOWHERE, NOWHERE, NO_SLOT
     amount = record.amount
-    if kind == CAPTURE and amount == ZERO:
-        return AMOUNT_ZERO, nothing, SYSTEM, NOWHERE, NOWHERE, NO_SLOT
-    if kind == CAPTURE and debtor.frozen != FREE:
-        return DEBTOR_FROZEN, nothing, SYSTEM, NOWHERE, NOWHERE, NO_SLOT
-    if kind == CAPTURE and creditor.frozen != FREE:
-        return CREDITOR_FROZEN, nothing, SYSTEM, NOWHERE, NOWHERE, NO_SLOT
-    if slot == NOWHERE:
-        return HOLD_UNKNOWN, nothing, SYSTEM, NOWHERE, NOWHERE, NO_SLOT
-    held = state.holds[slot].amount
-    if state.holds[slot].creditor != creditor_row or record.asset != np.uint32(debtor.asset):
-        return HOLD_MISMATCH, nothing, SYSTEM, NOWHERE, NOWHERE, NO_SLOT
-    if kind == CAPTURE and state.holds[slot].kind == np.uint32(TRANSFER) and amount < held:
-        return HOLD_MISMATCH, nothing, SYSTEM, NOWHERE, NOWHERE, NO_SLOT
-    if kind == CAPTURE and amount > held:
-        return AMOUNT_ABOVE_HOLD, nothing, SYSTEM, NOWHERE, NOWHERE, NO_SLOT
+    mode = payer_mode(state, signer_row, debtor, amount)
+    if mode == SYSTEM:
+        return refuse(NOT_AUTHORISED)
+    refusal = check_value(record, debtor, creditor, debtor_row == creditor_row)
+    if refusal == APPLIED:
+        refusal = check_standing(state, debtor, creditor)
+    if refusal == APPLIED:
+        refusal = check_sums(debtor, creditor, amount, debtor.credit_limit)
+    if refusal != APPLIED:
+        return refuse(refusal)
+    lo, hi = record.related_lo, record.related_hi
+    at = find_owned(state.refunds, state.refund_index, lo, hi, creditor_row)
+    left = original.amount
+    if at != NOWHERE:
+        left = state.refunds[at].original - state.refunds[at].refunded
+    if amount > left:
+        return refuse(ABOVE_ORIGINAL)
     # POST
-    close_hold(state, slot)
-    return_reserve(debtor, creditor, held)
-    if kind == RELEASE:
-        return RELEASED, held, mode, debtor_row, creditor_row, np.uint64(slot)
+    if at == NOWHERE:
+        at = np.uint32(state.counters[0].refunds)
+        state.counters[0].refunds += ONE
+        entry = state.refunds[at]
+        entry.id_lo, entry.id_hi, entry.debtor = lo, hi, creditor_row
+        entry.original, entry.refunded, entry.until_ms = original.amount, ZERO, until_ms
+        insert(state.refund_index, owned_key(lo, hi, creditor_row), at)
+    state.refunds[at].refunded += amount
     post(debtor, creditor, amount)
-    return CAPTURED, amount, mode, debtor_row, creditor_row, np.uint64(slot)
+    return APPLIED, amount, mode, debtor_row, creditor_row, NO_SLOT
+
+
+@njit(**RARE)
+def claw_back(state, record, signer_row):
+    """Take up to the available positive balance to the issuer, from a frozen account or in a pause too."""
+    # CHECK
+    refusal, debtor_row, creditor_row = find_parties(state, record)
+    if refusal != APPLIED:
+        return refuse(refusal)
+    debtor, creditor = state.accounts[debtor_row], state.accounts[creditor_row]
+    asset, amount = state.assets[debtor.asset], record.amount
+    own = state.authorities[signer_row].institution
+    if own != asset.issuer or creditor.institution != asset.issuer:
+        return refuse(NOT_AUTHORISED)
+    refusal = check_value(record, debtor, creditor, debtor_row == creditor_row)
+    if refusal == APPLIED and (asset.policy & MAY_CLAW_BACK) == FREE:
+        refusal = POLICY_FORBIDS
+    if refusal == APPLIED:
+        refusal = name_standing(FREE, creditor.standing)
+    if refusal == APPLIED:
+        refusal = check_sums(debtor, creditor, amount, ZERO)
+    if refusal != APPLIED:
+        return refuse(refusal)
+    # POST
+    post(debtor, creditor, amount)
+    return APPLIED, amount, INSTITUTION, debtor_row, creditor_row, NO_SLOT

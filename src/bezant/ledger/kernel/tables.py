@@ -1,7 +1,8 @@
 """Open-addressing indexes over the rows of the tables: linear probing, rows never move.
 
 An index holds u32 row numbers; keys stay in the tables. Accounts, authorities and ids are only
-added; holds are also removed, by shifting back, so that no tombstones pile up.
+added; what an account owns (holds, mandates, refunds) is also removed, by shifting back, so that no
+tombstones pile up.
 """
 
 from __future__ import annotations
@@ -88,31 +89,31 @@ def find_remembered(table, index, lo, hi, authority):
 
 
 @njit(inline="always", **KERNEL)
-def hold_key(lo, hi, debtor):
+def owned_key(lo, hi, debtor):
     return mix(lo ^ (np.uint64(debtor) << np.uint64(32)), hi)
 
 
 @njit(**KERNEL)
-def find_hold(holds, index, lo, hi, debtor):
-    """Return the slot of an open hold of a debtor's account row, NOWHERE if there is none."""
+def find_owned(table, index, lo, hi, debtor):
+    """Return the row of a hold, mandate or refund by its id and its account's row, NOWHERE if none."""
     size = np.uint64(len(index))
-    at = place(hold_key(lo, hi, debtor), size)
+    at = place(owned_key(lo, hi, debtor), size)
     while True:
         slot = index[at]
         if slot == NOWHERE:
             return slot
-        hold = holds[slot]
-        if hold.id_lo == lo and hold.id_hi == hi and hold.debtor == debtor:
+        entry = table[slot]
+        if entry.id_lo == lo and entry.id_hi == hi and entry.debtor == debtor:
             return slot
         at = following(at, size)
 
 
 @njit(**KERNEL)
-def remove_hold(holds, index, slot):
-    """Take a hold out of the index and close the gap it leaves."""
+def remove_owned(table, index, slot):
+    """Take a hold, mandate or refund out of its index and close the gap it leaves."""
     size = np.uint64(len(index))
-    hold = holds[slot]
-    gap = place(hold_key(hold.id_lo, hold.id_hi, hold.debtor), size)
+    entry = table[slot]
+    gap = place(owned_key(entry.id_lo, entry.id_hi, entry.debtor), size)
     while index[gap] != slot:
         gap = following(gap, size)
     at = gap
@@ -121,8 +122,8 @@ def remove_hold(holds, index, slot):
         moved = index[at]
         if moved == NOWHERE:
             break
-        other = holds[moved]
-        home = place(hold_key(other.id_lo, other.id_hi, other.debtor), size)
+        other = table[moved]
+        home = place(owned_key(other.id_lo, other.id_hi, other.debtor), size)
         # An entry may fill the gap unless its home lies cyclically behind the gap.
         if distance(home, at, size) >= distance(gap, at, size):
             index[gap] = moved
@@ -143,4 +144,12 @@ def fill_hold_index(holds, count, index):
     for slot in range(count):
         hold = holds[slot]
         if hold.sequence != np.uint64(0):
-            insert(index, hold_key(hold.id_lo, hold.id_hi, hold.debtor), np.uint32(slot))
+            insert(index, owned_key(hold.id_lo, hold.id_hi, hold.debtor), np.uint32(slot))
+
+
+@njit(cache=True, **KERNEL)
+def fill_owned_index(table, count, index):
+    """Enter rows 0..count of mandates or refunds into an empty index."""
+    for row in range(count):
+        entry = table[row]
+        insert(index, owned_key(entry.id_lo, entry.id_hi, entry.debtor), np.uint32(row))

@@ -53,3 +53,19 @@ def overflows(pending_lo, pending_hi, posted_lo, posted_hi, amount):
         return True
     lo, hi, over = add_wide(lo, hi, amount, ONE)
     return over
+
+
+@njit(inline="always", **KERNEL)
+def word_at(text, start):
+    """Return eight little-endian bytes as u64."""
+    value = ZERO
+    for i in range(8):
+        value |= np.uint64(text[start + i]) << np.uint64(8 * i)
+    return value
+
+
+@njit(**KERNEL)
+def put_word(text, start, value, width):
+    """Write the lower `width` bytes of a u64, little-endian."""
+    for i in range(width):
+        text[start + i] = np.uint8((value >> np.uint64(8 * i)) & np.uint64(0xFF))
