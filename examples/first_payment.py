@@ -8,7 +8,8 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from bezant.chain.receipts import render_receipt, trust_statement, verify_receipt
+from bezant.chain.anchors import trust_statement
+from bezant.chain.receipts import render_receipt, verify_receipt
 from bezant.folder import create_folder
 from bezant.gateway.accounts import Opening, PartyProfile
 from bezant.intelligence.reasons import Reasons

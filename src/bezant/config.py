@@ -62,6 +62,15 @@ class Webhooks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Deliver to private addresses and without TLS too: for development and closed networks."""
 
 
+class Witnesses(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who may co-sign this node's checkpoints."""
+
+    keys: tuple[str, ...] = ()
+    """Verifier keys, as ``bezant witness new`` prints them."""
+    quorum: int = 1
+    """Co-signatures that a checkpoint needs before receipts carry it rather than a newer one."""
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that can be set; see each section."""
 
@@ -70,13 +79,14 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     screening: Screening = Screening()
     store: Store = Store()
     webhooks: Webhooks = Webhooks()
+    witnesses: Witnesses = Witnesses()
     policy: dict[str, float | int | bool] = {}
     """Thresholds of the decide stage; see `bezant.stages.policy.Policy`."""
     delegate_cap_minor: int = 100_000_000
     """Most that one token-only payment may move from an account opened over REST."""
 
 
-_SECTIONS = ("http", "pipeline", "screening", "store", "webhooks", "policy")
+_SECTIONS = ("http", "pipeline", "screening", "store", "webhooks", "witnesses", "policy")
 
 
 def load_config(folder: Path, environment: Mapping[str, str] | None = None) -> Config:

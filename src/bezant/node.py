@@ -24,8 +24,10 @@ import msgspec
 import numpy as np
 
 from bezant.chain.blocks import CommittedBlock
+from bezant.chain.checkpoints import parse_witness
 from bezant.chain.clock import Clock, SystemClock
 from bezant.chain.embedded.engine import EmbeddedEngine
+from bezant.chain.embedded.notary import Notary
 from bezant.chain.embedded.snapshots import Arrays
 from bezant.chain.signatures import Signatures
 from bezant.config import Config, load_config
@@ -144,6 +146,12 @@ class Node:
         opened.callback(self.intake.close)
         self.engine.subscribe(self.intake.on_durable)
         self.engine.watch_failure(self.intake.on_failure)
+        self.notary = Notary(
+            self.engine,
+            self.folder.chain / "checkpoints",
+            [parse_witness(key) for key in self.config.witnesses.keys],
+            self.config.witnesses.quorum,
+        )
         self.desk = Desk(
             engine=self.engine,
             vault=self.vault,
@@ -152,6 +160,7 @@ class Node:
             parties=self.parties,
             institution_key=keys.institution,
             gateway_key=keys.gateway,
+            notary=self.notary,
             now_ns=clock.now_ns,
             delegate_cap=self.config.delegate_cap_minor,
         )

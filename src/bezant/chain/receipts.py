@@ -12,9 +12,10 @@ import msgspec
 import numpy as np
 
 from bezant.chain import leaves
+from bezant.chain.anchors import Anchor, Seal, Witnessed, check_anchor, check_embedded_genesis, hex_bytes
 from bezant.errors import ProofError
 from bezant.model.digest import as_rows, sha256
-from bezant.model.genesis import Genesis, check_genesis, network_id
+from bezant.model.genesis import Genesis
 from bezant.model.identifiers import AuthorityId, render_id, render_payment_id
 from bezant.model.keys import authority_id, verify
 from bezant.model.merkle import LEAF, leaf_hashes, path, root_from_path
@@ -24,10 +25,6 @@ from bezant.model.outcomes import Outcome, SigningMode
 from bezant.model.records import MAX_KEYS, RECORD, SIDE, RecordArray, id_of
 
 FORMAT = 1
-EMBEDDED_TRUST = (
-    "embedded: tamper-evident, trusts the node key, which could sign two histories, "
-    "until a checkpoint is co-signed by witnesses"
-)
 
 
 class Summary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -71,11 +68,6 @@ class OpenedSide(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     counters: str
 
 
-class Seal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    key: str
-    signature: str
-
-
 class Receipt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file."""
 
@@ -90,9 +82,25 @@ class Receipt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     previous_app_hash: str
     app_hash: str
     seal: Seal
+    checkpoint: Witnessed | None
     debtor_side: OpenedSide | None
     creditor_side: OpenedSide | None
     genesis: Genesis
+
+    @property
+    def anchor(self) -> Anchor:
+        return Anchor(
+            block=self.summary.block,
+            time_ns=self.summary.time_ns,
+            leaf=self.leaf,
+            leaf_index=self.leaf_index,
+            leaf_count=self.leaf_count,
+            leaf_path=self.leaf_path,
+            previous_app_hash=self.previous_app_hash,
+            app_hash=self.app_hash,
+            seal=self.seal,
+            checkpoint=self.checkpoint,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +126,17 @@ class Evidence:
     creditor_seed: bytes
 
 
-def build_receipt(evidence: Evidence, *, open_debtor: bool = False, open_creditor: bool = False) -> Receipt:
-    """Return the receipt of one payment; balances are shown only for the sides asked for."""
+def build_receipt(
+    evidence: Evidence,
+    *,
+    open_debtor: bool = False,
+    open_creditor: bool = False,
+    checkpoint: Witnessed | None = None,
+) -> Receipt:
+    """Return the receipt of one payment; balances are shown only for the sides asked for.
+
+    `checkpoint` is one above the payment's block, if witnesses co-signed any.
+    """
     record, leaf = evidence.records[evidence.record_index], evidence.leaves[evidence.position]
     covering, index, record_path = _signed_part(evidence)
     hashed = leaves.hash_leaves(evidence.leaves)
@@ -146,6 +163,7 @@ def build_receipt(evidence: Evidence, *, open_debtor: bool = False, open_credito
         previous_app_hash=evidence.previous_app_hash.hex(),
         app_hash=evidence.app_hash.hex(),
         seal=Seal(evidence.seal_key.hex(), evidence.seal_signature.hex()),
+        checkpoint=checkpoint,
         debtor_side=_open("debtor", evidence.debtor_seed, record, leaf, receipt) if open_debtor else None,
         creditor_side=_open("creditor", evidence.creditor_seed, record, leaf, receipt)
         if open_creditor
@@ -166,9 +184,9 @@ def verify_receipt(data: bytes, *, genesis_hash: str | None = None) -> Receipt:
     only consistent with the genesis it carries. Raises: ProofError saying which check failed.
     """
     receipt = _parse(data)
-    network = _check_genesis(receipt, genesis_hash)
-    record = np.frombuffer(_bytes(receipt.signed.record, RECORD.itemsize, "signed.record"), RECORD)[0]
-    leaf = np.frombuffer(_bytes(receipt.leaf, leaves.LEAF.itemsize, "leaf"), leaves.LEAF)[0]
+    network = check_embedded_genesis(receipt.genesis, genesis_hash)
+    record = np.frombuffer(hex_bytes(receipt.signed.record, RECORD.itemsize, "signed.record"), RECORD)[0]
+    leaf = np.frombuffer(hex_bytes(receipt.leaf, leaves.LEAF.itemsize, "leaf"), leaves.LEAF)[0]
     if leaf["version"] != leaves.LEAF_VERSION or leaf["reserved"].any():
         raise ProofError("the leaf is of a version this release does not know", param="leaf")
     _check_signature(receipt, record, network)
@@ -176,7 +194,7 @@ def verify_receipt(data: bytes, *, genesis_hash: str | None = None) -> Receipt:
         raise ProofError("the leaf answers another record than the one signed", param="leaf")
     if id_of(leaf, "id") != id_of(record, "id") or leaf["kind"] != record["kind"]:
         raise ProofError("the leaf's id or kind is not the record's", param="leaf")
-    _check_block(receipt, leaf, network)
+    check_anchor(receipt.anchor, receipt.genesis, network)
     for name, side, account in (
         ("debtor_side", receipt.debtor_side, id_of(record, "debtor")),
         ("creditor_side", receipt.creditor_side, id_of(record, "creditor")),
@@ -188,16 +206,6 @@ def verify_receipt(data: bytes, *, genesis_hash: str | None = None) -> Receipt:
     ):
         raise ProofError("the summary does not say what the signed bytes say", param="summary")
     return receipt
-
-
-def trust_statement(genesis_hash: str | None) -> str:
-    """Return, in words, what a receipt rests on that was verified against this hash, or none."""
-    anchor = (
-        "the genesis you named"
-        if genesis_hash
-        else "the genesis inside the file (name the hash you trust with --trust to pin it)"
-    )
-    return f"{EMBEDDED_TRUST}; anchored in {anchor}"
 
 
 def signing_statement(receipt: Receipt) -> str:
@@ -287,32 +295,19 @@ def _parse(data: bytes) -> Receipt:
     return receipt
 
 
-def _check_genesis(receipt: Receipt, genesis_hash: str | None) -> bytes:
-    try:
-        check_genesis(receipt.genesis)
-    except Exception as error:
-        raise ProofError(f"the genesis inside is not valid: {error}", param="genesis") from None
-    network = network_id(receipt.genesis)
-    if genesis_hash is not None and network.hex() != genesis_hash.lower():
-        raise ProofError(
-            f"the receipt belongs to network {network.hex()}, not to the one you trust", param="genesis"
-        )
-    return network
-
-
 def _check_signature(receipt: Receipt, record: np.void, network: bytes) -> None:
     signed = receipt.signed
-    siblings = [_bytes(node, 32, "signed.path") for node in signed.path]
+    siblings = [hex_bytes(node, 32, "signed.path") for node in signed.path]
     own_root = root_from_path(sha256(LEAF, record.tobytes()), signed.index, signed.count, siblings)
     if own_root is None or not 1 <= signed.count <= MAX_AUTHORISED_RECORDS:
         raise ProofError("the path from the record to the signed root has the wrong length", param="signed")
-    authority = AuthorityId(int(_bytes(signed.authority, 16, "signed.authority").hex(), 16))
+    authority = AuthorityId(int(hex_bytes(signed.authority, 16, "signed.authority").hex(), 16))
     message = authorisation_message(network, authority, signed.count, own_root)
     if not 1 <= len({one.key for one in signed.signatures}) == len(signed.signatures) <= MAX_KEYS:
         raise ProofError("the signatures are not by one key or more, each once", param="signed.signatures")
     for one in signed.signatures:
-        key = _bytes(one.key, 32, "signed.signatures.key")
-        given = _bytes(one.signature, 64, "signed.signatures.signature")
+        key = hex_bytes(one.key, 32, "signed.signatures.key")
+        given = hex_bytes(one.signature, 64, "signed.signatures.signature")
         if not verify(key, message, given, one.scheme):
             raise ProofError(
                 "the signature does not cover this record: record, path, key or signature was changed",
@@ -320,39 +315,9 @@ def _check_signature(receipt: Receipt, record: np.void, network: bytes) -> None:
             )
 
 
-def _check_block(receipt: Receipt, leaf: np.void, network: bytes) -> None:
-    siblings = [_bytes(node, 32, "leaf_path") for node in receipt.leaf_path]
-    receipts_root = root_from_path(
-        sha256(LEAF, leaf.tobytes()), receipt.leaf_index, receipt.leaf_count, siblings
-    )
-    previous = _bytes(receipt.previous_app_hash, 32, "previous_app_hash")
-    app_hash = _bytes(receipt.app_hash, 32, "app_hash")
-    if receipts_root is None or leaves.next_app_hash(previous, receipts_root) != app_hash:
-        raise ProofError(
-            "the leaf is not under this app hash: leaf, path or a hash was changed", param="leaf"
-        )
-    if receipt.seal.key not in receipt.genesis.sealers:
-        raise ProofError("the seal's key is not one that the genesis names", param="seal.key")
-    try:
-        message = leaves.seal_message(
-            network, receipt.summary.block, receipt.summary.time_ns, receipt.leaf_count, app_hash
-        )
-    except OverflowError:
-        raise ProofError("block height or time is out of range", param="summary") from None
-    signature = _bytes(receipt.seal.signature, 64, "seal.signature")
-    if not verify(bytes.fromhex(receipt.seal.key), message, signature):
-        raise ProofError("the node's seal does not cover this block, height and time", param="seal")
-
-
 def _check_side(name: str, side: OpenedSide, account: int, commitment: bytes) -> None:
-    blind, counters = _bytes(side.blind, 32, name), _bytes(side.counters, SIDE.itemsize, name)
+    blind, counters = hex_bytes(side.blind, 32, name), hex_bytes(side.counters, SIDE.itemsize, name)
     if side.account != render_id(account):
         raise ProofError("the opened side is another account's", param=name)
     if leaves.side_commitment(blind, account, counters) != commitment:
         raise ProofError("the opened balances are not the ones committed to", param=name)
-
-
-def _bytes(text: str, length: int, param: str) -> bytes:
-    if len(text) != 2 * length or any(c not in "0123456789abcdef" for c in text):
-        raise ProofError(f"{param} is not {length} bytes in lower-case hexadecimal", param=param)
-    return bytes.fromhex(text)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
+from bezant.chain.balances import BalanceFile, build_balance
 from bezant.errors import BezantError, InputError, NotFound, VaultError
 from bezant.folder import OPERATOR
 from bezant.gateway import commands
@@ -213,6 +214,11 @@ class Accounts:
         self._desk.screening.forget(party)
         self._desk.on_erased(party)
         return accounts
+
+    def proof(self, account: AccountId) -> BalanceFile:
+        """Return what an account held at the last covered state, as a file. Raises: NotFound."""
+        evidence = self._desk.engine.prove_account(account)
+        return build_balance(evidence, self._desk.notary.witnessed(evidence.block.height))
 
     def row(self, account: AccountId) -> np.void:
         """Return the ledger's row of an account, dtype ACCOUNT. Raises: NotFound."""

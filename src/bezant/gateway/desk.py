@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from bezant.chain.embedded.engine import EmbeddedEngine
+from bezant.chain.embedded.notary import Notary
 from bezant.gateway.screening import Screening
 from bezant.model.identifiers import AccountId
 from bezant.model.keys import SigningKey
@@ -28,6 +29,7 @@ class Desk:
     parties: PartyColumns
     institution_key: SigningKey
     gateway_key: SigningKey
+    notary: Notary
     now_ns: Callable[[], int]
     delegate_cap: int = 0
     on_bound: Callable[[Mapping[AccountId, int]], None] = field(default=lambda parties: None)

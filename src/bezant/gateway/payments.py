@@ -229,7 +229,10 @@ class Payments:
     ) -> Receipt:
         """Return the receipt file's content. Raises: NotFound."""
         evidence = self._desk.engine.prove(payment)
-        return build_receipt(evidence, open_debtor=open_debtor, open_creditor=open_creditor)
+        checkpoint = self._desk.notary.witnessed(evidence.height)
+        return build_receipt(
+            evidence, open_debtor=open_debtor, open_creditor=open_creditor, checkpoint=checkpoint
+        )
 
     def payload(self, payment: int) -> Payload | None:
         """Return the texts of a payment, None where it has none. Raises: VaultError code ``erased``."""

@@ -96,9 +96,13 @@ class ColumnarLedger:
 
     def account(self, identity: int) -> np.void | None:
         """Return a copy of one account's row (dtype ACCOUNT), or None."""
-        lo, hi = words(identity)
-        row = self.account_rows(np.array([lo], np.uint64), np.array([hi], np.uint64))[0]
+        row = self.account_row(identity)
         return None if row == NO_ROW else self.state.accounts[row].copy()
+
+    def account_row(self, identity: int) -> int:
+        """Return the row of an account, NO_ROW where there is none."""
+        lo, hi = words(identity)
+        return int(self.account_rows(np.array([lo], np.uint64), np.array([hi], np.uint64))[0])
 
     def authority_row(self, authority: AuthorityId) -> int:
         """Return the row of an authority, NO_ROW where there is none."""

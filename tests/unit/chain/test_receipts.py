@@ -10,14 +10,9 @@ import msgspec
 import numpy as np
 import pytest
 
+from bezant.chain.anchors import trust_statement
 from bezant.chain.leaves import build_leaves
-from bezant.chain.receipts import (
-    Receipt,
-    build_receipt,
-    render_receipt,
-    trust_statement,
-    verify_receipt,
-)
+from bezant.chain.receipts import Receipt, build_receipt, render_receipt, verify_receipt
 from bezant.errors import ProofError
 from bezant.ledger.state import ACCOUNT
 from bezant.model.identifiers import render_id

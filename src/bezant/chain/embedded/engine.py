@@ -17,6 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from bezant.chain import history, leaves
+from bezant.chain.anchors import SealedBlock
+from bezant.chain.balances import AccountEvidence
 from bezant.chain.blocks import CommittedBlock, StateRoot
 from bezant.chain.checkpoints import Checkpoint, Note, sign_checkpoint
 from bezant.chain.clock import Clock, SystemClock
@@ -33,17 +35,18 @@ from bezant.chain.embedded.state_roots import StateRoots
 from bezant.chain.engine import Subscriber
 from bezant.chain.receipts import Evidence
 from bezant.chain.signatures import Signatures, gateway_accepted, gateway_keys
+from bezant.chain.state_tree import state_blind
 from bezant.errors import BezantError, JournalDamaged, NotFound, StorageError
 from bezant.ledger.batch import Batch
 from bezant.ledger.columnar import ColumnarLedger
 from bezant.model import merkle
 from bezant.model.digest import Digests, as_rows
 from bezant.model.genesis import Genesis, network_id
-from bezant.model.identifiers import AuthorityId
+from bezant.model.identifiers import AccountId, AuthorityId
 from bezant.model.keys import SigningKey
 from bezant.model.merkle import leaf_hashes
 from bezant.model.orders import Order, check_shape, cosigned, join_authorised, signed_roots
-from bezant.model.records import AUTHORISATION, DECISION, RECORD, RecordArray, id_of
+from bezant.model.records import AUTHORISATION, DECISION, NO_ROW, RECORD, RecordArray, id_of
 
 QUEUE_BLOCKS = 64
 """Blocks applied ahead of the disk; beyond that the caller waits."""
@@ -173,6 +176,37 @@ class EmbeddedEngine:
             if place is None or place.height > self._journal.durable_height:
                 raise NotFound(f"no durable record has the id {payment:032x}", code="payment_unknown")
             return self._evidence(place.height, place.position)
+
+    def prove_account(self, account: AccountId) -> AccountEvidence:
+        """Return an account as the last covered state root has it. Raises: NotFound.
+
+        Where the chain covers no state yet, or none with this account, it is made to cover one first.
+        """
+        row = self.ledger.account_row(account)
+        if row == NO_ROW:
+            raise NotFound(f"there is no account {account:032x}", code="account_unknown", param="account")
+        proof = self._roots.prove(row)
+        if proof is None:
+            self.cover_state()
+            proof = self._roots.prove(row)
+        with self._reading:
+            covered = self._archive.state_root(self.durable_height)
+            if proof is None or covered is None or covered[1] != proof.state:
+                raise NotFound(
+                    "the state that covers this account is being made durable; ask again in a moment",
+                    code="account_not_covered",
+                )
+            return AccountEvidence(
+                genesis=self.genesis,
+                row=proof.row,
+                blind=state_blind(self._ledger_seed, account),
+                position=proof.position,
+                accounts=proof.count,
+                path=proof.path,
+                tables=proof.tables,
+                state=proof.state,
+                block=self._sealed(covered[0]),
+            )
 
     def wait_durable(self, height: int) -> None:
         """Return once block `height` is durable. Raises: what stopped the engine."""
@@ -437,6 +471,24 @@ class EmbeddedEngine:
             columns.authorisations,
             receipts,
             state,
+        )
+
+    def _sealed(self, height: int) -> SealedBlock:
+        """Return a block's leaves under the node's seal."""
+        journaled = frames.decode_block(self._journal.read(height), self.network)
+        columns, state = _join(journaled.orders), self._archive.state_in(height)
+        hashes = leaf_hashes(as_rows(columns.records))
+        built = self._leaves(self._archive.receipts(height), hashes, columns.decisions, state)
+        app_hash = self._archive.app_hash(height)
+        message = leaves.seal_message(self.network, height, journaled.time_ns, len(built), app_hash)
+        return SealedBlock(
+            height,
+            journaled.time_ns,
+            built,
+            journaled.previous_app_hash,
+            app_hash,
+            self._node_key.public,
+            self._node_key.sign(message),
         )
 
     def _evidence(self, height: int, position: int) -> Evidence:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -61,6 +62,21 @@ def show_account(account: _Account, data: Data = DEFAULT_DATA, as_json: AsJson =
 
     with connect(data) as client:
         show(client.get(f"/v1/accounts/{account}"), as_json)
+
+
+@app.command()
+def proof(account: _Account, data: Data = DEFAULT_DATA) -> None:
+    """Write an account's balance file to standard output; 'bezant verify' checks it offline.
+
+    \b
+    bezant accounts proof 0000d4e3…bc4 > balance.json
+    """
+    from bezant.interfaces.cli.client import connect
+
+    with connect(data) as client:
+        content = client.raw("GET", f"/v1/accounts/{account}/proof")
+    sys.stdout.buffer.write(content)
+    sys.stdout.buffer.flush()
 
 
 @app.command()

@@ -18,6 +18,7 @@ from bezant.interfaces.cli import (
     reviews,
     run,
     store,
+    witness,
 )
 from bezant.interfaces.cli.output import Commands
 
@@ -38,6 +39,8 @@ app.add_typer(reviews.app, name="reviews")
 app.add_typer(decisions.app, name="decisions")
 app.command()(receipts.receipt)
 app.command()(receipts.verify)
+app.command()(witness.checkpoint)
+app.add_typer(witness.app, name="witness")
 app.add_typer(models.app, name="models")
 app.add_typer(store.app, name="store")
 app.command()(doctor.doctor)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from bezant.interfaces.cli.output import DEFAULT_DATA, AsJson, Data, show
+
+if TYPE_CHECKING:
+    from bezant.chain.checkpoints import Witness
 
 
 def receipt(
@@ -35,40 +38,76 @@ def receipt(
 
 
 def verify(
-    file: Annotated[Path, typer.Argument(help="A receipt file, or - for standard input.")],
+    file: Annotated[Path, typer.Argument(help="A receipt or balance file, or - for standard input.")],
     trust: Annotated[
         str, typer.Option(help="Genesis hash that you trust, from somewhere else than the file.")
     ] = "",
+    witness: Annotated[
+        list[str] | None,
+        typer.Option(help="Verifier key of a witness that you know, or a file with one a line; repeat it."),
+    ] = None,
+    quorum: Annotated[
+        int, typer.Option(min=0, help="How many of them must have co-signed the history above this.")
+    ] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Verify a receipt offline: no node, no network, nothing but the file.
+    """Verify a receipt or a balance offline: no node, no network, nothing but the file.
 
     Exit code 1, and the reason, when anything does not hold.
 
     \b
     bezant verify receipt.json
     bezant verify receipt.json --trust b15a2ff6f0d4…4979
+    bezant verify receipt.json --trust b15a… --witness witness.example+0a1b2c3d+BIxY… --quorum 1
     """
-    from bezant.chain.receipts import trust_statement, verify_receipt
+    from bezant.chain.anchors import trust_statement, vouched_for
+    from bezant.chain.balances import verify_balance
+    from bezant.chain.checkpoints import parse_note
+    from bezant.chain.receipts import verify_receipt
     from bezant.errors import InputError
     from bezant.model.genesis import network_id
 
     try:
         content = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+        known = _witnesses(witness or [])
     except OSError as error:
-        raise InputError(f"{file} cannot be read: {error.strerror}", code="file_unreadable") from None
-    checked = verify_receipt(content, genesis_hash=trust or None)
-    summary = checked.summary
-    told = {
-        "verified": True,
-        "payment": summary.payment,
-        "outcome": summary.outcome,
-        "amount": {"amount": summary.amount, "asset": summary.asset},
-        "debtor": summary.debtor,
-        "creditor": summary.creditor,
-        "signed_by": summary.signed_by,
-        "block": summary.block,
-        "genesis_hash": network_id(checked.genesis).hex(),
-        "rests_on": trust_statement(trust or None),
-    }
-    show(told, as_json)
+        raise InputError(
+            f"{error.filename} cannot be read: {error.strerror}", code="file_unreadable"
+        ) from None
+    told: dict[str, Any]
+    if b'"bezant_balance"' in content[:64]:
+        balance = verify_balance(content, genesis_hash=trust or None)
+        checkpoint, genesis = balance.anchor.checkpoint, balance.genesis
+        told = {
+            "account": balance.summary.account,
+            "balance": {"amount": balance.summary.balance, "asset": balance.summary.asset},
+            "after_block": balance.summary.after_block,
+        }
+    else:
+        receipt = verify_receipt(content, genesis_hash=trust or None)
+        checkpoint, genesis, summary = receipt.checkpoint, receipt.genesis, receipt.summary
+        told = {
+            "payment": summary.payment,
+            "outcome": summary.outcome,
+            "amount": {"amount": summary.amount, "asset": summary.asset},
+            "debtor": summary.debtor,
+            "creditor": summary.creditor,
+            "signed_by": summary.signed_by,
+            "block": summary.block,
+        }
+    note = None if checkpoint is None else parse_note(checkpoint.note.encode())
+    vouching = vouched_for(note, known, quorum)
+    told = {"verified": True} | told | {"genesis_hash": network_id(genesis).hex()}
+    if vouching:
+        told["co_signed_by"] = [name for name, _ in vouching]
+    show(told | {"rests_on": trust_statement(trust or None, note, vouching)}, as_json)
+
+
+def _witnesses(named: list[str]) -> list[Witness]:
+    """Return the witnesses of verifier keys, or of files with one a line. Raises: ProofError, OSError."""
+    from bezant.chain.checkpoints import parse_witness
+
+    keys: list[str] = []
+    for text in named:
+        keys += [text] if "+" in text and not Path(text).exists() else Path(text).read_text("utf-8").split()
+    return [parse_witness(key) for key in keys]

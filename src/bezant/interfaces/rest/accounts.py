@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, cast
 
 import numpy as np
-from litestar import get, post
+from litestar import Response, get, post
 from litestar.params import FromPath, QueryParameter
 
+from bezant.chain.balances import BalanceFile, render_balance
 from bezant.gateway.accounts import Opening
 from bezant.gateway.events import render_time
 from bezant.interfaces.rest.render import parse_time
@@ -58,6 +59,14 @@ async def get_account(services: Given, account: FromPath[str]) -> AccountView:
     """Return an account with its balances as the ledger has them now."""
     known = parse_account_id(account)
     return view_of(services, known, services.node.accounts.party_of(known))
+
+
+@get("/accounts/{account:str}/proof", media_type="application/json")
+async def get_balance_proof(services: Given, account: FromPath[str]) -> Response[BalanceFile]:
+    """Return the balance file: canonical bytes that prove offline what an account held, to be kept as
+    they are. It is of the last state that the chain covers, or of now where there is none yet."""
+    found = await in_thread(services.node.accounts.proof, parse_account_id(account))
+    return Response(content=cast("BalanceFile", render_balance(found)), media_type="application/json")
 
 
 @post("/accounts/{account:str}/freeze", opt={"body": EmptyRequest}, status_code=200)
@@ -155,4 +164,12 @@ def _wide(row: np.void, name: str) -> int:
     return int(row[f"{name}_hi"]) << 64 | int(row[f"{name}_lo"])
 
 
-ROUTES = [open_account, list_accounts, get_account, freeze_account, thaw_account, get_statement]
+ROUTES = [
+    open_account,
+    list_accounts,
+    get_account,
+    get_balance_proof,
+    freeze_account,
+    thaw_account,
+    get_statement,
+]

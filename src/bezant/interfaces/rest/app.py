@@ -13,6 +13,7 @@ from bezant.errors import BezantError
 from bezant.interfaces.rest import (
     accounts,
     assets,
+    checkpoints,
     operations,
     parties,
     payments,
@@ -30,7 +31,7 @@ from bezant.interfaces.rest.render import Renderer
 from bezant.interfaces.rest.services import Services
 from bezant.node import Node
 
-V1 = (payments, signed, accounts, parties, assets, reviews, webhooks)
+V1 = (payments, signed, accounts, parties, assets, reviews, webhooks, checkpoints)
 
 
 def create_services(node: Node) -> Services:

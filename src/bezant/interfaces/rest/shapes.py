@@ -358,3 +358,20 @@ class DryRunView(_Out, frozen=True):
     verdict: Literal["allow", "review", "block"]
     score: float
     reasons: tuple[str, ...] = ()
+
+
+# Checkpoints.
+
+
+class CosignatureRequest(_In, frozen=True):
+    """A checkpoint's note with a witness's line under it."""
+
+    note: Annotated[str, Meta(min_length=1, max_length=65_536)]
+
+
+class CheckpointView(_Out, frozen=True):
+    """A checkpoint as its note, and whose signatures are under it."""
+
+    blocks: int
+    note: str
+    signed_by: tuple[str, ...]
