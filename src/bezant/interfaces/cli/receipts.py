@@ -63,7 +63,7 @@ def verify(
     from bezant.chain.anchors import trust_statement, vouched_for
     from bezant.chain.balances import verify_balance
     from bezant.chain.checkpoints import parse_note
-    from bezant.chain.receipts import verify_receipt
+    from bezant.chain.receipts import signing_statement, verify_receipt
     from bezant.errors import InputError
     from bezant.model.genesis import network_id
 
@@ -93,6 +93,7 @@ def verify(
             "debtor": summary.debtor,
             "creditor": summary.creditor,
             "signed_by": summary.signed_by,
+            "signatures": signing_statement(receipt),
             "block": summary.block,
         }
     note = None if checkpoint is None else parse_note(checkpoint.note.encode())
