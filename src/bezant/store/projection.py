@@ -10,7 +10,8 @@ answer therefore replaces one of those, and never replaces any other.
 
 A CAPTURE or RELEASE that took effect, and a system receipt for an expiry, change the payment they
 close, found by its id and debtor account, which is how the ledger keys a hold. A capture may be for
-less than was held: `settled_amount` says for how much, the rest returned at once.
+less than was held: `settled_amount` says for how much in all, and each is a row of its own. A REVERSE is
+a payment, and adds to `reversed_amount` of what it pays back: a payment, or a capture and its payment.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ class ProjectedRows:
     blocks: list[Row] = field(default_factory=list)
     payments: list[Row] = field(default_factory=list)
     captures: list[Row] = field(default_factory=list)
+    captured: list[Row] = field(default_factory=list)
     releases: list[Row] = field(default_factory=list)
     reversals: list[Row] = field(default_factory=list)
     expiries: list[Row] = field(default_factory=list)
@@ -53,6 +55,8 @@ class ProjectedRows:
     accounts: list[Row] = field(default_factory=list)
     freezes: list[Row] = field(default_factory=list)
     delegates: list[Row] = field(default_factory=list)
+    limits: list[Row] = field(default_factory=list)
+    closings: list[Row] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +123,7 @@ def project_rows(
     rows.blocks = [(b.height, b.time_ns, b.app_hash, len(b.records)) for b in blocks]
     rows.payments = _payments(run, np.flatnonzero(pays & ~unproven & ~changes_nothing), hashes, known)
     rows.captures = _captures(run, np.flatnonzero(captured))
+    rows.captured = _captured(run, np.flatnonzero(captured))
     rows.releases = _releases(run, np.flatnonzero(outcome == Outcome.RELEASED))
     rows.reversals = _reversals(run, np.flatnonzero(applied & (kind == Kind.REVERSE)))
     rows.expiries = _expiries(run)
@@ -126,6 +131,8 @@ def project_rows(
     rows.accounts = _accounts(run, np.flatnonzero(applied & (kind == Kind.OPEN_ACCOUNT)))
     rows.freezes = _freezes(run, np.flatnonzero(applied & (kind == Kind.SET_FROZEN)))
     rows.delegates = _delegates(run, np.flatnonzero(applied & (kind == Kind.SET_DELEGATE)))
+    rows.limits = _limits(run, np.flatnonzero(applied & (kind == Kind.SET_LIMITS)))
+    rows.closings = _closings(run, np.flatnonzero(applied & (kind == Kind.CLOSE_ACCOUNT)))
     return rows
 
 
@@ -207,6 +214,22 @@ def _payments(
 
 
 def _captures(run: _Run, at: npt.NDArray[np.intp]) -> list[Row]:
+    records = run.records[at]
+    return list(
+        zip(
+            run.ordinals[at].tolist(),
+            columns.ids(records, "id"),
+            columns.ids(records, "related"),
+            columns.ids(records, "debtor"),
+            columns.amounts(run.receipts["amount"][at]),
+            [None] * len(at),
+            run.times[at].tolist(),
+            strict=True,
+        )
+    )
+
+
+def _captured(run: _Run, at: npt.NDArray[np.intp]) -> list[Row]:
     """(status, outcome, amount four times, updated, settled, closed_by | id, debtor)."""
     records, times = run.records[at], run.times[at].tolist()
     outcomes = run.receipts["outcome"][at].tolist()
@@ -299,6 +322,7 @@ def _accounts(run: _Run, at: npt.NDArray[np.intp]) -> list[Row]:
             [None] * count,
             [0] * count,
             run.times[at].tolist(),
+            [None] * count,
             run.ordinals[at].tolist(),
             strict=True,
         )
@@ -317,3 +341,15 @@ def _delegates(run: _Run, at: npt.NDArray[np.intp]) -> list[Row]:
     caps, delegates = columns.amounts(records["amount"]), columns.ids(records, "creditor")
     named = [delegate if cap else None for delegate, cap in zip(delegates, caps, strict=True)]
     return list(zip(named, caps, columns.ids(records, "debtor"), strict=True))
+
+
+def _limits(run: _Run, at: npt.NDArray[np.intp]) -> list[Row]:
+    """(credit limit, balance limit | account)."""
+    records = run.records[at]
+    credit, balance = columns.amounts(records["amount"]), columns.amounts(records["max_fee"])
+    return list(zip(credit, balance, columns.ids(records, "debtor"), strict=True))
+
+
+def _closings(run: _Run, at: npt.NDArray[np.intp]) -> list[Row]:
+    """(closed | account)."""
+    return list(zip(run.times[at].tolist(), columns.ids(run.records[at], "debtor"), strict=True))

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from bezant.errors import InputError, NotFound, StorageError
 from bezant.model.identifiers import AccountId, AuthorityId, PaymentId, render_id, render_payment_id
 from bezant.model.outcomes import Outcome
+from bezant.model.records import Kind
 from bezant.store.cursors import decode_cursor, encode_cursor
 from bezant.store.database import Database
 from bezant.store.projection import EndToEndHashes
@@ -20,6 +21,7 @@ from bezant.store.schema import (
     account_parties,
     accounts,
     blocks,
+    captures,
     entries,
     id_key,
     payments,
@@ -29,8 +31,10 @@ from bezant.store.views import (
     Statement,
     StatementEntry,
     StoredAccount,
+    StoredCapture,
     StoredPayment,
     account_view,
+    capture_view,
     entry_view,
     payment_view,
 )
@@ -106,6 +110,29 @@ class Queries:
             rows = connection.execute(query).all()
         next_cursor = encode_cursor(scope, rows[limit - 1].ordinal) if len(rows) > limit else None
         return Page([payment_view(row) for row in rows[:limit]], next_cursor)
+
+    def captures(self, payment: StoredPayment) -> list[StoredCapture]:
+        """Return the captures of a hold, oldest first."""
+        query = sa.select(captures).where(
+            captures.c.payment == id_key(payment.id), captures.c.debtor == id_key(payment.debtor)
+        )
+        with self._database.read() as connection:
+            return [capture_view(row) for row in connection.execute(query.order_by(captures.c.ordinal))]
+
+    def refunds(self, payment: StoredPayment) -> list[StoredPayment]:
+        """Return what paid a payment or its captures back, oldest first."""
+        debtor = id_key(payment.debtor)
+        of_it = sa.select(captures.c.id).where(
+            captures.c.payment == id_key(payment.id), captures.c.debtor == debtor
+        )
+        query = sa.select(payments).where(
+            sa.or_(payments.c.related == id_key(payment.id), payments.c.related.in_(of_it)),
+            payments.c.kind == int(Kind.REVERSE),
+            payments.c.outcome == int(Outcome.APPLIED),
+            payments.c.creditor == debtor,
+        )
+        with self._database.read() as connection:
+            return [payment_view(row) for row in connection.execute(query.order_by(payments.c.ordinal))]
 
     def account(self, id_: AccountId) -> StoredAccount:
         """Return one account; raises NotFound ``account_unknown``."""

@@ -106,8 +106,9 @@ payments = sa.Table(
     sa.Column("end_to_end_hash", sa.LargeBinary(HASH_BYTES)),
     sa.UniqueConstraint("id", "authority", name="payments_id_authority"),
 )
-"""`closed_by` is the id of the last CAPTURE or RELEASE; an expiry has none. `related` is the payment that a
-REVERSE pays back, or the mandate; `reversed_amount` what was paid back of a payment that settled at once."""
+"""`closed_by` is the id of the last CAPTURE or RELEASE; an expiry has none. `related` is what a REVERSE pays
+back, a payment or a capture, or the mandate of a payment; `reversed_amount` what was paid back of a payment
+or of its captures together."""
 sa.Index("payments_debtor", payments.c.debtor, payments.c.ordinal)
 sa.Index("payments_creditor", payments.c.creditor, payments.c.ordinal)
 
@@ -121,8 +122,25 @@ sa.Index(
     sqlite_where=NOT_SETTLED,
     postgresql_where=NOT_SETTLED,
 )
+_RELATED = sa.text("related IS NOT NULL")
+sa.Index("payments_related", payments.c.related, sqlite_where=_RELATED, postgresql_where=_RELATED)
 _HASHED = sa.text("end_to_end_hash IS NOT NULL")
 sa.Index("payments_end_to_end", payments.c.end_to_end_hash, sqlite_where=_HASHED, postgresql_where=_HASHED)
+
+captures = sa.Table(
+    "captures",
+    metadata,
+    sa.Column("ordinal", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+    _id("id"),
+    _id("payment"),
+    _id("debtor"),
+    sa.Column("amount", sa.BigInteger, nullable=False),
+    sa.Column("reversed_amount", sa.BigInteger),
+    sa.Column("created_ns", sa.BigInteger, nullable=False),
+)
+"""One CAPTURE that took effect on the hold `payment`; a REVERSE names it by `id`."""
+sa.Index("captures_id", captures.c.id)
+sa.Index("captures_payment", captures.c.payment)
 
 entries = sa.Table(
     "entries",
@@ -152,6 +170,7 @@ accounts = sa.Table(
     sa.Column("delegate", sa.LargeBinary(16)),
     sa.Column("delegate_cap", sa.BigInteger, nullable=False),
     sa.Column("opened_ns", sa.BigInteger, nullable=False),
+    sa.Column("closed_ns", sa.BigInteger),
     sa.Column("ordinal", sa.BigInteger, nullable=False),
 )
 """`row` is the ledger's own number of the account, by which system receipts name it."""
@@ -198,7 +217,7 @@ sa.Index(
     postgresql_where=_WAITING,
 )
 
-PROJECTED: Final = (blocks, payments, entries, accounts)
+PROJECTED: Final = (blocks, payments, captures, entries, accounts)
 """What a rebuild empties and fills again from the blocks."""
 
 idempotency_metadata = sa.MetaData()

@@ -68,6 +68,14 @@ _REVERSE: Final = (
     f"UPDATE payments SET reversed_amount = {_plus('reversed_amount')}, updated_ns = ? "
     "WHERE id = ? AND debtor = ? AND status = 'settled'"
 )
+_REVERSE_CAPTURE: Final = (
+    f"UPDATE captures SET reversed_amount = {_plus('reversed_amount')} WHERE id = ? AND debtor = ?"
+)
+_REVERSE_CAPTURED: Final = (
+    f"UPDATE payments SET reversed_amount = {_plus('reversed_amount')}, updated_ns = ? "
+    "WHERE (id, debtor) = (SELECT payment, debtor FROM captures WHERE id = ? AND debtor = ? LIMIT 1) "
+    "AND status <> 'settled'"
+)
 _EXPIRE: Final = (
     f"UPDATE payments SET status = {_RETURNED}, outcome = ?, updated_ns = ? WHERE id = ? "
     "AND debtor = (SELECT id FROM accounts WHERE \"row\" = ?) AND status IN ('held', 'in_review')"
@@ -78,6 +86,8 @@ _FORGET: Final = tuple(
 )
 _FREEZE: Final = "UPDATE accounts SET frozen = ? WHERE id = ?"
 _DELEGATE: Final = "UPDATE accounts SET delegate = ?, delegate_cap = ? WHERE id = ?"
+_LIMITS: Final = "UPDATE accounts SET credit_limit = ?, balance_limit = ? WHERE id = ?"
+_CLOSE: Final = "UPDATE accounts SET closed_ns = ? WHERE id = ?"
 
 
 class Store:
@@ -114,7 +124,7 @@ class Store:
             raise ConfigError(f"the store's key must have 32 bytes, not {len(key)}", param="store_key")
         database = Database(url, durable=False)
         try:
-            database.migrate("store", (_create_tables,))
+            database.migrate("store", (_create_tables, _begin_again))
             return Store(database, EndToEndHashes(key, payload_of), events)
         except BaseException:
             database.close()
@@ -203,16 +213,24 @@ class Store:
         insert(connection, schema.blocks, rows.blocks)
         insert(connection, accounts, rows.accounts)
         insert(connection, payments, self._without_erased(rows.payments), _REPLACE)
+        insert(connection, schema.captures, rows.captures)
         insert(connection, schema.entries, rows.entries)
         # Captures first: what is released or expires in the same run may have been captured in part.
-        closed = update(connection, _CAPTURE, rows.captures) + update(connection, _RELEASE, rows.releases)
+        closed = update(connection, _CAPTURE, rows.captured) + update(connection, _RELEASE, rows.releases)
         closed += update(connection, _EXPIRE, rows.expiries)
-        update(connection, _REVERSE, rows.reversals)
-        changed = update(connection, _FREEZE, rows.freezes) + update(connection, _DELEGATE, rows.delegates)
-        if closed != len(rows.captures) + len(rows.releases) + len(rows.expiries):
+        if closed != len(rows.captured) + len(rows.releases) + len(rows.expiries):
             raise InvariantViolation("a block closes a hold that the store does not know as open")
-        if changed != len(rows.freezes) + len(rows.delegates):
-            raise InvariantViolation("a block changes an account that the store does not know")
+        update(connection, _REVERSE, rows.reversals)
+        update(connection, _REVERSE_CAPTURED, rows.reversals)
+        update(connection, _REVERSE_CAPTURE, [(*row[:4], *row[5:]) for row in rows.reversals])
+        for statement, changes in (
+            (_FREEZE, rows.freezes),
+            (_DELEGATE, rows.delegates),
+            (_LIMITS, rows.limits),
+            (_CLOSE, rows.closings),
+        ):
+            if update(connection, statement, changes) != len(changes):
+                raise InvariantViolation("a block changes an account that the store does not know")
 
     def _without_erased(self, rows: list[tuple[object, ...]]) -> list[tuple[object, ...]]:
         if not self._erased:
@@ -267,3 +285,11 @@ def _fresh_blocks(blocks: Sequence[CommittedBlock], height: int, app_hash: bytes
 def _create_tables(connection: sa.Connection) -> None:
     schema.metadata.create_all(connection)
     connection.execute(checkpoint.insert().values(name=_NAME, height=0, app_hash=b"", events_height=0))
+
+
+def _begin_again(connection: sa.Connection) -> None:
+    """Version 2: captures, refunds and closings are kept. What blocks say is projected from them anew."""
+    for table in reversed(schema.PROJECTED):
+        table.drop(connection, checkfirst=True)
+    schema.metadata.create_all(connection)
+    connection.execute(checkpoint.update().values(height=0, app_hash=b""))

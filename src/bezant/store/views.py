@@ -26,8 +26,9 @@ class Page(Generic[T]):
 class StoredPayment:
     """One payment as it stands; amounts in minor units, times in nanoseconds since 1970.
 
-    `outcome` is the ledger's latest answer concerning it; `settled_amount` what was paid in the end,
-    `closed_by` the CAPTURE or RELEASE that ended a hold.
+    `outcome` is the ledger's latest answer concerning it; `settled_amount` what was paid so far,
+    `closed_by` the last CAPTURE or RELEASE of a hold; `related` what a REVERSE pays back, or the mandate;
+    `reversed_amount` what was paid back of it.
     """
 
     id: PaymentId
@@ -51,7 +52,21 @@ class StoredPayment:
     updated_ns: int
     settled_ns: int | None
     closed_by: PaymentId | None
+    related: PaymentId | None
+    reversed_amount: int
     end_to_end_hash: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCapture:
+    """One capture of the hold `payment`, and what was paid back of it; amounts in minor units."""
+
+    id: PaymentId
+    payment: PaymentId
+    amount: int
+    reversed_amount: int
+    height: int
+    created_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +85,7 @@ class StoredAccount:
     delegate: AuthorityId | None
     delegate_cap: int
     opened_ns: int
+    closed_ns: int | None
     party: int | None
     balance: int
 
@@ -134,7 +150,20 @@ def payment_view(row: Any) -> StoredPayment:
         updated_ns=row.updated_ns,
         settled_ns=row.settled_ns,
         closed_by=None if row.closed_by is None else PaymentId(_int(row.closed_by)),
+        related=None if row.related is None else PaymentId(_int(row.related)),
+        reversed_amount=unsigned_amount(row.reversed_amount or 0),
         end_to_end_hash=None if row.end_to_end_hash is None else bytes(row.end_to_end_hash),
+    )
+
+
+def capture_view(row: Any) -> StoredCapture:
+    return StoredCapture(
+        id=PaymentId(_int(row.id)),
+        payment=PaymentId(_int(row.payment)),
+        amount=unsigned_amount(row.amount),
+        reversed_amount=unsigned_amount(row.reversed_amount or 0),
+        height=row.ordinal >> POSITION_BITS,
+        created_ns=row.created_ns,
     )
 
 
@@ -149,6 +178,7 @@ def account_view(row: Any) -> StoredAccount:
         delegate=None if row.delegate is None else AuthorityId(_int(row.delegate)),
         delegate_cap=unsigned_amount(row.delegate_cap),
         opened_ns=row.opened_ns,
+        closed_ns=row.closed_ns,
         party=row.party,
         balance=int(row.balance or 0),
     )
