@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 from hypothesis import given, settings
@@ -13,6 +14,7 @@ from bezant.model.records import Flag, Kind
 from bezant.store import PaymentStatus, Store
 from bezant.testing.blocks import BlockScribe
 from bezant.testing.ledgers import BANK
+from bezant.testing.postgres import fresh_schema
 
 Step = tuple[str, bool, int, int]
 steps = st.lists(
@@ -61,11 +63,27 @@ def take(world: BlockScribe, made: list[tuple[int, bool]], step: Step) -> None:
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(steps, st.integers(1, 7))
 def test_entries_add_up_to_the_ledgers_balances(sequence: list[Step], group: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        check_entries(f"sqlite:///{Path(folder) / 'store.db'}", sequence, group)
+
+
+def test_they_do_so_in_postgresql(postgres: str) -> None:
+    """The same, with fewer examples: each needs a schema of its own."""
+
+    @settings(max_examples=15, deadline=None, derandomize=True)
+    @given(steps, st.integers(1, 7))
+    def entries_add_up(sequence: list[Step], group: int) -> None:
+        with fresh_schema(postgres) as url:
+            check_entries(url, sequence, group)
+
+    entries_add_up()
+
+
+def check_entries(url: str, sequence: list[Step], group: int) -> None:
     world, made = BlockScribe(funds=2_000), []
     for step in sequence:
         take(world, made, step)
-    with tempfile.TemporaryDirectory() as folder:
-        store = Store.open(f"sqlite:///{Path(folder) / 'store.db'}", key=bytes(32))
+    with closing(Store.open(url, key=bytes(32))) as store:
         for first in range(0, len(world.blocks), group):
             store.project(world.blocks[first : first + group])
         for account in (world.alice, world.bob, world.treasury):
@@ -81,4 +99,3 @@ def test_entries_add_up_to_the_ledgers_balances(sequence: list[Step], group: int
             for status in (PaymentStatus.HELD, PaymentStatus.IN_REVIEW)
         ]
         assert {p.id for page in open_now for p in page} == {h.id for h in world.ledger.state.holds.values()}
-        store.close()

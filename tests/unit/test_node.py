@@ -38,8 +38,16 @@ TEXTS = Payload(
 
 @pytest.fixture
 def stored(tmp_path: Path, model_file: Path) -> Iterator[SmallNode]:
-    """A node with the SQL store."""
+    """A node with the SQL store in its folder."""
     with SmallNode(tmp_path / "node", model=model_file, with_store=True) as small:
+        yield small
+
+
+@pytest.fixture
+def stored_anywhere(tmp_path: Path, url: str, model_file: Path) -> Iterator[SmallNode]:
+    """A node with the SQL store in its folder, or in PostgreSQL with idempotency keys and webhooks."""
+    settings = "" if url.startswith("sqlite") else f"[store]\nurl = '{url}'\n"
+    with SmallNode(tmp_path / "node", model=model_file, settings=settings, with_store=True) as small:
         yield small
 
 
@@ -165,30 +173,30 @@ def test_closing_twice_is_as_good_as_once(shared: SmallNode) -> None:
 # Across a restart.
 
 
-def test_a_restart_keeps_balances_app_hash_and_bindings(stored: SmallNode) -> None:
-    stored.pay("12.00")
-    held, _ = stored.pay("5.00", hold_for_s=300)
+def test_a_restart_keeps_balances_app_hash_and_bindings(stored_anywhere: SmallNode) -> None:
+    stored_anywhere.pay("12.00")
+    held, _ = stored_anywhere.pay("5.00", hold_for_s=300)
     before = (
-        stored.balance(stored.alice),
-        stored.balance(stored.bob),
-        stored.node.accounts.row(stored.alice).tobytes(),
-        stored.node.engine.app_hash,
-        stored.node.engine.height,
-        stored.node.accounts.of_party(stored.alice_party),
+        stored_anywhere.balance(stored_anywhere.alice),
+        stored_anywhere.balance(stored_anywhere.bob),
+        stored_anywhere.node.accounts.row(stored_anywhere.alice).tobytes(),
+        stored_anywhere.node.engine.app_hash,
+        stored_anywhere.node.engine.height,
+        stored_anywhere.node.accounts.of_party(stored_anywhere.alice_party),
     )
-    stored.restart()
+    stored_anywhere.restart()
     after = (
-        stored.balance(stored.alice),
-        stored.balance(stored.bob),
-        stored.node.accounts.row(stored.alice).tobytes(),
-        stored.node.engine.app_hash,
-        stored.node.engine.height,
-        stored.node.accounts.of_party(stored.alice_party),
+        stored_anywhere.balance(stored_anywhere.alice),
+        stored_anywhere.balance(stored_anywhere.bob),
+        stored_anywhere.node.accounts.row(stored_anywhere.alice).tobytes(),
+        stored_anywhere.node.engine.app_hash,
+        stored_anywhere.node.engine.height,
+        stored_anywhere.node.accounts.of_party(stored_anywhere.alice_party),
     )
     assert after == before
-    assert before[5] == [stored.alice]
-    assert stored.node.payments.close_hold(held, Kind.CAPTURE).first is Outcome.CAPTURED
-    stored.node.engine.ledger.check_invariants()
+    assert before[5] == [stored_anywhere.alice]
+    assert stored_anywhere.node.payments.close_hold(held, Kind.CAPTURE).first is Outcome.CAPTURED
+    stored_anywhere.node.engine.ledger.check_invariants()
 
 
 def test_scores_after_a_restart_are_those_without_one(tmp_path: Path, model_file: Path) -> None:
@@ -255,39 +263,41 @@ def test_no_text_of_a_person_leaves_the_vault(stored: SmallNode) -> None:
     assert (stored.path / "store.sqlite").stat().st_size > 0
 
 
-def test_after_an_erasure_nothing_is_readable_and_every_proof_verifies(stored: SmallNode) -> None:
-    network = stored.node.engine.network.hex()
-    paid = [stored.pay(f"{n}.00", payload=TEXTS)[0] for n in range(1, 4)]
-    paid.append(stored.pay("2.00", debtor=stored.bob, creditor=stored.alice)[0])
-    held, _ = stored.pay("9.00", hold_for_s=600, payload=TEXTS)
-    follow(stored)
-    assert stored.node.accounts.erase(stored.alice_party) == [stored.alice]
+def test_after_an_erasure_nothing_is_readable_and_every_proof_verifies(stored_anywhere: SmallNode) -> None:
+    network = stored_anywhere.node.engine.network.hex()
+    paid = [stored_anywhere.pay(f"{n}.00", payload=TEXTS)[0] for n in range(1, 4)]
+    paid.append(stored_anywhere.pay("2.00", debtor=stored_anywhere.bob, creditor=stored_anywhere.alice)[0])
+    held, _ = stored_anywhere.pay("9.00", hold_for_s=600, payload=TEXTS)
+    follow(stored_anywhere)
+    assert stored_anywhere.node.accounts.erase(stored_anywhere.alice_party) == [stored_anywhere.alice]
     for _ in range(2):
         with pytest.raises(VaultError) as caught:
-            stored.node.accounts.profile(stored.alice_party)
+            stored_anywhere.node.accounts.profile(stored_anywhere.alice_party)
         assert caught.value.code == "erased"
         for identity in (*paid[:3], held):
             with pytest.raises(VaultError):
-                stored.node.payments.payload(identity)
+                stored_anywhere.node.payments.payload(identity)
             with pytest.raises(VaultError):
-                stored.node.payments.evidence(identity)
+                stored_anywhere.node.payments.evidence(identity)
         for identity in (*paid, held):
-            receipt = stored.node.payments.receipt(identity, open_debtor=True, open_creditor=True)
+            receipt = stored_anywhere.node.payments.receipt(identity, open_debtor=True, open_creditor=True)
             verify_receipt(render_receipt(receipt), genesis_hash=network)
-        assert stored.node.accounts.row(stored.alice)["standing"] == 1
-        assert stored.node.accounts.of_party(stored.alice_party) == []
-        later, answers = stored.pay("1.00", payload=TEXTS)
+        assert stored_anywhere.node.accounts.row(stored_anywhere.alice)["standing"] == 1
+        assert stored_anywhere.node.accounts.of_party(stored_anywhere.alice_party) == []
+        later, answers = stored_anywhere.pay("1.00", payload=TEXTS)
         assert answers.first is Outcome.DEBTOR_FROZEN
-        assert stored.node.payments.payload(later) is None, "nothing new is kept for it"
-        _, answers = stored.pay("1.00", debtor=stored.bob, creditor=stored.alice)
+        assert stored_anywhere.node.payments.payload(later) is None, "nothing new is kept for it"
+        _, answers = stored_anywhere.pay("1.00", debtor=stored_anywhere.bob, creditor=stored_anywhere.alice)
         assert answers.first is Outcome.CREDITOR_FROZEN
-        stored.restart()
-        stored.tick()
-    follow(stored)
-    assert stored.node.accounts.erase(stored.alice_party) == [], "erasing twice changes nothing"
-    stored.node.close()
-    assert plaintext_in(stored.path) == {}
-    stored.restart()
+        stored_anywhere.restart()
+        stored_anywhere.tick()
+    follow(stored_anywhere)
+    assert stored_anywhere.node.accounts.erase(stored_anywhere.alice_party) == [], (
+        "erasing twice changes nothing"
+    )
+    stored_anywhere.node.close()
+    assert plaintext_in(stored_anywhere.path) == {}
+    stored_anywhere.restart()
 
 
 def test_an_erasure_while_payments_are_under_way_stops_nothing(shared: SmallNode) -> None:

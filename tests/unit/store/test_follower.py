@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -26,8 +25,8 @@ def world() -> BlockScribe:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store.open(f"sqlite:///{tmp_path / 'store.db'}", key=bytes(32))
+def store(url: str) -> Iterator[Store]:
+    opened = Store.open(url, key=bytes(32))
     yield opened
     opened.close()
 
