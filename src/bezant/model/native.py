@@ -22,8 +22,8 @@ from numba import carray, cfunc, njit, types  # type: ignore[attr-defined]
 
 SHA256_SYMBOL = "bezant_sha256_block"
 VERIFY_SYMBOL = "bezant_ed25519_open"
-SEAL_SYMBOL = "bezant_xchacha20poly1305_seal"
-OPEN_SYMBOL = "bezant_xchacha20poly1305_open"
+SEAL_SYMBOL = "bezant_aegis256_seal"
+OPEN_SYMBOL = "bezant_aegis256_open"
 PARSE_SYMBOL = "bezant_secp256k1_xonly_parse"
 SCHNORR_SYMBOL = "bezant_secp256k1_schnorr_verify"
 
@@ -120,8 +120,8 @@ def _address(library: Any, name: str) -> int:
 
 llvm.add_symbol(SHA256_SYMBOL, _sha256_address())
 llvm.add_symbol(VERIFY_SYMBOL, _address(_sodium, "crypto_sign_open"))
-llvm.add_symbol(SEAL_SYMBOL, _address(_sodium, "crypto_aead_xchacha20poly1305_ietf_encrypt"))
-llvm.add_symbol(OPEN_SYMBOL, _address(_sodium, "crypto_aead_xchacha20poly1305_ietf_decrypt"))
+llvm.add_symbol(SEAL_SYMBOL, _address(_sodium, "crypto_aead_aegis256_encrypt"))
+llvm.add_symbol(OPEN_SYMBOL, _address(_sodium, "crypto_aead_aegis256_decrypt"))
 llvm.add_symbol(PARSE_SYMBOL, _address(_secp256k1, "secp256k1_xonly_pubkey_parse"))
 llvm.add_symbol(SCHNORR_SYMBOL, _address(_secp256k1, "secp256k1_schnorrsig_verify"))
 
@@ -163,7 +163,7 @@ aead_seal = types.ExternalFunction(
         types.uintp,
     ),
 )
-"""(out, out length, message, length, associated data, its length, 0, nonce 24, key 32) -> 0."""
+"""(out, out length, message, length, associated data, its length, 0, nonce 32, key 32) -> 0."""
 
 aead_open = types.ExternalFunction(
     OPEN_SYMBOL,
@@ -179,4 +179,4 @@ aead_open = types.ExternalFunction(
         types.uintp,
     ),
 )
-"""(out, out length, 0, sealed, length, associated data, its length, nonce 24, key 32) -> 0 when authentic."""
+"""(out, out length, 0, sealed, length, associated data, its length, nonce 32, key 32) -> 0 when authentic."""

@@ -1,6 +1,6 @@
 """Sealing and opening many rows by libsodium, without the GIL or a Python object for each.
 
-Arrays come with their addresses; the scratch of one row (nonce 3 words, additional data 3 words)
+Arrays come with their addresses; the scratch of one row (nonce 4 words, additional data 3 words)
 comes from outside. What the words mean is written in `sealing`, the only caller.
 """
 
@@ -11,7 +11,7 @@ from numba import njit, uintp
 
 from bezant.model.native import KERNEL, aead_open, aead_seal
 
-TAG = 16
+TAG = 32
 KEY = 32
 AAD = 24
 

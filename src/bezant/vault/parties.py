@@ -28,24 +28,28 @@ from nacl.exceptions import CryptoError
 
 from bezant.errors import StorageError, VaultError
 from bezant.vault.files import create_durably, disk_errors, write_all
-from bezant.vault.sealing import KEY_BYTES, NONCE_BYTES, TAG_BYTES, U8Array, U32Array
+from bezant.vault.sealing import KEY_BYTES, U8Array, U32Array
 
 NODE_PARTY: Final = 0
 """The party of data that belongs to nobody in particular; it is never erased."""
+
+WRAP_NONCE_BYTES: Final = 24
+WRAP_TAG_BYTES: Final = 16
+"""Keys are wrapped by XChaCha20-Poly1305, one at a time and seldom."""
 
 SLOT = np.dtype(
     [
         ("state", "<u4"),
         ("number", "<u4"),
-        ("nonce", "u1", (NONCE_BYTES,)),
-        ("wrapped", "u1", (KEY_BYTES + TAG_BYTES,)),
+        ("nonce", "u1", (WRAP_NONCE_BYTES,)),
+        ("wrapped", "u1", (KEY_BYTES + WRAP_TAG_BYTES,)),
         ("checksum", "<u4"),
         ("reserved", "u1", (44,)),
     ]
 )
 _MAGIC: Final = b"bezant party keys 1".ljust(SLOT.itemsize, b"\0")
 _EMPTY, _LIVE, _ERASED = 0, 1, 2
-_CHECKED_BYTES: Final = 4 + 4 + NONCE_BYTES + KEY_BYTES + TAG_BYTES
+_CHECKED_BYTES: Final = 4 + 4 + WRAP_NONCE_BYTES + KEY_BYTES + WRAP_TAG_BYTES
 
 
 def load_master_key(path: Path) -> bytes:
@@ -240,7 +244,7 @@ def _new_slots(master_key: bytes, first: int, count: int) -> tuple[npt.NDArray[n
     keys = np.frombuffer(secrets.token_bytes(KEY_BYTES * count), np.uint8).reshape(count, KEY_BYTES)
     for row in range(count):
         slot = slots[row]
-        nonce = secrets.token_bytes(NONCE_BYTES)
+        nonce = secrets.token_bytes(WRAP_NONCE_BYTES)
         wrapped = bindings.crypto_aead_xchacha20poly1305_ietf_encrypt(
             keys[row].tobytes(), _slot_aad(first + row), nonce, master_key
         )
