@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from random import Random
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from bezant.model.digest import sha256
 from bezant.model.identifiers import AccountId, PaymentId
 from bezant.model.keys import SigningKey
 from bezant.model.outcomes import Verdict
-from bezant.model.records import Kind, RecordArray
+from bezant.model.records import Flag, Kind, RecordArray
 from bezant.testing.ledgers import BANK, ISSUER, History, Scribe, record, small_genesis, treasury
 
 Part = tuple[SigningKey, RecordArray]
@@ -102,3 +103,46 @@ class BlockScribe:
     def blocks_from(self, height: int) -> Iterator[CommittedBlock]:
         """Yield the blocks from a height on, as an engine does."""
         return iter(self.blocks[max(height, 1) - 1 :])
+
+
+def mixed_blocks(count: int, seed: int) -> list[CommittedBlock]:
+    """Return blocks in which everything happens that a projection has a rule for, drawn from a seed."""
+    random, world = Random(seed), BlockScribe()
+    waiting: list[tuple[PaymentId, AccountId, AccountId]] = []
+    paid: list[tuple[PaymentId, AccountId, AccountId]] = []
+    while len(world.blocks) < count:
+        parts: list[Part] = []
+        for _ in range(random.randint(1, 9)):
+            debtor, creditor = random.sample([world.alice, world.bob], 2)
+            amount, id_ = random.randint(1, 400), world.new_id()
+            match random.choice(("pay", "pay", "pay", "hold", "close", "part", "undo", "command")):
+                case "pay":
+                    row = world.transfer(debtor, creditor, amount, id=id_, flags=Flag.MAY_REVIEW)
+                    paid.append((id_, debtor, creditor))
+                case "hold":
+                    row = world.pays(
+                        Kind.HOLD, debtor, creditor, amount, id=id_, hold_for_s=random.randint(1, 30)
+                    )
+                    waiting.append((id_, debtor, creditor))
+                case "close" | "part" as how if waiting:
+                    related, debtor, creditor = waiting.pop(random.randrange(len(waiting)))
+                    kind = random.choice((Kind.CAPTURE, Kind.CAPTURE, Kind.RELEASE))
+                    flags = 0
+                    if how == "part":
+                        kind, flags = Kind.CAPTURE, int(Flag.KEEP_REST)
+                        waiting.append((related, debtor, creditor))
+                    moved = 0 if kind is Kind.RELEASE else random.randint(1, 40)
+                    row = world.pays(kind, debtor, creditor, moved, id=id_, related=related, flags=flags)
+                case "undo" if paid:
+                    related, debtor, creditor = random.choice(paid)
+                    row = world.pays(
+                        Kind.REVERSE, creditor, debtor, random.randint(1, 9), id=id_, related=related
+                    )
+                case _:
+                    row = record(
+                        Kind.SET_FROZEN, id=id_, debtor=debtor, amount=random.random() < 0.05, asset=0
+                    )
+            parts.append((BANK, row))
+        reviewed = {index: Verdict.REVIEW for index in range(len(parts)) if random.random() < 0.1}
+        world.commit(*parts, verdicts=reviewed)
+    return world.blocks
