@@ -40,6 +40,7 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 from threading import Lock
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -93,6 +94,7 @@ DEFAULT_PAIRS = 1 << 18
 LAYOUT = 1
 """Version of the state's layout, checked when a snapshot is loaded."""
 
+_UNITS = np.array([10.0**scale for scale in range(20)])
 _BLANK = np.zeros(windows.ACCOUNT_FLOATS, np.float32)
 _BLANK_TIMES = np.full(windows.ACCOUNT_TIMES, windows.NEVER, np.int64)
 
@@ -103,6 +105,10 @@ class FeatureState:
     Accounts take BYTES_PER_ACCOUNT (120) each and grow with the highest row seen. The
     pair table is bounded: `pairs` slots (rounded up to a power of two) of BYTES_PER_PAIR (32).
     Methods may be called from any thread; they take turns. One thread at a time learns.
+
+    Looking at a batch leaves the traces that learning it would leave, and remembers how to undo them.
+    Mostly the very same payments are learned next, and then nothing is left to do; whatever else is
+    asked for instead begins by stepping back.
     """
 
     def __init__(self, accounts: int = 1024, pairs: int = DEFAULT_PAIRS) -> None:
@@ -112,6 +118,8 @@ class FeatureState:
         self._keys = np.zeros(slots, np.uint64)
         self._pair_times = np.zeros(slots, np.int64)
         self._pairs = np.zeros((slots, 4), np.float32)
+        self._ahead: _Columns | None = None
+        self._undo = np.empty(0, windows.UNDO)
         self._turn = Lock()
         self._learning: Future[None] | None = None
 
@@ -141,13 +149,15 @@ class FeatureState:
         """
         self.catch_up()
         columns = _columns(debtor, creditor, amount_minor, time_ns, scale)
-        x = np.empty((columns[0].size, len(FEATURES)), np.float32)
+        count = columns[0].size
+        x = np.empty((count, len(FEATURES)), np.float32)
         with self._turn:
+            self._step_back()
             self._reserve(columns)
-            windows.compute_rows(
-                self._accounts, self._times, self._keys, self._pair_times, self._pairs,
-                *columns, _BLANK, _BLANK_TIMES, x,
-            )  # fmt: skip
+            if len(self._undo) < count:
+                self._undo = np.empty(count, windows.UNDO)
+            self._ahead = columns
+            windows.look_rows(*self._state, *columns, _BLANK, _BLANK_TIMES, self._undo, x)
         return x
 
     def learn(
@@ -170,10 +180,12 @@ class FeatureState:
                 f"settled has shape {mask.shape}, the payments {columns[0].shape}", param="settled"
             )
         with self._turn:
+            if self._ahead is not None and mask.all() and _alike(columns, self._ahead):
+                self._ahead = None
+                return
+            self._step_back()
             self._reserve(columns)
-            windows.learn_rows(
-                self._accounts, self._times, self._keys, self._pair_times, self._pairs, *columns, mask
-            )
+            windows.learn_rows(*self._state, *columns, mask)
 
     def follow(self, learning: Future[None]) -> None:
         """Have whoever looks from now on wait for `learning`: another thread's call of `learn`."""
@@ -188,6 +200,7 @@ class FeatureState:
         """Return copies of all state, for a snapshot."""
         self.catch_up()
         with self._turn:
+            self._step_back()
             copies: dict[str, npt.NDArray[np.generic]] = {k: v.copy() for k, v in self._arrays().items()}
         copies["layout"] = np.array([LAYOUT], np.int64)
         return copies
@@ -208,6 +221,16 @@ class FeatureState:
         for name in wanted:
             setattr(state, f"_{name}", np.ascontiguousarray(arrays[name]).copy())
         return state
+
+    @property
+    def _state(self) -> tuple[npt.NDArray[Any], ...]:
+        return self._accounts, self._times, self._keys, self._pair_times, self._pairs
+
+    def _step_back(self) -> None:
+        """Wipe out the traces of payments that were looked at and not learned as they were."""
+        if self._ahead is not None:
+            windows.undo_rows(*self._state, *self._ahead[:2], self._undo)
+            self._ahead = None
 
     def _arrays(self) -> dict[str, npt.NDArray[np.generic]]:
         """The state by name, as a snapshot holds it."""
@@ -243,7 +266,7 @@ def _columns(
     scale: npt.ArrayLike,
 ) -> _Columns:
     """Return the kernel's columns: account rows, amount in major units, time."""
-    unit = 10.0**scale if isinstance(scale, int) else np.power(10.0, np.asarray(scale, np.float64))
+    unit = 10.0**scale if isinstance(scale, int) else _UNITS[np.asarray(scale)]
     columns = (
         np.asarray(debtor).astype(np.int64),
         np.asarray(creditor).astype(np.int64),
@@ -255,6 +278,10 @@ def _columns(
         shapes = ", ".join(str(column.shape) for column in columns)
         raise InputError(f"debtor, creditor, amount and time must be (n,) alike, not {shapes}")
     return columns
+
+
+def _alike(columns: _Columns, others: _Columns) -> bool:
+    return all(np.array_equal(one, other) for one, other in zip(columns, others, strict=True))
 
 
 def _sizes_fit(arrays: dict[str, npt.NDArray[np.generic]]) -> bool:

@@ -1,4 +1,4 @@
-"""The compiled kernels behind `features`: decayed windows, the pair table, read, absorb, undo.
+"""The compiled kernels behind `features`: decayed windows, the pair table, look, undo, learn.
 
 One account is 24 float32 and 3 int64 values, laid out so that a payment touches few cache lines.
 A window of length w keeps a sum that decays as exp(-age / w): no buckets, no list of payments.
@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from bezant.intelligence.elementary import INLINE, fading, log_one_plus, sine_of_turn
 from bezant.model.records import NO_ROW
 
 ACCOUNT_FLOATS = 24
@@ -37,21 +38,36 @@ FIRST_VARIANCE = 1.0
 SLOWEST = 0.03
 """The weight of one payment in an old account's habit; younger ones weigh 1 / payments."""
 
+UNDO = np.dtype(
+    [
+        ("slot", "<i8"),
+        ("key", "<u8"),
+        ("pair_time", "<i8"),
+        ("pair", "<f4", (4,)),
+        ("debtor", "<f4", (ACCOUNT_FLOATS,)),
+        ("creditor", "<f4", (ACCOUNT_FLOATS,)),
+        ("debtor_times", "<i8", (ACCOUNT_TIMES,)),
+        ("creditor_times", "<i8", (ACCOUNT_TIMES,)),
+    ]
+)
+"""What one payment found where it left its traces; `slot` -1 where it left none."""
+
 _WEEK = 1.0 / (7 * 86_400.0 * 1e9)
 _MONTH = 1.0 / (30 * 86_400.0 * 1e9)
 _DAY_NS = np.int64(86_400_000_000_000)
+_PER_DAY = 1.0 / (86_400.0 * 1e9)
 _HOUR_NS = np.int64(3_600_000_000_000)
 _NEVER = np.int64(NEVER)
 _SLOTS = np.int64(BUCKET)
 _NO_ROW = np.int64(NO_ROW)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(**INLINE)
 def _exists(row: Any) -> Any:
     return row >= 0 and row < _NO_ROW
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, **INLINE)
 def highest_row(debtor: Any, creditor: Any) -> Any:
     """Return the highest account row among two columns, -1 without any."""
     highest = np.int64(-1)
@@ -63,7 +79,7 @@ def highest_row(debtor: Any, creditor: Any) -> Any:
     return highest
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(**INLINE)
 def _age(last: Any, now: Any) -> Any:
     """Nanoseconds since `last`; 0 where the clock stepped back; a century where there was nothing."""
     if last == _NEVER:
@@ -71,15 +87,15 @@ def _age(last: Any, now: Any) -> Any:
     return max(float(now - last), 0.0)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(**INLINE)
 def _decays(age: Any) -> Any:
     """Return exp(-age / window) for the four windows.
 
     An exponential costs as much as a dozen products, and a day is 24 hours and a seventh of a week:
     the two shorter windows are powers of the third.
     """
-    month = math.exp(-age * _MONTH)
-    week = math.exp(-age * _WEEK)
+    month = fading(age * _MONTH)
+    week = fading(age * _WEEK)
     week2 = week * week
     day = week2 * week2 * week2 * week
     day2 = day * day
@@ -88,15 +104,15 @@ def _decays(age: Any) -> Any:
     return day8 * day8 * day8, day, week, month
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(**INLINE)
 def _log_gap(last: Any, now: Any) -> Any:
     """Log of one plus the seconds since `last`, -1 where there was nothing."""
     if last == _NEVER:
         return -1.0
-    return math.log1p(max(float(now - last), 0.0) * 1e-9)
+    return log_one_plus(max(float(now - last), 0.0) * 1e-9)
 
 
-@njit(cache=True, nogil=True)
+@njit(**INLINE)
 def _find_pair(keys: Any, times: Any, key: Any) -> Any:
     """Return (slot, known): the pair's slot, or the one it would take: an empty or the oldest one."""
     mixed = key * np.uint64(0x9E3779B97F4A7C15)
@@ -116,15 +132,15 @@ def _find_pair(keys: Any, times: Any, key: Any) -> Any:
     return oldest, False
 
 
-@njit(cache=True, nogil=True)
+@njit(**INLINE)
 def _read(x: Any, d: Any, dt: Any, c: Any, ct: Any, pair: Any, pair_last: Any, amount: Any, now: Any) -> None:
     """Fill one row of features from a debtor's, a creditor's and a pair's state before the payment."""
-    log_amount = math.log1p(amount)
-    second = float(now % _DAY_NS) * 1e-9
+    log_amount = log_one_plus(amount)
+    turn = float(now % _DAY_NS) * _PER_DAY
     hour = now % _DAY_NS // _HOUR_NS
     x[0] = log_amount
-    x[1] = math.sin(second * (2.0 * math.pi / 86_400.0))
-    x[2] = math.cos(second * (2.0 * math.pi / 86_400.0))
+    x[1] = sine_of_turn(turn)
+    x[2] = sine_of_turn(turn + 0.25)
     x[3] = 1.0 if hour < 6 else 0.0
     x[4] = 1.0 if (now // _DAY_NS + 3) % 7 >= 5 else 0.0
 
@@ -133,9 +149,9 @@ def _read(x: Any, d: Any, dt: Any, c: Any, ct: Any, pair: Any, pair_last: Any, a
     met = _decays(_age(pair_last, now))
     for w in range(4):
         x[5 + w] = d[SENT_COUNT + w] * sent[w]
-        x[9 + w] = math.log1p(d[SENT_AMOUNT + w] * sent[w])
+        x[9 + w] = log_one_plus(d[SENT_AMOUNT + w] * sent[w])
         x[13 + w] = c[RECEIVED_COUNT + w] * got[w]
-        x[17 + w] = math.log1p(c[RECEIVED_AMOUNT + w] * got[w])
+        x[17 + w] = log_one_plus(c[RECEIVED_AMOUNT + w] * got[w])
         x[21 + w] = pair[w] * met[w]
 
     x[25] = _log_gap(dt[LAST_SENT], now)
@@ -155,25 +171,25 @@ def _read(x: Any, d: Any, dt: Any, c: Any, ct: Any, pair: Any, pair_last: Any, a
     # What the debtor itself received lately, against what it pays now: money passing through.
     arrived = _decays(_age(dt[LAST_RECEIVED], now))
     hour_in = d[RECEIVED_AMOUNT] * arrived[0]
-    x[34] = math.log1p(hour_in)
+    x[34] = log_one_plus(hour_in)
     x[35] = hour_in / (hour_in + amount + 1.0)
     day_in = d[RECEIVED_AMOUNT + 1] * arrived[1]
     day_out = d[SENT_AMOUNT + 1] * sent[1] + amount
     x[36] = min(day_out, day_in) / (max(day_out, day_in) + 1.0)
     left = _decays(_age(ct[LAST_SENT], now))
-    x[37] = math.log1p(c[SENT_AMOUNT + 1] * left[1])
+    x[37] = log_one_plus(c[SENT_AMOUNT + 1] * left[1])
     x[38] = _log_gap(ct[LAST_RECEIVED], now)
     x[39] = _log_gap(dt[FIRST_SEEN], now)
     x[40] = _log_gap(ct[FIRST_SEEN], now)
     x[41] = log_amount - c[RECEIVED_MEAN] if ct[LAST_RECEIVED] != _NEVER else 0.0
 
 
-@njit(cache=True, nogil=True)
+@njit(**INLINE)
 def _absorb(
     d: Any, dt: Any, c: Any, ct: Any, pair: Any, pair_last: Any, new: Any, amount: Any, now: Any
 ) -> Any:
     """Apply one payment to the state; returns the pair's new time. `new`: the pair was not known."""
-    log_amount = math.log1p(amount)
+    log_amount = log_one_plus(amount)
     novelty = 1.0 if new else 0.0
     sent = _decays(_age(dt[LAST_SENT], now))
     got = _decays(_age(ct[LAST_RECEIVED], now))
@@ -213,7 +229,7 @@ def _absorb(
     return max(pair_last, now)
 
 
-@njit(cache=True, nogil=True)
+@njit(**INLINE)
 def _apply(
     accounts: Any, times: Any, keys: Any, pair_times: Any, pairs: Any, debtor: Any, creditor: Any,
     slot: Any, known: Any, key: Any, amount: Any, now: Any,
@@ -221,51 +237,47 @@ def _apply(
     if not known:
         keys[slot] = key
         pair_times[slot] = _NEVER
-        pairs[slot, :] = np.float32(0.0)
+        for w in range(4):
+            pairs[slot, w] = np.float32(0.0)
     pair_times[slot] = _absorb(
         accounts[debtor], times[debtor], accounts[creditor], times[creditor],
         pairs[slot], pair_times[slot], not known, amount, now,
     )  # fmt: skip
 
 
-@njit(cache=True, nogil=True)
-def compute_rows(
+@njit(cache=True, **INLINE)
+def look_rows(
     accounts: Any, times: Any, keys: Any, pair_times: Any, pairs: Any, debtor: Any, creditor: Any,
-    amount: Any, now: Any, blank: Any, blank_times: Any, x: Any,
+    amount: Any, now: Any, blank: Any, blank_times: Any, undo: Any, x: Any,
 ) -> None:  # fmt: skip
-    """Fill x (n, F): each row sees the state and the rows before it; afterwards the state is as before.
+    """Fill x (n, F): each row sees the state and the rows before it, which leave their traces; `undo` (n,)
+    UNDO takes what `undo_rows` needs to wipe them out.
 
     Where debtor or creditor is negative or NO_ROW there is no account: such a row reads a blank one
     and leaves no trace.
     """
-    n = debtor.size
-    old_accounts = np.empty((n, 2, ACCOUNT_FLOATS), np.float32)
-    old_times = np.empty((n, 2, ACCOUNT_TIMES), np.int64)
-    old_pairs = np.empty((n, 4), np.float32)
-    old_keys = np.empty(n, np.uint64)
-    old_pair_times = np.empty(n, np.int64)
-    slots = np.empty(n, np.int64)
-    for i in range(n):
+    for i in range(debtor.size):
         a, b = debtor[i], creditor[i]
+        before = undo[i]
         if not (_exists(a) and _exists(b)):
             d, dt = (accounts[a], times[a]) if _exists(a) else (blank, blank_times)
             c, ct = (accounts[b], times[b]) if _exists(b) else (blank, blank_times)
             _read(x[i], d, dt, c, ct, blank[:4], _NEVER, amount[i], now[i])
-            slots[i] = np.int64(-1)
+            before.slot = np.int64(-1)
             continue
         key = (np.uint64(a) << np.uint64(32)) | np.uint64(b + 1)
         slot, known = _find_pair(keys, pair_times, key)
-        slots[i] = slot
-        old_keys[i] = keys[slot]
-        old_pair_times[i] = pair_times[slot]
+        before.slot = slot
+        before.key = keys[slot]
+        before.pair_time = pair_times[slot]
         for w in range(4):
-            old_pairs[i, w] = pairs[slot, w]
+            before.pair[w] = pairs[slot, w]
         for k in range(ACCOUNT_FLOATS):
-            old_accounts[i, 0, k] = accounts[a, k]
-            old_accounts[i, 1, k] = accounts[b, k]
+            before.debtor[k] = accounts[a, k]
+            before.creditor[k] = accounts[b, k]
         for k in range(ACCOUNT_TIMES):
-            old_times[i, 0, k] = times[a, k]
-            old_times[i, 1, k] = times[b, k]
+            before.debtor_times[k] = times[a, k]
+            before.creditor_times[k] = times[b, k]
         if known:
             _read(
                 x[i], accounts[a], times[a], accounts[b], times[b],
@@ -275,25 +287,32 @@ def compute_rows(
             _read(x[i], accounts[a], times[a], accounts[b], times[b], blank[:4], _NEVER, amount[i], now[i])
         _apply(accounts, times, keys, pair_times, pairs, a, b, slot, known, key, amount[i], now[i])
 
-    # Backwards, so that a row touched twice ends with its oldest value.
-    for i in range(n - 1, -1, -1):
-        slot = slots[i]
+
+@njit(cache=True, **INLINE)
+def undo_rows(
+    accounts: Any, times: Any, keys: Any, pair_times: Any, pairs: Any, debtor: Any, creditor: Any, undo: Any
+) -> None:
+    """Bring back the state from before `look_rows`: backwards, so that a row touched twice ends with its
+    oldest value."""
+    for i in range(debtor.size - 1, -1, -1):
+        before = undo[i]
+        slot = before.slot
         if slot < 0:
             continue
         a, b = debtor[i], creditor[i]
-        keys[slot] = old_keys[i]
-        pair_times[slot] = old_pair_times[i]
+        keys[slot] = before.key
+        pair_times[slot] = before.pair_time
         for w in range(4):
-            pairs[slot, w] = old_pairs[i, w]
+            pairs[slot, w] = before.pair[w]
         for k in range(ACCOUNT_FLOATS):
-            accounts[a, k] = old_accounts[i, 0, k]
-            accounts[b, k] = old_accounts[i, 1, k]
+            accounts[a, k] = before.debtor[k]
+            accounts[b, k] = before.creditor[k]
         for k in range(ACCOUNT_TIMES):
-            times[a, k] = old_times[i, 0, k]
-            times[b, k] = old_times[i, 1, k]
+            times[a, k] = before.debtor_times[k]
+            times[b, k] = before.creditor_times[k]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, **INLINE)
 def learn_rows(
     accounts: Any, times: Any, keys: Any, pair_times: Any, pairs: Any, debtor: Any, creditor: Any,
     amount: Any, now: Any, settled: Any,

@@ -80,12 +80,16 @@ class Score:
     def _compute(self, batch: PaymentBatch) -> npt.NDArray[np.intp]:
         known = (batch.debtor_row != NO_ROW) & (batch.creditor_row != NO_ROW)
         rows = np.flatnonzero(batch.pays & known)
-        batch.features = np.zeros((len(batch), len(FEATURES)), np.float32)
-        batch.features[rows] = self._features.compute(
+        x = self._features.compute(
             batch.debtor_row[rows].astype(np.int64),
             batch.creditor_row[rows].astype(np.int64),
             batch.records["amount"][rows],
             batch.time_ns[rows],
             scale=self._scales[np.minimum(batch.records["asset"][rows], len(self._scales) - 1)],
         )
+        if len(rows) == len(batch):
+            batch.features = x
+        else:
+            batch.features = np.zeros((len(batch), len(FEATURES)), np.float32)
+            batch.features[rows] = x
         return rows

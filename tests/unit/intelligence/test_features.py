@@ -56,17 +56,8 @@ def test_names_are_distinct_and_cover_the_kernel() -> None:
     x = np.full((1, len(FEATURES)), np.nan, np.float32)
     columns = (np.array([0]), np.array([1]), np.array([5.0]), np.array([NOON]))
     s = FeatureState(4, 8)
-    windows.compute_rows(
-        s._accounts,
-        s._times,
-        s._keys,
-        s._pair_times,
-        s._pairs,
-        *columns,
-        np.zeros(windows.ACCOUNT_FLOATS, np.float32),
-        np.full(windows.ACCOUNT_TIMES, windows.NEVER),
-        x,
-    )
+    blank, blank_times = np.zeros(windows.ACCOUNT_FLOATS, np.float32), np.full(3, windows.NEVER)
+    windows.look_rows(*s._state, *columns, blank, blank_times, np.empty(1, windows.UNDO), x)
     assert np.isfinite(x).all()
 
 
@@ -311,3 +302,24 @@ def test_whoever_looks_waits_for_what_is_being_learned() -> None:
         looking = executor.submit(beside.compute, [0], [1], [500], [3_000_000_000])
         begin.set()
         assert looking.result(5).tobytes() == plain.compute([0], [1], [500], [3_000_000_000]).tobytes()
+
+
+@pytest.mark.parametrize("looked", ["the same", "more", "others", "the same, some unsettled", "twice"])
+@pytest.mark.parametrize("pairs", [8, 4_096])
+def test_learning_is_the_same_whatever_was_looked_at_before(looked: str, pairs: int) -> None:
+    past, batch, other = stream(11, 300), stream(12, 200), stream(13, 250)
+    settled = np.ones(200, np.bool_)
+    settled[::7] = looked != "the same, some unsettled"
+    plain, ahead = FeatureState(8, pairs), FeatureState(8, pairs)
+    for state in (plain, ahead):
+        state.learn(*past)
+    if looked in ("more", "others"):
+        ahead.compute(*(other if looked == "others" else stream(12, 201)))
+    else:
+        first = ahead.compute(*batch)
+    if looked == "twice":
+        assert ahead.compute(*batch).tobytes() == first.tobytes()
+    for state in (plain, ahead):
+        state.learn(*batch, settled)
+    assert same_state(plain, ahead)
+    assert plain.compute(*other).tobytes() == ahead.compute(*other).tobytes()
