@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from bezant.chain import leaves
+from bezant.chain.blocks import AppHash
 from bezant.chain.embedded import frames
 from bezant.ledger.batch import account_id
 from bezant.ledger.columnar import ColumnarLedger
@@ -69,7 +70,9 @@ def current() -> dict[str, Any]:
         network, orders.Order(authority_id(GATEWAY.public), authorisation, record, decision), GATEWAY
     )
     one = np.ones(1, np.uint8)
-    block = frames.JournaledBlock(7, 1_700_000_000_000_000_000, bytes(range(32)), (order,), one, one)
+    block = frames.JournaledBlock(
+        7, 1_700_000_000_000_000_000, AppHash.known(bytes(range(32))), (order,), one, one
+    )
     body = frames.encode_block(network, block)
     world = World(ColumnarLedger)
     receipts = world.apply((ALICE, world.transfer(world.alice, world.bob, 5)))

@@ -2,9 +2,42 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from bezant.model.records import RecordArray
+
+
+class AppHash:
+    """The app hash after a block, computed once by whoever asks first.
+
+    Nothing that is applied depends on it, and hashing a block's leaves takes as long as applying it: the
+    thread that applies leaves it to the one that writes. Any thread may ask; the others wait.
+    """
+
+    __slots__ = ("_compute", "_lock", "_value")
+
+    def __init__(self, compute: Callable[[], bytes]) -> None:
+        self._lock = threading.Lock()
+        self._compute: Callable[[], bytes] | None = compute
+        self._value = b""
+
+    @classmethod
+    def known(cls, value: bytes) -> AppHash:
+        """Return one that is computed already."""
+        found = cls(lambda: value)
+        found._value, found._compute = value, None
+        return found
+
+    @property
+    def value(self) -> bytes:
+        with self._lock:
+            if self._compute is not None:
+                # Set apart only when it succeeded: whoever asks after a failure hears of it too.
+                self._value = self._compute()
+                self._compute = None
+            return self._value
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +60,16 @@ class CommittedBlock:
 
     height: int
     time_ns: int
-    app_hash: bytes
+    app: AppHash
     records: RecordArray
     decisions: RecordArray
     authorisations: RecordArray
     receipts: RecordArray
     state_root: StateRoot | None = None
+
+    @property
+    def app_hash(self) -> bytes:
+        return self.app.value
 
     @property
     def system_count(self) -> int:

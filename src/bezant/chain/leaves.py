@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, types
 
-from bezant.chain.blocks import StateRoot
+from bezant.chain.blocks import AppHash, StateRoot
 from bezant.model.digest import (
     TAG_APP,
     TAG_BLIND,
@@ -30,7 +30,7 @@ from bezant.model.digest import (
     sha256,
 )
 from bezant.model.identifiers import id_bytes
-from bezant.model.merkle import leaf_hashes
+from bezant.model.merkle import leaf_hashes, root
 from bezant.model.native import KERNEL, copy_memory
 from bezant.model.records import NO_ROW, SIDE, RecordArray
 
@@ -119,8 +119,9 @@ def build_leaves(
     decisions: RecordArray,
     ledger_seed: bytes,
     accounts: RecordArray,
+    state: StateRoot | None = None,
 ) -> RecordArray:
-    """Return the LEAF rows of a block's receipts.
+    """Return the LEAF rows of a block: of its receipts, and last of the state root where it covers one.
 
     receipts (s + n,), the first `s` of the ledger's own; record_hashes (n, 32) leaf hashes of the
     records; decisions (n,); ledger_seed 32 bytes; accounts (rows,) of which each begins with its id.
@@ -148,7 +149,7 @@ def build_leaves(
             commitments,
         )
         leaves[f"{side}_side"] = commitments
-    return leaves
+    return leaves if state is None else np.concatenate((leaves, state_leaf(state)))
 
 
 def _side_texts(ledger_seed: bytes) -> tuple[Integers, ...]:
@@ -180,6 +181,26 @@ def hash_leaves(leaves: RecordArray) -> Digests:
 def next_app_hash(previous: bytes, receipts_root: bytes | None) -> bytes:
     """Return H(tag ‖ previous ‖ receipts root), or the previous hash of a block without receipts."""
     return previous if receipts_root is None else sha256(TAG_APP, previous, receipts_root)
+
+
+def commit_to(
+    previous: AppHash,
+    receipts: RecordArray,
+    record_hashes: Digests,
+    decisions: RecordArray,
+    ledger_seed: bytes,
+    accounts: RecordArray,
+    state: StateRoot | None,
+) -> AppHash:
+    """Return the app hash over a block's leaves (see `build_leaves`), for whoever asks first to compute."""
+    if not len(receipts) and state is None:
+        return previous
+
+    def compute() -> bytes:
+        built = build_leaves(receipts, record_hashes, decisions, ledger_seed, accounts, state)
+        return next_app_hash(previous.value, root(hash_leaves(built)))
+
+    return AppHash(compute)
 
 
 def seal_message(network: bytes, height: int, time_ns: int, receipts: int, app_hash: bytes) -> bytes:

@@ -16,7 +16,7 @@ from bezant.model.records import NO_ROW
 from bezant.pipeline.batch import PaymentBatch
 from bezant.stages.resources import Resources
 
-SHARED_FROM = 512
+SHARED_FROM = 256
 """From twice this many payments on, the trees are walked on two threads."""
 
 

@@ -7,7 +7,7 @@ from random import Random
 
 import numpy as np
 
-from bezant.chain.blocks import CommittedBlock
+from bezant.chain.blocks import AppHash, CommittedBlock
 from bezant.ledger.reference import ReferenceLedger
 from bezant.model.digest import sha256
 from bezant.model.identifiers import AccountId, PaymentId
@@ -57,7 +57,7 @@ class BlockScribe:
         block = CommittedBlock(
             height,
             batch.time_ns,
-            app_hash,
+            AppHash.known(app_hash),
             batch.records,
             batch.decisions,
             batch.authorisations,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from bezant.chain.blocks import AppHash
 from bezant.chain.embedded import frames
 from bezant.chain.embedded.frames import JournaledBlock
 from bezant.errors import DecodeError
@@ -29,7 +30,7 @@ def order(count: int = 2) -> Order:
 def block(orders: int) -> JournaledBlock:
     flags = np.array([1, 0] * orders, np.uint8)
     return JournaledBlock(
-        7, 123, bytes(range(32, 64)), tuple(order() for _ in range(orders)), flags, 1 - flags
+        7, 123, AppHash.known(bytes(range(32, 64))), tuple(order() for _ in range(orders)), flags, 1 - flags
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bezant.chain.blocks import CommittedBlock
+from bezant.chain.blocks import AppHash, CommittedBlock
 from bezant.errors import InvariantViolation, Overloaded, StorageError, UnknownOutcome
 from bezant.model.outcomes import Outcome
 from bezant.model.records import AUTHORISATION, DECISION, RECEIPT, RECORD
@@ -60,8 +60,8 @@ class Ordering(Quiet):
 
 def block(height: int, receipts: np.ndarray) -> CommittedBlock:
     return CommittedBlock(
-        height, height, bytes(32), np.zeros(len(receipts), RECORD), np.zeros(len(receipts), DECISION),
-        np.zeros(len(receipts), AUTHORISATION), receipts,
+        height, height, AppHash.known(bytes(32)), np.zeros(len(receipts), RECORD),
+        np.zeros(len(receipts), DECISION), np.zeros(len(receipts), AUTHORISATION), receipts,
     )  # fmt: skip
 
 

@@ -17,36 +17,35 @@ from pathlib import Path
 import numpy as np
 
 from bezant.chain import history, leaves
-from bezant.chain.anchors import SealedBlock
 from bezant.chain.balances import AccountEvidence
-from bezant.chain.blocks import CommittedBlock, StateRoot
-from bezant.chain.checkpoints import Checkpoint, Note, sign_checkpoint
+from bezant.chain.blocks import AppHash, CommittedBlock
+from bezant.chain.checkpoints import Note
 from bezant.chain.clock import Clock, SystemClock
 from bezant.chain.embedded import frames
 from bezant.chain.embedded.background import Runner, run_in_thread
+from bezant.chain.embedded.columns import Columns, join_orders
 from bezant.chain.embedded.disk import Disk, SystemDisk
 from bezant.chain.embedded.files import ChainFiles, Place, candidates
 from bezant.chain.embedded.frames import JournaledBlock
 from bezant.chain.embedded.journal import SEGMENT_BYTES
 from bezant.chain.embedded.originals import find_originals
+from bezant.chain.embedded.reader import BlockReader
 from bezant.chain.embedded.snapshot_writer import Cadence, SnapshotWriter
 from bezant.chain.embedded.snapshots import Arrays, Snapshot, Snapshots
 from bezant.chain.embedded.state_roots import StateRoots
 from bezant.chain.engine import Subscriber
 from bezant.chain.receipts import Evidence
 from bezant.chain.signatures import Signatures, gateway_accepted, gateway_keys
-from bezant.chain.state_tree import state_blind
 from bezant.errors import BezantError, JournalDamaged, NotFound, StorageError
 from bezant.ledger.batch import Batch
 from bezant.ledger.columnar import ColumnarLedger
-from bezant.model import merkle
 from bezant.model.digest import Digests, as_rows
 from bezant.model.genesis import Genesis, network_id
-from bezant.model.identifiers import AccountId, AuthorityId
+from bezant.model.identifiers import AccountId
 from bezant.model.keys import SigningKey
 from bezant.model.merkle import leaf_hashes
-from bezant.model.orders import Order, check_shape, cosigned, join_authorised, signed_roots
-from bezant.model.records import AUTHORISATION, DECISION, NO_ROW, RECORD, RecordArray, id_of
+from bezant.model.orders import Order, check_shape, signed_roots
+from bezant.model.records import NO_ROW
 
 QUEUE_BLOCKS = 64
 """Blocks applied ahead of the disk; beyond that the caller waits."""
@@ -65,15 +64,6 @@ class _Pending:
     journaled: JournaledBlock
     block: CommittedBlock
     prepare: Callable[[], object]
-
-
-@dataclass(frozen=True, slots=True)
-class _Columns:
-    """The columns of several orders joined into one block's."""
-
-    records: RecordArray
-    decisions: RecordArray
-    authorisations: RecordArray
 
 
 class EmbeddedEngine:
@@ -114,7 +104,7 @@ class EmbeddedEngine:
         self.height = 0
         """The last height applied; durable a moment later."""
         self.time_ns = 0
-        self.app_hash = bytes(32)
+        self._app = AppHash.known(bytes(32))
         self._node_key, self._ledger_seed = node_key, ledger_seed
         self._clock = clock or SystemClock()
         self._before_sync, self._on_applied = before_sync, on_applied
@@ -133,7 +123,8 @@ class EmbeddedEngine:
         self._snapshots = SnapshotWriter(
             snapshots, self._files, dump_companions, cadence or Cadence(), runner
         )
-        self._reading, self._applying = threading.Lock(), threading.Lock()
+        self._reader = BlockReader(self._files, self.ledger, node_key, ledger_seed)
+        self._reading, self._applying = self._reader.reading, threading.Lock()
         self._failure: BezantError | None = None
         try:
             self._replay(progress)
@@ -168,14 +159,10 @@ class EmbeddedEngine:
 
     def blocks_from(self, height: int) -> Iterator[CommittedBlock]:
         for number in range(max(height, 1), self._journal.durable_height + 1):
-            yield self._load(number)
+            yield self._reader.load(number)
 
     def prove(self, payment: int) -> Evidence:
-        with self._reading:
-            place = self._archive.find(payment)
-            if place is None or place.height > self._journal.durable_height:
-                raise NotFound(f"no durable record has the id {payment:032x}", code="payment_unknown")
-            return self._evidence(place.height, place.position)
+        return self._reader.payment(payment)
 
     def prove_account(self, account: AccountId) -> AccountEvidence:
         """Return an account as the last covered state root has it. Raises: NotFound.
@@ -189,24 +176,7 @@ class EmbeddedEngine:
         if proof is None:
             self.cover_state()
             proof = self._roots.prove(row)
-        with self._reading:
-            covered = self._archive.state_root(self.durable_height)
-            if proof is None or covered is None or covered[1] != proof.state:
-                raise NotFound(
-                    "the state that covers this account is being made durable; ask again in a moment",
-                    code="account_not_covered",
-                )
-            return AccountEvidence(
-                genesis=self.genesis,
-                row=proof.row,
-                blind=state_blind(self._ledger_seed, account),
-                position=proof.position,
-                accounts=proof.count,
-                path=proof.path,
-                tables=proof.tables,
-                state=proof.state,
-                block=self._sealed(covered[0]),
-            )
+        return self._reader.account(account, proof)
 
     def wait_durable(self, height: int) -> None:
         """Return once block `height` is durable. Raises: what stopped the engine."""
@@ -233,22 +203,7 @@ class EmbeddedEngine:
 
         Raises: NotFound where there is no such durable block.
         """
-        height = self.durable_height if height is None else height
-        if not 1 <= height <= self.durable_height:
-            raise NotFound(f"there is no durable block {height}", code="block_unknown")
-        with self._reading:
-            covered = self._archive.state_root(height)
-            state = covered[1] if covered else StateRoot(0, bytes(32))
-            made = Checkpoint(
-                self.network,
-                height,
-                self._history.root(height),
-                self._archive.time_ns(height),
-                self._archive.app_hash(height),
-                state.height,
-                state.root,
-            )
-        return sign_checkpoint(made, self._node_key)
+        return self._reader.checkpoint(height)
 
     def cover_state(self) -> None:
         """Have the chain cover the state as it is now, unless it does: two blocks without orders.
@@ -263,15 +218,16 @@ class EmbeddedEngine:
 
     def prove_consistency(self, old: int, new: int) -> list[bytes]:
         """Return the proof that the first `new` blocks begin with the first `old`. Raises: NotFound."""
-        if not 1 <= old <= new <= self.durable_height:
-            raise NotFound(f"there are no durable blocks {old} and {new}", code="block_unknown")
-        return history.consistency_path(self._history, old, new)
+        return self._reader.consistency(old, new)
 
     def prove_block(self, height: int, size: int) -> list[bytes]:
         """Return the path from block `height` to the root of the first `size`. Raises: NotFound."""
-        if not 1 <= height <= size <= self.durable_height:
-            raise NotFound(f"block {height} is not among {size} durable ones", code="block_unknown")
-        return history.inclusion_path(self._history, height - 1, size)
+        return self._reader.inclusion(height, size)
+
+    @property
+    def app_hash(self) -> bytes:
+        """The app hash after `height`."""
+        return self._app.value
 
     @property
     def durable_height(self) -> int:
@@ -290,7 +246,7 @@ class EmbeddedEngine:
         self._check_running()
         self._journal.check_room()
         now_ns = max(self._clock.now_ns(), self.time_ns + 1)
-        columns = _join(orders)
+        columns = join_orders(orders)
         hashes = leaf_hashes(as_rows(columns.records)) if record_hashes is None else record_hashes
         roots = signed_roots(columns.authorisations, hashes)
         authentic = self.signatures.check(self.ledger, columns.authorisations, roots)
@@ -301,7 +257,7 @@ class EmbeddedEngine:
                 columns.records, self._archive, self.ledger.accounts, self.durable_height
             )
         journaled = JournaledBlock(
-            self.height + 1, now_ns, self.app_hash, tuple(orders), authentic, per_order, originals
+            self.height + 1, now_ns, self._app, tuple(orders), authentic, per_order, originals
         )
         try:
             block = self._apply(journaled, columns, hashes)
@@ -312,7 +268,7 @@ class EmbeddedEngine:
         self._queue.put(_Pending(journaled, block, prepare))
         return block
 
-    def _apply(self, journaled: JournaledBlock, columns: _Columns, hashes: Digests) -> CommittedBlock:
+    def _apply(self, journaled: JournaledBlock, columns: Columns, hashes: Digests) -> CommittedBlock:
         batch = Batch(
             journaled.time_ns,
             columns.records,
@@ -326,14 +282,15 @@ class EmbeddedEngine:
         receipts = self.ledger.apply(batch)
         asked = not journaled.orders
         state = self._roots.due(journaled.height, asked=asked)
-        built = self._leaves(receipts, hashes, columns.decisions, state)
-        if len(built):
-            self.app_hash = leaves.next_app_hash(self.app_hash, merkle.root(leaves.hash_leaves(built)))
+        # The accounts as they are now: a table that grows is another one, and ids of rows never change.
+        self._app = leaves.commit_to(
+            self._app, receipts, hashes, columns.decisions, self._ledger_seed, self.ledger.accounts, state
+        )
         self.time_ns, self.height = journaled.time_ns, journaled.height
         block = CommittedBlock(
             journaled.height,
             journaled.time_ns,
-            self.app_hash,
+            self._app,
             columns.records,
             columns.decisions,
             columns.authorisations,
@@ -346,13 +303,6 @@ class EmbeddedEngine:
         if taken is not None and taken.kept:
             self._snapshots.begin(block, taken)
         return block
-
-    def _leaves(
-        self, receipts: RecordArray, hashes: Digests, decisions: RecordArray, state: StateRoot | None
-    ) -> RecordArray:
-        accounts = self.ledger.accounts
-        built = leaves.build_leaves(receipts, hashes, decisions, self._ledger_seed, accounts)
-        return built if state is None else np.concatenate((built, leaves.state_leaf(state)))
 
     # Making durable.
 
@@ -420,7 +370,7 @@ class EmbeddedEngine:
         """Open the files where the newest snapshot that can be used left off, the ledger with them."""
         interval = self.genesis.rules.checkpoint_interval
         for files, snapshot in candidates(snapshots, place):
-            self.height, self.time_ns, self.app_hash = 0, 0, bytes(32)
+            self.height, self.time_ns, self._app = 0, 0, AppHash.known(bytes(32))
             self.ledger = ColumnarLedger(self.genesis)
             self._roots = StateRoots(self.ledger, self._ledger_seed, interval, place.runner)
             try:
@@ -439,7 +389,8 @@ class EmbeddedEngine:
         self.ledger.restore(snapshot.tables, at.height)
         covered = files.archive.state_root(at.height)
         self._roots.restore(at.height, at.waiting, covered[1] if covered else None)
-        self.height, self.time_ns, self.app_hash = at.height, at.time_ns, at.app_hash
+        self.height, self.time_ns = at.height, at.time_ns
+        self._app = AppHash.known(at.app_hash)
 
     def _replay(self, progress: Callable[[int], None]) -> None:
         for frame in self._journal.recover():
@@ -452,94 +403,12 @@ class EmbeddedEngine:
                     "from the same backup",
                     code="history_differs",
                 )
-            columns = _join(journaled.orders)
+            columns = join_orders(journaled.orders)
             self._file(self._apply(journaled, columns, leaf_hashes(as_rows(columns.records))))
             progress(frame.height)
-
-    def _load(self, height: int) -> CommittedBlock:
-        journaled = frames.decode_block(self._journal.read(height), self.network)
-        columns = _join(journaled.orders)
-        with self._reading:
-            receipts, app_hash = self._archive.receipts(height), self._archive.app_hash(height)
-            state = self._archive.state_in(height)
-        return CommittedBlock(
-            height,
-            journaled.time_ns,
-            app_hash,
-            columns.records,
-            columns.decisions,
-            columns.authorisations,
-            receipts,
-            state,
-        )
-
-    def _sealed(self, height: int) -> SealedBlock:
-        """Return a block's leaves under the node's seal."""
-        journaled = frames.decode_block(self._journal.read(height), self.network)
-        columns, state = _join(journaled.orders), self._archive.state_in(height)
-        hashes = leaf_hashes(as_rows(columns.records))
-        built = self._leaves(self._archive.receipts(height), hashes, columns.decisions, state)
-        app_hash = self._archive.app_hash(height)
-        message = leaves.seal_message(self.network, height, journaled.time_ns, len(built), app_hash)
-        return SealedBlock(
-            height,
-            journaled.time_ns,
-            built,
-            journaled.previous_app_hash,
-            app_hash,
-            self._node_key.public,
-            self._node_key.sign(message),
-        )
-
-    def _evidence(self, height: int, position: int) -> Evidence:
-        journaled = frames.decode_block(self._journal.read(height), self.network)
-        columns, receipts = _join(journaled.orders), self._archive.receipts(height)
-        hashes, state = leaf_hashes(as_rows(columns.records)), self._archive.state_in(height)
-        built = self._leaves(receipts, hashes, columns.decisions, state)
-        receipt = receipts[position]
-        index, app_hash = int(receipt["order_index"]), self._archive.app_hash(height)
-        row = int(np.searchsorted(columns.authorisations["first"].astype(np.int64), index, "right")) - 1
-        message = leaves.seal_message(self.network, height, journaled.time_ns, len(built), app_hash)
-        return Evidence(
-            genesis=self.genesis,
-            height=height,
-            time_ns=journaled.time_ns,
-            position=position,
-            record_index=index,
-            records=columns.records,
-            authorisations=columns.authorisations,
-            receipts=receipts,
-            leaves=built,
-            signer_keys=self._signer_keys(columns.authorisations, row, journaled.time_ns),
-            previous_app_hash=journaled.previous_app_hash,
-            app_hash=app_hash,
-            seal_key=self._node_key.public,
-            seal_signature=self._node_key.sign(message),
-            debtor_seed=leaves.account_seed(self._ledger_seed, id_of(columns.records[index], "debtor")),
-            creditor_seed=leaves.account_seed(self._ledger_seed, id_of(columns.records[index], "creditor")),
-        )
-
-    def _signer_keys(self, authorisations: RecordArray, row: int, time_ns: int) -> tuple[bytes, ...]:
-        """Return the keys of a signature and its co-signatures as they were in front of a block, zeros
-        where there was none."""
-        authority, keys = AuthorityId(id_of(authorisations[row], "authority")), []
-        for covering in cosigned(authorisations, row):
-            known = self.ledger.signing_key_at(authority, int(covering["key_index"]), time_ns)
-            keys.append(known[0] if known else bytes(32))
-        return tuple(keys)
 
 
 def _as_storage_error(doing: str, error: Exception) -> BezantError:
     if isinstance(error, BezantError):
         return error
     return StorageError(f"{doing} failed and the engine stopped: {error!r}", code="storage_failed")
-
-
-def _join(orders: Sequence[Order]) -> _Columns:
-    if len(orders) == 1:
-        only = orders[0]
-        return _Columns(only.records, only.decisions, only.authorisations)
-    authorisations, records = join_authorised([(o.authorisations, o.records) for o in orders])
-    if not orders:
-        return _Columns(np.zeros(0, RECORD), np.zeros(0, DECISION), np.zeros(0, AUTHORISATION))
-    return _Columns(records, np.concatenate([o.decisions for o in orders]), authorisations)

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from bezant.chain.blocks import AppHash
 from bezant.errors import DecodeError
 from bezant.ledger.batch import no_originals
 from bezant.model.digest import sha256
@@ -80,11 +81,15 @@ class JournaledBlock:
 
     height: int
     time_ns: int
-    previous_app_hash: bytes
+    previous: AppHash
     orders: tuple[Order, ...]
     authentic: npt.NDArray[np.uint8]
     accepted: npt.NDArray[np.uint8]
     originals: RecordArray = field(default_factory=no_originals)
+
+    @property
+    def previous_app_hash(self) -> bytes:
+        return self.previous.value
 
 
 def encode_block(network: bytes, block: JournaledBlock) -> bytes:
@@ -119,7 +124,7 @@ def decode_block(body: bytes | memoryview, network: bytes) -> JournaledBlock:
     return JournaledBlock(
         int(header["height"]),
         int(header["time_ns"]),
-        header["previous_app_hash"].tobytes(),
+        AppHash.known(header["previous_app_hash"].tobytes()),
         tuple(orders),
         np.frombuffer(view, np.uint8, many, at).copy(),
         np.frombuffer(view, np.uint8, many, at + many).copy(),
