@@ -15,6 +15,7 @@ import fcntl
 import os
 import secrets
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,8 +110,13 @@ def create_folder(
     assets: tuple[tuple[str, int], ...] = DEFAULT_ASSETS,
     rules: Rules | None = None,
     created_ms: int | None = None,
+    policies: Mapping[str, Mapping[str, bool]] | None = None,
 ) -> Genesis:
-    """Make a data folder with fresh keys and a genesis of one institution. Raises: ConfigError."""
+    """Make a data folder with fresh keys and a genesis of one institution.
+
+    `policies` says by asset code what the issuer may do, e.g. ``{"EUR": {"pausable": True}}``; see
+    `GenesisAsset`. Raises: ConfigError.
+    """
     if is_data_folder(path):
         raise ConfigError(f"{path} is a data folder already; nothing was changed", code="already_initialised")
     if path.exists() and any(entry.name != "bezant.toml" for entry in path.iterdir()):
@@ -123,7 +129,8 @@ def create_folder(
         created_ms=time.time_ns() // 1_000_000 if created_ms is None else created_ms,
         rules=rules or Rules(),
         assets=tuple(
-            GenesisAsset(number, code, scale, OPERATOR) for number, (code, scale) in enumerate(assets, 1)
+            GenesisAsset(number, code, scale, OPERATOR, **(policies or {}).get(code, {}))
+            for number, (code, scale) in enumerate(assets, 1)
         ),
         institutions=(GenesisInstitution(OPERATOR, "Operator", public["institution"]),),
         gateways=(public["gateway"],),

@@ -36,10 +36,14 @@ from bezant.errors import ConfigError, InvariantViolation, VaultError
 from bezant.folder import DataFolder
 from bezant.gateway import commands
 from bezant.gateway.accounts import Accounts
+from bezant.gateway.controls import Controls
 from bezant.gateway.desk import Desk
 from bezant.gateway.events import PaymentEvents
 from bezant.gateway.history import History
+from bezant.gateway.holds import Holds
+from bezant.gateway.mandates import Mandates
 from bezant.gateway.payments import Payments
+from bezant.gateway.refunds import Refunds
 from bezant.gateway.screening import Screening
 from bezant.gateway.webhooks import Webhooks
 from bezant.intelligence.features import FeatureState
@@ -174,6 +178,10 @@ class Node:
         self.idempotency.prune(clock.now_ns() - KEYS_KEPT_NS)
         new_store = with_store and self._open_store(opened)
         self.history = History(self.desk, self.payments, self.store, self.follower)
+        self.holds = Holds(self.desk, self.payments, self.history)
+        self.refunds = Refunds(self.desk, self.payments, self.history)
+        self.mandates = Mandates(self.desk, self.accounts, self.payments)
+        self.controls = Controls(self.desk, self.accounts, self.payments)
         self.accounts.load_bindings(tell=new_store)
         self._register_gateway()
 

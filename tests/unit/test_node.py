@@ -13,9 +13,10 @@ import pytest
 from bezant.chain.receipts import render_receipt, verify_receipt
 from bezant.errors import BezantError, ConfigError, JournalDamaged, ModelError, StorageError, VaultError
 from bezant.gateway.accounts import PartyProfile
+from bezant.gateway.holds import ALL
 from bezant.model.outcomes import Outcome, Verdict
 from bezant.model.payment import Payload
-from bezant.model.records import Kind, id_of
+from bezant.model.records import id_of
 from bezant.node import Node
 from bezant.testing.nodes import SmallNode
 
@@ -195,7 +196,7 @@ def test_a_restart_keeps_balances_app_hash_and_bindings(stored_anywhere: SmallNo
     )
     assert after == before
     assert before[5] == [stored_anywhere.alice]
-    assert stored_anywhere.node.payments.close_hold(held, Kind.CAPTURE).first is Outcome.CAPTURED
+    assert stored_anywhere.node.holds.close(held, ALL)[0].outcome is Outcome.CAPTURED
     stored_anywhere.node.engine.ledger.check_invariants()
 
 

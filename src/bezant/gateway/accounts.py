@@ -11,18 +11,18 @@ import msgspec
 import numpy as np
 
 from bezant.chain.balances import BalanceFile, build_balance
-from bezant.errors import BezantError, InputError, NotFound, VaultError
+from bezant.errors import InputError, NotFound, VaultError
 from bezant.folder import OPERATOR
 from bezant.gateway import commands
 from bezant.gateway.desk import Desk
 from bezant.intelligence.watchlist import Hit, Watchlist
 from bezant.ledger.batch import account_id
 from bezant.model.identifiers import AccountId, join, new_payment_id, words
-from bezant.model.keys import authority_id
+from bezant.model.keys import SCHEME_ED25519, authority_id
 from bezant.model.money import U64_MAX, Asset
 from bezant.model.orders import MAX_AUTHORISED_RECORDS
 from bezant.model.outcomes import Outcome, Verdict
-from bezant.model.records import NO_ROW, RecordArray, id_of
+from bezant.model.records import NO_ROW, id_of
 from bezant.pipeline.intake import Answers
 from bezant.stages.resources import ERASED, NOBODY
 from bezant.vault import VaultKind
@@ -55,7 +55,9 @@ class Opening:
     party: int
     asset: Asset
     public_key: bytes | None = None
-    """The holder's own Ed25519 key; without it the institution holds the account for the party."""
+    """The holder's own key; without it the institution holds the account for the party."""
+    scheme: int = SCHEME_ED25519
+    """What the holder's key signs with."""
     credit_limit: int = 0
     balance_limit: int = 0
 
@@ -114,11 +116,11 @@ class Accounts:
     def _open_some(self, openings: Sequence[Opening], mandates: bool) -> list[AccountId]:
         desk, now_ms = self._desk, self._desk.now_ms()
         house = authority_id(desk.institution_key.public)
-        keys = {opening.public_key for opening in openings if opening.public_key is not None}
+        keys = {(one.scheme, one.public_key) for one in openings if one.public_key is not None}
         self._register_keys(sorted(keys))
         records, accounts = [], []
         for opening in openings:
-            holder = authority_id(opening.public_key) if opening.public_key else house
+            holder = authority_id(opening.public_key, opening.scheme) if opening.public_key else house
             salt = secrets.randbits(128) | 1
             account = account_id(OPERATOR, holder, opening.asset.number, salt)
             accounts.append(account)
@@ -134,11 +136,11 @@ class Accounts:
                 )
             )
         self._bind(accounts, [opening.party for opening in openings])
-        self._order(records, "open an account")
+        self._desk.carry_out(np.concatenate(records), "open an account")
         if mandates and desk.delegate_cap:
             gateway = authority_id(desk.gateway_key.public)
             granted = [commands.set_delegate(now_ms, a, gateway, desk.delegate_cap) for a in accounts]
-            self._order(granted, "give the gateway its mandate")
+            self._desk.carry_out(np.concatenate(granted), "give the gateway its mandate")
         self._set_columns(accounts, [opening.party for opening in openings])
         return accounts
 
@@ -153,7 +155,7 @@ class Accounts:
             record = commands.open_account(
                 self._desk.now_ms(), account, holder, asset.number, 0, credit_limit=U64_MAX
             )
-            self._order([record], "open the treasury", also=Outcome.ACCOUNT_EXISTS)
+            self._desk.carry_out(record, "open the treasury", also=Outcome.ACCOUNT_EXISTS)
         self._treasuries[asset.number] = account
         return account
 
@@ -167,12 +169,12 @@ class Accounts:
             amount_minor,
             may_review=False,
         )
-        return self._order([record], "issue money")
+        return self._desk.carry_out(record, "issue money")
 
     def freeze(self, account: AccountId, frozen: bool) -> None:
         """Freeze or thaw an account. Raises: NotFound, BezantError."""
         self.row(account)
-        self._order([commands.set_frozen(self._desk.now_ms(), account, frozen)], "freeze an account")
+        self._desk.carry_out(commands.set_frozen(self._desk.now_ms(), account, frozen), "freeze an account")
 
     def check_party(self, party: int) -> None:
         """Raise InputError unless a party of that number is registered and not erased."""
@@ -298,12 +300,17 @@ class Accounts:
         for party in sorted(erased):
             desk.on_erased(party)
 
-    def _register_keys(self, keys: Sequence[bytes]) -> None:
+    def _register_keys(self, keys: Sequence[tuple[int, bytes]]) -> None:
+        """Register the authorities of (scheme, key) pairs, unless they are."""
         desk, now_ms = self._desk, self._desk.now_ms()
-        new = [key for key in keys if not desk.engine.ledger.is_registered(authority_id(key))]
+        new = [
+            (scheme, key)
+            for scheme, key in keys
+            if not desk.engine.ledger.is_registered(authority_id(key, scheme))
+        ]
         if new:
-            records = [commands.register_authority(now_ms, key) for key in new]
-            self._order(records, "register a key", also=Outcome.AUTHORITY_EXISTS)
+            records = [commands.register_authority(now_ms, key, scheme) for scheme, key in new]
+            self._desk.carry_out(np.concatenate(records), "register a key", also=Outcome.AUTHORITY_EXISTS)
 
     def _bind(self, accounts: Sequence[AccountId], parties: Sequence[int]) -> None:
         """Seal which account is whose, durable before the account exists."""
@@ -321,13 +328,6 @@ class Accounts:
         rows = self._desk.engine.ledger.account_rows(pairs[:, 0], pairs[:, 1])
         for row, party in zip(rows.tolist(), parties, strict=True):
             self._desk.parties.set(row, party, self._desk.screening.of(party))
-
-    def _order(self, records: list[RecordArray], doing: str, also: Outcome = Outcome.APPLIED) -> Answers:
-        answers = self._desk.order(np.concatenate(records), self._desk.institution_key)
-        bad = [Outcome(int(o)) for o in answers.outcome if o not in (Outcome.APPLIED, also)]
-        if bad:
-            raise BezantError(f"could not {doing}: the ledger answers {bad[0].label}", code=bad[0].label)
-        return answers
 
 
 def _check_name(name: str) -> None:

@@ -46,7 +46,15 @@ def transfer(
     return row
 
 
-def close_hold(kind: Kind, identity: int, original: np.void, amount: int) -> RecordArray:
+def close_hold(
+    kind: Kind,
+    identity: int,
+    original: np.void,
+    amount: int,
+    *,
+    keep_rest: bool = False,
+    preimage: bytes = bytes(32),
+) -> RecordArray:
     """Return a CAPTURE of `amount`, or a RELEASE, of the hold that `original` placed."""
     row = new_records(1)
     set_id(row, "id", identity)
@@ -55,6 +63,27 @@ def close_hold(kind: Kind, identity: int, original: np.void, amount: int) -> Rec
     row["related_lo"], row["related_hi"] = original["id_lo"], original["id_hi"]
     row["kind"], row["valid_for_s"] = kind, VALID_FOR_S
     row["amount"] = amount if kind is Kind.CAPTURE else 0
+    row["flags"] = Flag.KEEP_REST if keep_rest else 0
+    row["payload_commitment"] = np.frombuffer(preimage, np.uint8)
+    return row
+
+
+def reverse(identity: int, original: np.void, amount: int, commitment: bytes = bytes(32)) -> RecordArray:
+    """Return a REVERSE of `amount` of the payment or capture `original`, back the way it came."""
+    row = new_records(1)
+    set_id(row, "id", identity)
+    for name, of in (("debtor", "creditor"), ("creditor", "debtor"), ("related", "id")):
+        row[f"{name}_lo"], row[f"{name}_hi"] = original[f"{of}_lo"], original[f"{of}_hi"]
+    row["kind"], row["valid_for_s"] = Kind.REVERSE, VALID_FOR_S
+    row["asset"], row["amount"] = original["asset"], amount
+    row["payload_commitment"] = np.frombuffer(commitment, np.uint8)
+    return row
+
+
+def claw_back(identity: int, account: AccountId, treasury: AccountId, asset: int, amount: int) -> RecordArray:
+    """Return a CLAWBACK of `amount` minor units from an account to the issuer's."""
+    row = transfer(identity, account, treasury, asset, amount, may_review=False)
+    row["kind"] = Kind.CLAWBACK
     return row
 
 
@@ -95,9 +124,60 @@ def set_delegate(now_ms: int, account: AccountId, delegate: AuthorityId, cap: in
     return row
 
 
-def _command(kind: Kind, now_ms: int, subject: int) -> RecordArray:
+def set_limits(now_ms: int, account: AccountId, credit_limit: int, balance_limit: int) -> RecordArray:
+    """Return SET_LIMITS; both in minor units, a balance limit of 0 is none."""
+    row = _command(Kind.SET_LIMITS, now_ms, account)
+    row["amount"], row["max_fee"] = credit_limit, balance_limit
+    return row
+
+
+def close_account(now_ms: int, account: AccountId) -> RecordArray:
+    return _command(Kind.CLOSE_ACCOUNT, now_ms, account)
+
+
+def set_holder(now_ms: int, account: AccountId, approved: bool) -> RecordArray:
+    row = _command(Kind.SET_HOLDER, now_ms, account)
+    row["amount"] = int(approved)
+    return row
+
+
+def set_paused(now_ms: int, asset: int, paused: bool) -> RecordArray:
+    row = _command(Kind.SET_PAUSED, now_ms, 0)
+    row["asset"], row["amount"] = asset, int(paused)
+    return row
+
+
+def set_mandate(
+    identity: int,
+    account: AccountId,
+    asset: int,
+    delegate: AuthorityId,
+    cap: int,
+    *,
+    payee: AccountId | None = None,
+    period_cap: int = 0,
+    period_s: int = 0,
+    expires_s: int = 0,
+) -> RecordArray:
+    """Return SET_MANDATE, whose id names the mandate; caps in minor units, its end in Unix seconds."""
+    row = _command(Kind.SET_MANDATE, 0, account, identity)
+    set_id(row, "creditor", payee or 0)
+    set_id(row, "related", delegate)
+    row["asset"], row["amount"], row["max_fee"], row["hold_for_s"] = asset, cap, period_cap, period_s
+    row["payload_commitment"][0, :8] = np.frombuffer(expires_s.to_bytes(8, "little"), np.uint8)
+    return row
+
+
+def revoke_mandate(now_ms: int, account: AccountId, mandate: int) -> RecordArray:
+    row = _command(Kind.REVOKE_MANDATE, now_ms, account)
+    set_id(row, "related", mandate)
+    return row
+
+
+def _command(kind: Kind, now_ms: int, subject: int, identity: int | None = None) -> RecordArray:
+    """Return a command about something, under an id or a fresh one of that time."""
     row = new_records(1)
-    set_id(row, "id", new_payment_id(now_ms))
+    set_id(row, "id", identity or new_payment_id(now_ms))
     set_id(row, "debtor", subject)
     row["kind"], row["valid_for_s"] = kind, VALID_FOR_S
     return row

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 
 from bezant.chain.embedded.engine import EmbeddedEngine
 from bezant.chain.embedded.notary import Notary
+from bezant.errors import BezantError
 from bezant.gateway.screening import Screening
 from bezant.model.identifiers import AccountId
 from bezant.model.keys import SigningKey
 from bezant.model.orders import authorise
+from bezant.model.outcomes import Outcome
 from bezant.model.records import RecordArray
 from bezant.pipeline.batch import Submission
 from bezant.pipeline.intake import Answers, Intake
@@ -52,3 +54,14 @@ class Desk:
     def order(self, records: RecordArray, key: SigningKey) -> Answers:
         """Sign, submit and wait until durable."""
         return self.intake.call(self.sign(records, key))
+
+    def carry_out(self, records: RecordArray, doing: str, also: Outcome = Outcome.APPLIED) -> Answers:
+        """Order records as the institution, each of which is to be APPLIED, or answered `also`.
+
+        Raises: BezantError naming the first other outcome.
+        """
+        answers = self.order(records, self.institution_key)
+        bad = [Outcome(int(o)) for o in answers.outcome if o not in (Outcome.APPLIED, also)]
+        if bad:
+            raise BezantError(f"could not {doing}: the ledger answers {bad[0].label}", code=bad[0].label)
+        return answers

@@ -6,16 +6,20 @@ from dataclasses import dataclass
 
 from bezant.errors import NotFound, Overloaded, StorageError, VaultError
 from bezant.gateway.desk import Desk
-from bezant.gateway.payments import Payments
+from bezant.gateway.payments import Answered, Payments
 from bezant.intelligence.reasons import Reasons
-from bezant.model.identifiers import AccountId, PaymentId, join
+from bezant.ledger.open_items import OpenHold, open_hold, refunded_minor
+from bezant.model.identifiers import AccountId, PaymentId, join, payment_time_ms, render_payment_id
 from bezant.model.outcomes import Outcome
 from bezant.model.payment import Payload
+from bezant.model.records import Kind, id_of
 from bezant.store import Follower, PaymentStatus, Store
 from bezant.store.queries import Queries
 from bezant.store.schema import STATUS_OF
-from bezant.store.views import Page, Statement, StoredAccount, StoredPayment
+from bezant.store.views import Page, Statement, StoredAccount, StoredCapture, StoredPayment
 
+PAYMENT_KINDS = (Kind.TRANSFER, Kind.HOLD, Kind.REVERSE, Kind.CLAWBACK)
+"""What moves or reserves value on its own account."""
 PATIENCE_S = 2.0
 """How long a question waits for the read model to reach what was durable when it was asked."""
 
@@ -24,10 +28,12 @@ PATIENCE_S = 2.0
 class Standing:
     """Where one payment stands: as first answered, and what followed.
 
-    Amounts in minor units; `settled_minor` None while nothing was paid.
+    Amounts in minor units; `settled_minor` None while nothing was paid, `refunded_minor` what was paid back
+    of it. `related` is the original of a REVERSE, or the mandate; `held` what is reserved now.
     """
 
     payment: PaymentId
+    kind: Kind
     status: PaymentStatus
     outcome: Outcome
     debtor: AccountId
@@ -40,6 +46,9 @@ class Standing:
     height: int
     created_ns: int
     updated_ns: int
+    related: int = 0
+    refunded_minor: int = 0
+    held: OpenHold | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +71,23 @@ class History:
         self._store, self._follower = store, follower
 
     def standing(self, payment: PaymentId) -> Standing:
-        """Return where a payment stands. Raises: NotFound; Overloaded ``store_behind`` where only the
-        read model knows how a hold ended, and it has not got there yet."""
+        """Return where a payment stands. Raises: NotFound, for what is no payment too; Overloaded
+        ``store_behind`` where only the read model knows how a hold ended, and it has not got there yet."""
         first = self._payments.look_up(payment)
         record, receipt = first.record, first.receipt
+        kind = Kind(int(record["kind"]))
+        if kind not in PAYMENT_KINDS:
+            raise NotFound(
+                f"{render_payment_id(payment)} is no payment, but {kind.name} in block {first.height}",
+                code="payment_unknown",
+            )
         if first.outcome in (Outcome.HELD, Outcome.HELD_FOR_REVIEW):
-            return standing_of(self.queries().payment(payment))
+            held = open_hold(self._desk.engine.ledger, int(receipt["debtor_row"]), payment)
+            return standing_of(self.queries().payment(payment), held)
         amount = int(receipt["amount"]) or int(record["amount"])
         return Standing(
             payment,
+            kind,
             STATUS_OF.get(first.outcome, PaymentStatus.REFUSED),
             first.outcome,
             AccountId(join(record["debtor_lo"], record["debtor_hi"])),
@@ -83,7 +100,31 @@ class History:
             first.height,
             first.time_ns,
             first.time_ns,
+            id_of(record, "related"),
+            self._refunded(first),
         )
+
+    def listed(self, found: StoredPayment) -> Standing:
+        """Return a row of a list as a standing, with what is held of it now."""
+        if found.status not in (PaymentStatus.HELD, PaymentStatus.IN_REVIEW):
+            return standing_of(found)
+        ledger = self._desk.engine.ledger
+        return standing_of(found, open_hold(ledger, ledger.account_row(found.debtor), found.id))
+
+    def captures(self, payment: PaymentId) -> list[StoredCapture]:
+        """Return what was captured of a hold, oldest first. Raises: NotFound, Overloaded."""
+        queries = self.queries()
+        return queries.captures(queries.payment(payment))
+
+    def refunds(self, payment: PaymentId) -> list[StoredPayment]:
+        """Return what was paid back of a payment, oldest first. Raises: NotFound, Overloaded."""
+        queries = self.queries()
+        return queries.refunds(queries.payment(payment))
+
+    @property
+    def has_store(self) -> bool:
+        """Whether this node keeps lists."""
+        return self._store is not None
 
     def texts(self, payment: PaymentId) -> tuple[Payload, bool]:
         """Return the texts of a payment, and whether they were erased."""
@@ -149,6 +190,17 @@ class History:
             )
         return self._store.queries
 
+    def _refunded(self, paid: Answered) -> int:
+        """Return what was paid back of a payment that settled at once. The ledger knows while more may be;
+        after that nothing changes any more, and the read model knows."""
+        if paid.outcome is not Outcome.APPLIED or paid.record["kind"] != Kind.TRANSFER:
+            return 0
+        engine, identity = self._desk.engine, PaymentId(id_of(paid.record, "id"))
+        window_s = engine.genesis.assets[int(paid.record["asset"]) - 1].refund_window_s
+        if payment_time_ms(identity) + window_s * 1000 >= self._desk.now_ms() or not self.has_store:
+            return refunded_minor(engine.ledger, int(paid.receipt["debtor_row"]), identity)
+        return self.queries().payment(identity).reversed_amount
+
     def _review(self, found: StoredPayment) -> Review:
         try:
             evidence = self._payments.evidence(found.id)
@@ -158,10 +210,11 @@ class History:
         return Review(standing_of(found), found.score_ppm, int(evidence["threshold_ppm"]), reasons)
 
 
-def standing_of(found: StoredPayment) -> Standing:
-    """Return a row of the store as a standing."""
+def standing_of(found: StoredPayment, held: OpenHold | None = None) -> Standing:
+    """Return a row of the store as a standing, with what the ledger holds of it now."""
     return Standing(
         found.id,
+        found.kind,
         found.status,
         found.outcome,
         found.debtor,
@@ -174,6 +227,9 @@ def standing_of(found: StoredPayment) -> Standing:
         found.height,
         found.created_ns,
         found.updated_ns,
+        found.related or 0,
+        found.reversed_amount,
+        held,
     )
 
 

@@ -10,14 +10,22 @@ from dataclasses import dataclass
 import numpy as np
 
 from bezant.gateway.commands import VALID_FOR_S
-from bezant.model.digest import TAG_PAYLOAD, sha256
-from bezant.model.identifiers import AccountId, PaymentId, words
+from bezant.model.digest import TAG_LOCK, TAG_PAYLOAD, sha256
+from bezant.model.identifiers import (
+    AccountId,
+    PaymentId,
+    id_bytes,
+    new_payment_id,
+    payment_time_ms,
+    words,
+)
 from bezant.model.payment import SALT_BYTES, Payload, encode_payload
 from bezant.model.records import RECORD, Flag, Kind, RecordArray
 
 _ROW = struct.Struct("<10Q32s3I2H")
 """RECORD, field by field: one call for a row, where numpy would take one for each field."""
 _NO_TEXT = bytes(32)
+_LINKED, _MAY_REVIEW, _UNDER_MANDATE = int(Flag.LINKED), int(Flag.MAY_REVIEW), int(Flag.UNDER_MANDATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +40,31 @@ class Instruction:
     payload: Payload | None = None
     hold_for_s: int = 0
     may_review: bool = True
+    mandate: int = 0
+    """The mandate that the gateway pays under; 0 for the account's own leave to it."""
+    hashlock: bytes = b""
+    """SHA-256 that every capture of the hold must open; empty for none."""
+
+    @property
+    def flags(self) -> int:
+        # Plain integers: this is asked for every payment, and an enum's operators take longer.
+        flags = _MAY_REVIEW if self.may_review else 0
+        if self.mandate:
+            flags |= _UNDER_MANDATE
+        return flags | _LINKED if self.hashlock else flags
+
+
+def lock_id(hold: int) -> PaymentId:
+    """Return the id of the LOCK behind a hold: a UUIDv7 of the same time, so that the same request asked
+    again has the same two ids."""
+    return new_payment_id(payment_time_ms(hold), int.from_bytes(sha256(TAG_LOCK, id_bytes(hold))[:10], "big"))
 
 
 def records_of(instructions: Sequence[Instruction]) -> tuple[RecordArray, tuple[bytes, ...]]:
-    """Return RECORD rows (n,) and the sealed text of each, salt ‖ payload, empty where there is none."""
+    """Return RECORD rows in order, and the sealed text of each, salt ‖ payload, empty where there is none.
+
+    A LOCK stands behind the hold that it locks, in one linked chain with it.
+    """
     salts = secrets.token_bytes(SALT_BYTES * len(instructions))
     rows, texts = [], []
     for place, one in enumerate(instructions):
@@ -49,8 +78,7 @@ def records_of(instructions: Sequence[Instruction]) -> tuple[RecordArray, tuple[
                 *words(one.identity),
                 *words(one.debtor),
                 *words(one.creditor),
-                0,
-                0,
+                *words(one.mandate),
                 one.amount_minor,
                 0,
                 commitment,
@@ -58,7 +86,27 @@ def records_of(instructions: Sequence[Instruction]) -> tuple[RecordArray, tuple[
                 VALID_FOR_S,
                 one.hold_for_s,
                 Kind.HOLD if one.hold_for_s else Kind.TRANSFER,
-                Flag.MAY_REVIEW if one.may_review else 0,
+                one.flags,
             )
         )
+        if one.hashlock:
+            texts.append(b"")
+            rows.append(_lock_row(one))
     return np.frombuffer(b"".join(rows), RECORD).copy(), tuple(texts)
+
+
+def _lock_row(hold: Instruction) -> bytes:
+    return _ROW.pack(
+        *words(lock_id(hold.identity)),
+        *words(hold.debtor),
+        *words(hold.creditor),
+        *words(hold.identity),
+        0,
+        0,
+        hold.hashlock,
+        hold.asset,
+        VALID_FOR_S,
+        0,
+        Kind.LOCK,
+        0,
+    )

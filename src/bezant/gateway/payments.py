@@ -1,4 +1,4 @@
-"""Payments and what follows them: pay, hold, capture, release, review, look up, prove."""
+"""Payments: make one, reserve one, look it up, prove it."""
 
 from __future__ import annotations
 
@@ -9,19 +9,18 @@ import numpy as np
 
 from bezant.chain.receipts import Receipt, build_receipt
 from bezant.errors import BezantError, ConflictError, InputError, NotFound, VaultError
-from bezant.gateway import commands
 from bezant.gateway.accounts import Accounts
 from bezant.gateway.desk import Desk
-from bezant.gateway.instructions import Instruction, records_of
+from bezant.gateway.instructions import Instruction, lock_id, records_of
 from bezant.gateway.rehearsal import Rehearsal, conclude
 from bezant.intelligence.evidence import EVIDENCE, Replay, decode_evidence, replay
 from bezant.intelligence.model import Model
 from bezant.model.identifiers import AccountId, PaymentId, new_payment_id
-from bezant.model.keys import authority_id
+from bezant.model.keys import SigningKey, authority_id
 from bezant.model.money import parse_minor
 from bezant.model.outcomes import Outcome
 from bezant.model.payment import SALT_BYTES, Payload, decode_payload
-from bezant.model.records import RECORD, Kind, id_of
+from bezant.model.records import RECORD, RecordArray, id_of
 from bezant.pipeline.batch import Submission, join_submissions
 from bezant.pipeline.intake import Answers
 from bezant.vault import VaultKind
@@ -71,15 +70,34 @@ class Payments:
         identity: PaymentId | None = None,
         hold_for_s: int = 0,
         may_review: bool = True,
+        mandate: int = 0,
+        hashlock: bytes = b"",
     ) -> Instruction:
         """Return what a customer asks for, checked as far as one can without the ledger.
 
-        Raises: AmountError, InputError for an asset that is not known here.
+        Raises: AmountError, InputError for an asset that is not known here, or a lock on nothing held.
         """
         known = self._accounts.asset(asset)
         minor = _positive(parse_minor(amount, known.scale))
         made = identity or new_payment_id(self._desk.now_ms())
-        return Instruction(made, debtor, creditor, known.number, minor, payload, hold_for_s, may_review)
+        if hashlock and not (hold_for_s and any(hashlock)):
+            raise InputError(
+                "a hashlock is the SHA-256 of a secret, and locks a payment that is held: set hold_for_s",
+                code="hashlock_invalid",
+                param="hashlock",
+            )
+        return Instruction(
+            made,
+            debtor,
+            creditor,
+            known.number,
+            minor,
+            payload,
+            hold_for_s,
+            may_review,
+            mandate,
+            hashlock,
+        )
 
     def issue(
         self, creditor: AccountId, amount: str, asset: str, *, identity: PaymentId | None = None
@@ -122,70 +140,10 @@ class Payments:
         """Hand in and wait until durable."""
         return self._desk.intake.call(submission)
 
-    def close_hold(
-        self,
-        payment: PaymentId,
-        kind: Kind,
-        amount: int | None = None,
-        *,
-        identity: PaymentId | None = None,
-    ) -> Answers:
-        """Capture all or `amount` minor units of a hold, or release it, as the institution.
-
-        `identity` is the id of the CAPTURE or RELEASE itself: asking again under the same one answers
-        EXISTS and changes nothing. Raises: NotFound; ConflictError when it is not open any more.
-        """
-        held = self.look_up(payment)
-        if held.outcome not in (Outcome.HELD, Outcome.HELD_FOR_REVIEW):
-            raise ConflictError(f"payment is {held.outcome.label}, nothing is held", code="not_held")
-        minor = int(held.record["amount"]) if amount is None else amount
-        if held.outcome is Outcome.HELD_FOR_REVIEW and minor != int(held.record["amount"]):
-            raise ConflictError(
-                "this payment waits for review: approve or reject all of it", code="in_review"
-            )
-        made = identity or new_payment_id(self._desk.now_ms())
-        closing = commands.close_hold(kind, made, held.record, minor)
-        answers = self._desk.order(closing, self._desk.institution_key)
-        if answers.first is Outcome.HOLD_UNKNOWN:
-            raise ConflictError("it was captured, released or expired before", code="not_held")
-        if answers.first.refused and answers.first is not Outcome.EXISTS:
-            raise BezantError(f"the ledger answers {answers.first.label}", code=answers.first.label)
-        return answers
-
-    def closed_before(
-        self, identity: PaymentId, payment: PaymentId, kind: Kind, amount: int | None = None
-    ) -> Answered | None:
-        """Return the CAPTURE or RELEASE of that id, if it was made before for this payment.
-
-        `amount` is what is to be captured, None for all. Raises: ConflictError when the id was used for
-        something else.
-        """
-        try:
-            before = self.look_up(identity)
-        except NotFound:
-            return None
-        same = before.record["kind"] == kind and id_of(before.record, "related") == payment
-        if same and kind is Kind.CAPTURE:
-            wanted = int(self.look_up(payment).record["amount"]) if amount is None else amount
-            same = int(before.record["amount"]) == wanted
-        if not same:
-            raise ConflictError(
-                "this key was used before for something else; use a new key", code="idempotency_key_reused"
-            )
-        return None if before.outcome.refused else before
-
     def minor(self, payment: PaymentId, amount: str) -> int:
         """Return a decimal amount in minor units of a payment's asset. Raises: NotFound, AmountError."""
         asset = int(self.look_up(payment).record["asset"])
         return parse_minor(amount, self._desk.engine.genesis.assets[asset - 1].scale)
-
-    def approve(self, payment: PaymentId, *, identity: PaymentId | None = None) -> Answers:
-        """Let a payment that waits for review go through."""
-        return self.close_hold(self._in_review(payment), Kind.CAPTURE, identity=identity)
-
-    def reject(self, payment: PaymentId, *, identity: PaymentId | None = None) -> Answers:
-        """Return the reserve of a payment that waits for review."""
-        return self.close_hold(self._in_review(payment), Kind.RELEASE, identity=identity)
 
     def look_up(self, payment: PaymentId) -> Answered:
         """Return a payment as it was first answered, from ledger and journal. Raises: NotFound."""
@@ -199,6 +157,38 @@ class Payments:
             evidence.time_ns,
         )
 
+    def before(self, identity: PaymentId) -> Answered | None:
+        """Return what was answered under an id, None if it was never used."""
+        try:
+            return self.look_up(identity)
+        except NotFound:
+            return None
+
+    def carry_out(self, record: RecordArray, key: SigningKey, text: bytes = b"") -> Answered:
+        """Order one record whose id was never used; return how it was answered. `text` is its sealed text.
+
+        Raises: BezantError naming the outcome that refused it.
+        """
+        answers = self.submit(self._desk.sign(record, key, (text,)))
+        if answers.first.refused and answers.first is not Outcome.EXISTS:
+            raise refused(answers.first)
+        return self.look_up(PaymentId(id_of(record[0], "id")))
+
+    def carry_out_once(self, record: RecordArray, key: SigningKey) -> tuple[Answered, bool]:
+        """Order one record unless it was before; return how it was answered, and whether that was before.
+
+        Raises: BezantError naming the outcome that refused it; ConflictError where the id was used for
+        something else.
+        """
+        before = self.before(PaymentId(id_of(record[0], "id")))
+        if before is None:
+            return self.carry_out(record, key), False
+        if before.record.tobytes() != record.tobytes():
+            raise used_otherwise()
+        if before.outcome.refused:
+            raise refused(before.outcome)
+        return before, True
+
     def recall(self, instruction: Instruction) -> Answered | None:
         """Return how this very payment was answered before; None if its id was never used.
 
@@ -206,17 +196,15 @@ class Payments:
         has them; once erased, only what the ledger holds can be. Raises: ConflictError when the id
         was used for something else.
         """
-        try:
-            before = self.look_up(instruction.identity)
-        except NotFound:
+        before = self.before(instruction.identity)
+        if before is None:
             return None
         record = records_of([instruction])[0][0]
         same = all(before.record[name] == record[name] for name in _SIGNED_BESIDE_TEXT)
-        if not same or not self._same_texts(instruction):
-            raise ConflictError(
-                "this key was used before for a payment with other content; use a new key",
-                code="idempotency_key_reused",
-            )
+        if not (same and self._same_lock(instruction)):
+            raise used_otherwise()
+        if not self.has_texts(instruction.identity, instruction.payload):
+            raise used_otherwise()
         return before
 
     def find(self, payment: PaymentId) -> tuple[np.void, np.void]:
@@ -254,16 +242,29 @@ class Payments:
         sealed = self._desk.vault.read(VaultKind.EVIDENCE, payment)
         return np.frombuffer(sealed, np.uint8).reshape(1, EVIDENCE.itemsize)
 
-    def _in_review(self, payment: PaymentId) -> PaymentId:
-        if self.look_up(payment).outcome is not Outcome.HELD_FOR_REVIEW:
-            raise ConflictError("this payment is not waiting for review", code="not_in_review")
-        return payment
-
-    def _same_texts(self, instruction: Instruction) -> bool:
+    def has_texts(self, payment: int, payload: Payload | None) -> bool:
+        """Return whether these are a payment's texts, as far as anybody may still know."""
         try:
-            return (self.payload(instruction.identity) or None) == (instruction.payload or None)
+            return (self.payload(payment) or None) == (payload or None)
         except VaultError:
             return True
+
+    def _same_lock(self, instruction: Instruction) -> bool:
+        if not instruction.hashlock:
+            return True
+        lock = self.before(lock_id(instruction.identity))
+        return lock is not None and lock.record["payload_commitment"].tobytes() == instruction.hashlock
+
+
+def refused(outcome: Outcome) -> BezantError:
+    """Return the error of an outcome that refused."""
+    return BezantError(f"the ledger answers {outcome.label}", code=outcome.label)
+
+
+def used_otherwise() -> ConflictError:
+    return ConflictError(
+        "this key was used before for something else; use a new key", code="idempotency_key_reused"
+    )
 
 
 def _positive(minor: int) -> int:

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from bezant.intelligence.reasons import Reasons
+from bezant.ledger.batch import NS_PER_S
 from bezant.ledger.columnar import ColumnarLedger
 from bezant.ledger.kernel.parties import name_standing
+from bezant.ledger.open_items import OpenMandate, is_paused, mandates_of
 from bezant.model.identifiers import AuthorityId, join
 from bezant.model.outcomes import Outcome, Verdict
-from bezant.model.records import NO_ROW, Flag, Kind
+from bezant.model.records import NO_ROW, Flag, Kind, id_of
 from bezant.pipeline.batch import PENDING, PaymentBatch
 
 
@@ -49,9 +51,20 @@ def _outcome(batch: PaymentBatch, ledger: ColumnarLedger, gateway: AuthorityId, 
         return Outcome.CREDITOR_UNKNOWN
     accounts = ledger.accounts
     debtor, creditor = accounts[batch.debtor_row[0]], accounts[batch.creditor_row[0]]
-    if ledger.authority_row(gateway) != int(debtor["delegate"]):
+    amount, mandate = int(record["amount"]), None
+    if record["flags"] & Flag.UNDER_MANDATE:
+        mandate = _mandate(batch, ledger, gateway)
+        may_pay = mandate is not None
+    else:
+        may_pay = ledger.authority_row(gateway) == int(debtor["delegate"])
+        may_pay = may_pay and amount <= int(debtor["delegate_cap"])
+    if not may_pay:
         return Outcome.NOT_AUTHORISED
-    refusal = _refusal(debtor, creditor, int(record["amount"]))
+    refusal = _standing(debtor, creditor, is_paused(ledger, int(debtor["asset"])))
+    if refusal is None and mandate is not None:
+        refusal = _above(mandate, amount, batch.received_ns // NS_PER_S)
+    if refusal is None:
+        refusal = _sums(debtor, creditor, amount)
     if refusal is not None:
         return refusal
     if reviewed:
@@ -59,15 +72,38 @@ def _outcome(batch: PaymentBatch, ledger: ColumnarLedger, gateway: AuthorityId, 
     return Outcome.HELD if record["kind"] == Kind.HOLD else Outcome.APPLIED
 
 
-def _refusal(debtor: Any, creditor: Any, amount: int) -> Outcome | None:
-    """Return what the two accounts (dtype ACCOUNT) refuse, None where they allow the amount."""
-    if amount > int(debtor["delegate_cap"]):
-        return Outcome.NOT_AUTHORISED
+def _mandate(batch: PaymentBatch, ledger: ColumnarLedger, gateway: AuthorityId) -> OpenMandate | None:
+    """Return the mandate that a payment names, if it is the gateway's and for this payee."""
+    record = batch.records[0]
+    for mandate in mandates_of(ledger, int(batch.debtor_row[0])):
+        if mandate.id == id_of(record, "related") and mandate.delegate == gateway:
+            return mandate if mandate.payee in (None, id_of(record, "creditor")) else None
+    return None
+
+
+def _standing(debtor: Any, creditor: Any, paused: bool) -> Outcome | None:
+    """Return why two accounts (dtype ACCOUNT) make no payment, None where they do."""
     if debtor["id_lo"] == creditor["id_lo"] and debtor["id_hi"] == creditor["id_hi"]:
         return Outcome.SAME_ACCOUNT
+    if paused:
+        return Outcome.ASSET_PAUSED
     standing = int(name_standing(debtor["standing"], creditor["standing"]))
-    if standing != Outcome.APPLIED:
-        return Outcome(standing)
+    return Outcome(standing) if standing != Outcome.APPLIED else None
+
+
+def _above(mandate: OpenMandate, amount: int, now_s: int) -> Outcome | None:
+    """Return what a mandate does not allow."""
+    if mandate.expires_s and now_s >= mandate.expires_s:
+        return Outcome.MANDATE_EXPIRED
+    if amount > mandate.cap:
+        return Outcome.ABOVE_MANDATE
+    if mandate.period_s and mandate.spent_at(now_s) + amount > mandate.period_cap:
+        return Outcome.ABOVE_MANDATE_PERIOD
+    return None
+
+
+def _sums(debtor: Any, creditor: Any, amount: int) -> Outcome | None:
+    """Return which limit of two accounts does not allow an amount."""
     spent = _counter(debtor, "debits_posted") + _counter(debtor, "debits_pending") + amount
     if spent > _counter(debtor, "credits_posted") + int(debtor["credit_limit"]):
         return Outcome.INSUFFICIENT_FUNDS

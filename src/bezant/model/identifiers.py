@@ -49,6 +49,11 @@ def parse_payment_id(text: str, *, param: str = "id") -> PaymentId:
     return PaymentId(value)
 
 
+def parse_authority_id(text: str, *, param: str = "authority") -> AuthorityId:
+    """Return the authority id written as 32 hexadecimal digits; raises InputError."""
+    return AuthorityId(_parse_hex128(text, "an authority id", param))
+
+
 def render_payment_id(payment: int) -> str:
     return str(UUID(int=payment))
 

@@ -24,6 +24,9 @@ from bezant.model.native import KERNEL, SECP256K1_CONTEXT, ed25519_open, schnorr
 
 SCHEME_ED25519, SCHEME_SECP256K1 = 1, 2
 SCHEMES = (SCHEME_ED25519, SCHEME_SECP256K1)
+SCHEME_NAMES = {SCHEME_ED25519: "ed25519", SCHEME_SECP256K1: "secp256k1"}
+"""What interfaces call them."""
+SCHEME_NUMBERS = {name: scheme for scheme, name in SCHEME_NAMES.items()}
 
 NO_RANDOMNESS = bytes(32)
 """BIP-340 allows it: the nonce is then a hash of key and message alone, and signing is repeatable."""

@@ -77,7 +77,7 @@ class SmallNode:
             record = commands.transfer(self.new_id(), treasury, account, EUR, funds_minor)
             answers = self.node.desk.order(record, self.node.desk.institution_key)
             if answers.first is Outcome.HELD_FOR_REVIEW:
-                self.node.payments.approve(PaymentId(id_of(record[0], "id")))
+                self.node.holds.approve(PaymentId(id_of(record[0], "id")))
             elif answers.first is not Outcome.APPLIED:
                 raise AssertionError(f"funding was answered {answers.first.label}")
         return party.number, account

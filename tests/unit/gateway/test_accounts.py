@@ -12,6 +12,7 @@ import pytest
 from bezant.errors import AmountError, BezantError, ConflictError, InputError, NotFound, VaultError
 from bezant.gateway import commands
 from bezant.gateway.accounts import Opening, PartyProfile
+from bezant.gateway.holds import ALL, RELEASE, Closing
 from bezant.model.identifiers import PaymentId
 from bezant.model.outcomes import Outcome, SigningMode
 from bezant.model.payment import Payload
@@ -134,26 +135,26 @@ def test_a_retry_of_the_same_submission_pays_once(town: SmallNode) -> None:
 
 
 def test_holds_are_captured_in_part_released_or_run_out(town: SmallNode) -> None:
-    payments, before = town.node.payments, town.balance(town.bob)
+    holds, before = town.node.holds, town.balance(town.bob)
     in_part, _ = town.pay("10.00", hold_for_s=60)
     assert town.balance(town.bob) == before
-    assert payments.close_hold(in_part, Kind.CAPTURE, 400).first is Outcome.CAPTURED
+    assert holds.close(in_part, Closing(Kind.CAPTURE, 400))[0].outcome is Outcome.CAPTURED
     assert town.balance(town.bob) == before + 400
     released, _ = town.pay("10.00", hold_for_s=60)
-    assert payments.close_hold(released, Kind.RELEASE).first is Outcome.RELEASED
+    assert holds.close(released, RELEASE)[0].outcome is Outcome.RELEASED
     late, _ = town.pay("10.00", hold_for_s=60)
     town.tick(61)
     plain, _ = town.pay("1.00")
     for identity in (in_part, released, late, plain):
         with pytest.raises(ConflictError) as caught:
-            payments.close_hold(identity, Kind.CAPTURE)
+            holds.close(identity, ALL)
         assert caught.value.code == "not_held"
     assert town.node.accounts.row(town.alice)["debits_pending_lo"] == 0
     too_much, _ = town.pay("10.00", hold_for_s=60)
     with pytest.raises(BezantError) as refused:
-        payments.close_hold(too_much, Kind.CAPTURE, 1_001)
+        holds.close(too_much, Closing(Kind.CAPTURE, 1_001))
     assert refused.value.code == "amount_above_hold"
-    assert payments.close_hold(too_much, Kind.RELEASE).first is Outcome.RELEASED
+    assert holds.close(too_much, RELEASE)[0].outcome is Outcome.RELEASED
 
 
 def test_what_waits_for_review_is_approved_or_rejected(tmp_path: Path, model_file: Path) -> None:
@@ -165,17 +166,17 @@ def test_what_waits_for_review_is_approved_or_rejected(tmp_path: Path, model_fil
             identity, answers = small.pay("6.00")
             assert answers.first is Outcome.HELD_FOR_REVIEW
             ids.append(identity)
-        assert small.node.payments.approve(ids[0]).first is Outcome.CAPTURED
-        assert small.node.payments.reject(ids[1]).first is Outcome.RELEASED
+        assert small.node.holds.approve(ids[0])[0].outcome is Outcome.CAPTURED
+        assert small.node.holds.reject(ids[1])[0].outcome is Outcome.RELEASED
         assert small.balance(small.bob) == before + 600
         for identity in ids:
             with pytest.raises(ConflictError) as caught:
-                small.node.payments.approve(identity)
+                small.node.holds.approve(identity)
             assert caught.value.code in ("not_held", "not_in_review")
         held, answers = small.pay("1.00", hold_for_s=60)
         assert answers.first is Outcome.REVIEW_NOT_PERMITTED, "a hold is no transfer to review"
         with pytest.raises(ConflictError):
-            small.node.payments.approve(held)
+            small.node.holds.approve(held)
 
 
 def test_frozen_accounts_neither_pay_nor_are_paid(town: SmallNode) -> None:

@@ -84,7 +84,7 @@ class MessageReplay:
 
     def _approve(self, answers: Answers, records: RecordArray, asset: Asset) -> None:
         for row in np.flatnonzero(answers.outcome == Outcome.HELD_FOR_REVIEW).tolist():
-            self._node.payments.approve(PaymentId(id_of(records[row], "id")))
+            self._node.holds.approve(PaymentId(id_of(records[row], "id")))
             self.summary.add_approved(int(records["amount"][row]), asset)
 
     def _open_accounts(self, instructions: list[PaymentInstruction]) -> None:

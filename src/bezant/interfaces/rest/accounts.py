@@ -23,7 +23,9 @@ from bezant.interfaces.rest.shapes import (
 )
 from bezant.ledger.standing import Standing
 from bezant.model.identifiers import AccountId, parse_account_id, render_id, render_payment_id
+from bezant.model.keys import SCHEME_NUMBERS
 from bezant.model.money import U64_MAX, parse_minor
+from bezant.model.records import id_of
 from bezant.store.views import Statement
 
 Limit = Annotated[int, QueryParameter(ge=1, le=1000, description="Rows of a page")]
@@ -41,7 +43,13 @@ async def open_account(request: AnyRequest, services: Given) -> AccountView:
         if body.balance_limit is None
         else parse_minor(body.balance_limit, asset.scale, param="balance_limit")
     )
-    opening = Opening(body.party, asset, bytes.fromhex(body.public_key) or None, balance_limit=limit)
+    opening = Opening(
+        body.party,
+        asset,
+        bytes.fromhex(body.public_key) or None,
+        SCHEME_NUMBERS[body.scheme],
+        balance_limit=limit,
+    )
     await in_thread(accounts.check_party, body.party)
     (account,) = await in_thread(accounts.open, [opening])
     return view_of(services, account, body.party)
@@ -57,8 +65,7 @@ async def list_accounts(services: Given, cursor: Cursor = None, limit: Limit = 5
 @get("/accounts/{account:str}")
 async def get_account(services: Given, account: FromPath[str]) -> AccountView:
     """Return an account with its balances as the ledger has them now."""
-    known = parse_account_id(account)
-    return view_of(services, known, services.node.accounts.party_of(known))
+    return account_view(services, parse_account_id(account))
 
 
 @get("/accounts/{account:str}/proof", media_type="application/json")
@@ -102,6 +109,11 @@ async def get_statement(
     return _statement_view(services, statement)
 
 
+def account_view(services: Services, account: AccountId) -> AccountView:
+    """Return an account with the party it is bound to. Raises: NotFound."""
+    return view_of(services, account, services.node.accounts.party_of(account))
+
+
 def view_of(services: Services, account: AccountId, party: int | None) -> AccountView:
     """Return an account from the ledger. Raises: NotFound."""
     row, render = services.node.accounts.row(account), services.render
@@ -112,7 +124,9 @@ def view_of(services: Services, account: AccountId, party: int | None) -> Accoun
     }
     balance = counters["credits_posted"] - counters["debits_posted"]
     available = max(0, balance - counters["debits_pending"] + int(row["credit_limit"]))
-    limit = int(row["balance_limit"])
+    limit, credit = int(row["balance_limit"]), int(row["credit_limit"])
+    standing = Standing(int(row["standing"]))
+    holder = services.node.engine.ledger.state.authorities[row["authority"]]
     return AccountView(
         account=render_id(account),
         asset=render.asset(asset),
@@ -120,9 +134,13 @@ def view_of(services: Services, account: AccountId, party: int | None) -> Accoun
         available=render.amount(asset, min(available, U64_MAX)),
         pending_debits=render.amount(asset, counters["debits_pending"]),
         pending_credits=render.amount(asset, counters["credits_pending"]),
-        frozen=bool(row["standing"] & int(Standing.FROZEN | Standing.FROZEN_BY_ISSUER)),
+        frozen=bool(standing & (Standing.FROZEN | Standing.FROZEN_BY_ISSUER)),
         party=party or None,
         balance_limit=render.amount(asset, limit) if limit else None,
+        credit_limit=render.amount(asset, credit) if 0 < credit < U64_MAX else None,
+        closed=Standing.CLOSED in standing,
+        approved=Standing.NOT_APPROVED not in standing,
+        authority=render_id(id_of(holder, "id")),
     )
 
 
@@ -131,7 +149,7 @@ async def _set_frozen(
 ) -> AccountView:
     await read_body(request, EmptyRequest)
     await in_thread(services.node.accounts.freeze, account, frozen)
-    return view_of(services, account, services.node.accounts.party_of(account))
+    return account_view(services, account)
 
 
 def _statement_view(services: Services, statement: Statement) -> StatementView:

@@ -14,9 +14,13 @@ from bezant.interfaces.rest import (
     accounts,
     assets,
     checkpoints,
+    controls,
+    holds,
+    mandates,
     operations,
     parties,
     payments,
+    refunds,
     reviews,
     signed,
     webhooks,
@@ -31,7 +35,20 @@ from bezant.interfaces.rest.render import Renderer
 from bezant.interfaces.rest.services import Services
 from bezant.node import Node
 
-V1 = (payments, signed, accounts, parties, assets, reviews, webhooks, checkpoints)
+V1 = (
+    payments,
+    holds,
+    refunds,
+    mandates,
+    signed,
+    accounts,
+    parties,
+    assets,
+    controls,
+    reviews,
+    webhooks,
+    checkpoints,
+)
 
 
 def create_services(node: Node) -> Services:

@@ -10,6 +10,9 @@ from bezant.interfaces.rest.idempotency import Answer
 from bezant.interfaces.rest.payments import pay
 from bezant.interfaces.rest.services import AnyRequest, Given, Services, in_thread, read_body, request_id
 from bezant.interfaces.rest.shapes import AssetList, AssetView, IssueRequest, NetworkView, PaymentView
+from bezant.ledger.open_items import is_paused
+from bezant.ledger.standing import Policy, policy_of
+from bezant.model.genesis import GenesisAsset
 from bezant.model.identifiers import AccountId, PaymentId, render_id
 from bezant.model.keys import authority_id
 
@@ -57,18 +60,24 @@ async def get_network(services: Given) -> NetworkView:
     )
 
 
+def asset_view(services: Services, asset: GenesisAsset) -> AssetView:
+    """Return an asset: what of it is issued, and what its issuer may do."""
+    node = services.node
+    treasury = node.accounts.treasury(node.accounts.asset(asset.code))
+    return AssetView(
+        asset.code,
+        asset.scale,
+        node.engine.genesis.institutions[asset.issuer - 1].name,
+        render_id(treasury),
+        view_of(services, treasury, None).balance.removeprefix("-"),
+        paused=is_paused(node.engine.ledger, asset.number),
+        policy=tuple(str(bit.name).lower() for bit in Policy if bit in policy_of(asset)),
+        refund_window_s=asset.refund_window_s,
+    )
+
+
 def _assets(services: Services) -> AssetList:
-    node, views = services.node, []
-    issuers = {institution.number: institution.name for institution in node.engine.genesis.institutions}
-    for asset in node.engine.genesis.assets:
-        treasury = node.accounts.treasury(node.accounts.asset(asset.code))
-        balance = view_of(services, treasury, None).balance
-        views.append(
-            AssetView(
-                asset.code, asset.scale, issuers[asset.issuer], render_id(treasury), balance.removeprefix("-")
-            )
-        )
-    return AssetList(tuple(views))
+    return AssetList(tuple(asset_view(services, asset) for asset in services.node.engine.genesis.assets))
 
 
 ROUTES = [list_assets, issue_asset, get_network]

@@ -1,8 +1,8 @@
-"""Payments: make one, look at it, prove it, capture or release what was held."""
+"""Payments: make one, look at it, prove it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Annotated, Literal, cast
 
 import msgspec
@@ -11,17 +11,13 @@ from litestar.params import FromPath, QueryParameter
 
 from bezant.chain.receipts import Receipt, render_receipt
 from bezant.errors import UnknownOutcome
-from bezant.gateway.history import standing_of
 from bezant.gateway.instructions import Instruction
 from bezant.interfaces.rest.idempotency import Answer, Ending
 from bezant.interfaces.rest.problems import problem_of, refusal
 from bezant.interfaces.rest.render import parse_time, verdict_word
 from bezant.interfaces.rest.services import AnyRequest, Given, Services, in_thread, read_body, request_id
 from bezant.interfaces.rest.shapes import (
-    CaptureRequest,
-    ClosedView,
     DryRunView,
-    EmptyRequest,
     PaymentPage,
     PaymentRequest,
     PaymentView,
@@ -35,7 +31,6 @@ from bezant.model.identifiers import (
 )
 from bezant.model.outcomes import Outcome
 from bezant.model.payment import Payload
-from bezant.model.records import Kind
 from bezant.store import PaymentStatus
 from bezant.store.views import StoredPayment
 
@@ -86,12 +81,12 @@ async def pay(
         before = await in_thread(services.node.payments.recall, instruction)
         if before is not None:
             texts, erased = await in_thread(services.node.history.texts, identity)
-            view = services.render.answered(before, texts, erased)
+            view = services.render.answered(before, texts, erased, instruction.hashlock)
             return _answer(request_id, before.outcome, view, replayed=True)
     if answered.height == 0:
         problem = refusal(answered.outcome, request_id, render_payment_id(identity))
         return Answer(problem.status, _ENCODER.encode(problem), Ending.NOTHING)
-    view = services.render.answered(answered, instruction.payload or Payload())
+    view = services.render.answered(answered, instruction.payload or Payload(), hashlock=instruction.hashlock)
     return _answer(request_id, answered.outcome, view)
 
 
@@ -154,60 +149,10 @@ async def get_receipt(
     return Response(content=cast("Receipt", render_receipt(receipt)), media_type="application/json")
 
 
-@post("/payments/{payment_id:str}/capture", opt={"body": CaptureRequest, "once": True}, status_code=200)
-async def capture_payment(
-    request: AnyRequest, services: Given, payment_id: FromPath[str]
-) -> Response[ClosedView]:
-    """Pay what was held, or a smaller `amount`; what is left returns to the debtor."""
-    payment, body = parse_payment_id(payment_id), await read_body(request, CaptureRequest)
-    payments, amount = services.node.payments, None
-    if body.amount is not None:
-        amount = await in_thread(payments.minor, payment, body.amount)
-
-    def close(identity: PaymentId) -> None:
-        payments.close_hold(payment, Kind.CAPTURE, amount, identity=identity)
-
-    return await close_once(request, services, payment, Kind.CAPTURE, close, amount)
-
-
-@post("/payments/{payment_id:str}/release", opt={"body": EmptyRequest, "once": True}, status_code=200)
-async def release_payment(
-    request: AnyRequest, services: Given, payment_id: FromPath[str]
-) -> Response[ClosedView]:
-    """Return what was held to the debtor."""
-    payment, _ = parse_payment_id(payment_id), await read_body(request, EmptyRequest)
-
-    def close(identity: PaymentId) -> None:
-        services.node.payments.close_hold(payment, Kind.RELEASE, identity=identity)
-
-    return await close_once(request, services, payment, Kind.RELEASE, close)
-
-
-async def close_once(
-    request: AnyRequest,
-    services: Services,
-    payment: PaymentId,
-    kind: Kind,
-    close: Callable[[PaymentId], None],
-    amount: int | None = None,
-) -> Response[ClosedView]:
-    """End a hold once for each key; a key that ended it before gets the same answer."""
-    payments = services.node.payments
-
-    async def act(identity: PaymentId) -> Answer:
-        before = await in_thread(payments.closed_before, identity, payment, kind, amount)
-        if before is None:
-            await in_thread(close, identity)
-        found = await in_thread(payments.look_up, identity) if before is None else before
-        return Answer(200, _ENCODER.encode(services.render.closed(found)), replayed=before is not None)
-
-    return await services.once(request, act)
-
-
 def views_of(services: Services, found: Iterable[StoredPayment]) -> tuple[PaymentView, ...]:
     """Return rows of the store with their texts."""
     history, render = services.node.history, services.render
-    return tuple(render.standing(standing_of(one), *history.texts(one.id)) for one in found)
+    return tuple(render.standing(history.listed(one), *history.texts(one.id)) for one in found)
 
 
 def _view(services: Services, payment: PaymentId) -> PaymentView:
@@ -226,6 +171,8 @@ def instruct(services: Services, body: PaymentRequest, identity: PaymentId | Non
         identity=identity,
         hold_for_s=body.hold_for_s,
         may_review=body.may_review,
+        mandate=parse_payment_id(body.mandate, param="mandate") if body.mandate else 0,
+        hashlock=bytes.fromhex(body.hashlock),
     )
 
 
@@ -247,6 +194,4 @@ ROUTES = [
     list_payments,
     get_payment,
     get_receipt,
-    capture_payment,
-    release_payment,
 ]

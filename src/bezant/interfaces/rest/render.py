@@ -10,17 +10,26 @@ from bezant.gateway.events import render_time
 from bezant.gateway.history import Standing
 from bezant.gateway.payments import Answered
 from bezant.interfaces.reasons import OUTCOMES
-from bezant.interfaces.rest.shapes import ClosedView, Money, PaymentView
+from bezant.interfaces.rest.shapes import ClosedView, HeldView, Money, PaymentView
+from bezant.ledger.open_items import OpenHold
 from bezant.model.genesis import Genesis
 from bezant.model.identifiers import render_id, render_payment_id
 from bezant.model.money import render_minor
 from bezant.model.outcomes import Outcome, SigningMode, Verdict
 from bezant.model.payment import Payload
-from bezant.model.records import id_of
+from bezant.model.records import Kind, id_of
 from bezant.store import PaymentStatus
 from bezant.store.schema import STATUS_OF
 
 VerdictWord = Literal["allow", "review", "block"]
+TypeWord = Literal["payment", "refund", "clawback"]
+ClosedWord = Literal["captured", "captured_in_part", "released"]
+_TYPES: dict[Kind, TypeWord] = {Kind.REVERSE: "refund", Kind.CLAWBACK: "clawback"}
+_CLOSED: dict[Outcome, ClosedWord] = {
+    Outcome.CAPTURED: "captured",
+    Outcome.CAPTURED_IN_PART: "captured_in_part",
+    Outcome.RELEASED: "released",
+}
 _NS_PER_S = 1_000_000_000
 _TEXTS = (
     "end_to_end_id",
@@ -37,6 +46,7 @@ class Renderer:
     """Knows the assets of the network."""
 
     def __init__(self, genesis: Genesis) -> None:
+        self._review_for_s = genesis.rules.review_for_s
         self._assets = {asset.number: (asset.code, asset.scale) for asset in genesis.assets}
 
     def money(self, asset: int, minor: int) -> Money:
@@ -50,10 +60,13 @@ class Renderer:
     def asset(self, number: int) -> str:
         return self._assets.get(number, (str(number), 0))[0]
 
-    def answered(self, answered: Answered, payload: Payload, erased: bool = False) -> PaymentView:
+    def answered(
+        self, answered: Answered, payload: Payload, erased: bool = False, hashlock: bytes = b""
+    ) -> PaymentView:
         """Return a payment as it was first answered."""
         record, receipt = answered.record, answered.receipt
-        asset, outcome = int(record["asset"]), answered.outcome
+        asset, outcome, related = int(record["asset"]), answered.outcome, id_of(record, "related")
+        kind = Kind(int(record["kind"]))
         amount = self.money(asset, int(record["amount"]))
         at = render_time(answered.time_ns)
         return PaymentView(
@@ -68,7 +81,10 @@ class Renderer:
             block=answered.height,
             created_at=at,
             updated_at=at,
+            type=_TYPES.get(kind, "payment"),
             settled_amount=amount if outcome is Outcome.APPLIED else None,
+            held=self._held_since(answered, hashlock),
+            **_related(kind, related),
             reason_code=OUTCOMES[outcome].iso if outcome.refused else None,
             **_texts(payload),
             texts_erased=erased,
@@ -77,7 +93,7 @@ class Renderer:
     def standing(self, standing: Standing, payload: Payload, erased: bool = False) -> PaymentView:
         """Return a payment as it stands now."""
         outcome, settled = standing.outcome, standing.settled_minor
-        paid = standing.status in (PaymentStatus.SETTLED, PaymentStatus.CAPTURED) and settled is not None
+        refunded, held = standing.refunded_minor, standing.held
         return PaymentView(
             id=render_payment_id(standing.payment),
             status=standing.status.value,
@@ -90,7 +106,11 @@ class Renderer:
             block=standing.height,
             created_at=render_time(standing.created_ns),
             updated_at=render_time(standing.updated_ns),
-            settled_amount=self.money(standing.asset, settled) if paid and settled is not None else None,
+            type=_TYPES.get(standing.kind, "payment"),
+            settled_amount=None if settled is None else self.money(standing.asset, settled),
+            refunded_amount=self.money(standing.asset, refunded) if refunded else None,
+            held=None if held is None else self._held(standing.asset, held),
+            **_related(standing.kind, standing.related),
             reason_code=OUTCOMES[outcome].iso if outcome.refused else None,
             **_texts(payload),
             texts_erased=erased,
@@ -102,10 +122,26 @@ class Renderer:
         return ClosedView(
             id=render_payment_id(id_of(record, "id")),
             payment_id=render_payment_id(id_of(record, "related")),
-            outcome="released" if answered.outcome is Outcome.RELEASED else "captured",
+            outcome=_CLOSED[answered.outcome],
             amount=self.money(int(record["asset"]), int(answered.receipt["amount"])),
             block=answered.height,
             created_at=render_time(answered.time_ns),
+        )
+
+    def _held(self, asset: int, held: OpenHold) -> HeldView:
+        return HeldView(self.money(asset, held.amount), render_time(held.expires_ns), held.lock.hex())
+
+    def _held_since(self, answered: Answered, hashlock: bytes) -> HeldView | None:
+        """Return the reserve that an answer says was placed."""
+        if answered.outcome is Outcome.HELD:
+            lasts_s = int(answered.record["hold_for_s"])
+        elif answered.outcome is Outcome.HELD_FOR_REVIEW:
+            lasts_s = self._review_for_s
+        else:
+            return None
+        expires_ns = answered.time_ns + lasts_s * _NS_PER_S
+        return self._held(
+            int(answered.record["asset"]), OpenHold(int(answered.record["amount"]), expires_ns, hashlock)
         )
 
 
@@ -138,6 +174,13 @@ def _mode_word(mode: int) -> Literal["system", "self", "institution", "delegate"
         "delegate",
     )
     return words[SigningMode(mode)]
+
+
+def _related(kind: Kind, related: int) -> dict[str, Any]:
+    """Return what `related` names, under the name it goes by."""
+    if not related:
+        return {}
+    return {"refund_of" if kind is Kind.REVERSE else "mandate": render_payment_id(related)}
 
 
 def _texts(payload: Payload) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from litestar.params import FromPath, QueryParameter
 from bezant.errors import NotFound
 from bezant.intelligence.features import FEATURES
 from bezant.intelligence.reasons import Reasons
-from bezant.interfaces.rest.payments import close_once
+from bezant.interfaces.rest.holds import close_once
 from bezant.interfaces.rest.render import verdict_word
 from bezant.interfaces.rest.services import AnyRequest, Given, Services, in_thread, read_body
 from bezant.interfaces.rest.shapes import (
@@ -22,7 +22,6 @@ from bezant.interfaces.rest.shapes import (
     ReviewView,
 )
 from bezant.model.identifiers import PaymentId, parse_payment_id, render_payment_id
-from bezant.model.records import Kind
 from bezant.pipeline.flow import STAGES
 
 _PPM = 1_000_000
@@ -44,11 +43,9 @@ async def approve_review(
 ) -> Response[ClosedView]:
     """Let a payment through."""
     payment, _ = parse_payment_id(payment_id), await read_body(request, EmptyRequest)
-
-    def close(identity: PaymentId) -> None:
-        services.node.payments.approve(payment, identity=identity)
-
-    return await close_once(request, services, payment, Kind.CAPTURE, close)
+    return await close_once(
+        request, services, lambda identity: services.node.holds.approve(payment, identity=identity)
+    )
 
 
 @post("/reviews/{payment_id:str}/reject", opt={"body": EmptyRequest, "once": True}, status_code=200)
@@ -57,11 +54,9 @@ async def reject_review(
 ) -> Response[ClosedView]:
     """Return a payment's reserve to the debtor."""
     payment, _ = parse_payment_id(payment_id), await read_body(request, EmptyRequest)
-
-    def close(identity: PaymentId) -> None:
-        services.node.payments.reject(payment, identity=identity)
-
-    return await close_once(request, services, payment, Kind.RELEASE, close)
+    return await close_once(
+        request, services, lambda identity: services.node.holds.reject(payment, identity=identity)
+    )
 
 
 @get("/decisions/{payment_id:str}")

@@ -22,7 +22,7 @@ from bezant.node import Node
 
 AnyRequest = Request[Any, Any, Any]
 T = TypeVar("T")
-_AMOUNTS = frozenset({"amount", "balance_limit"})
+_AMOUNTS = frozenset({"amount", "balance_limit", "credit_limit", "cap_per_payment", "cap_per_period"})
 REPLAYED = "Idempotency-Replayed"
 
 

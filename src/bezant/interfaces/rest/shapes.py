@@ -17,15 +17,26 @@ Decimal = Annotated[
 AssetCode = Annotated[str, Meta(pattern="^[A-Z0-9]{1,8}$", description="Asset", examples=["EUR"])]
 Text35 = Annotated[str, Meta(max_length=35)]
 Text140 = Annotated[str, Meta(max_length=140)]
+Hex32 = Annotated[
+    str, Meta(pattern="^([0-9a-f]{64})?$", description="32 bytes in hexadecimal, or empty for none")
+]
+Uuid = Annotated[
+    str,
+    Meta(
+        pattern="^([0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12})?$",
+        description="UUIDv7, or empty for none",
+    ),
+]
+Scheme = Literal["ed25519", "secp256k1"]
 Uint63 = Annotated[int, Meta(ge=1, le=2**32 - 1)]
 MAX_HOLD_S = 366 * 86_400
 
 
-class _In(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class In(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What comes in: a field that is not known is an error, not noise."""
 
 
-class _Out(msgspec.Struct, frozen=True, omit_defaults=True):
+class Out(msgspec.Struct, frozen=True, omit_defaults=True):
     """What goes out: what there is nothing to say about is left out."""
 
 
@@ -37,13 +48,13 @@ class Money(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 # Parties and accounts.
 
 
-class PartyRequest(_In, frozen=True):
+class PartyRequest(In, frozen=True):
     name: Annotated[str, Meta(min_length=1, max_length=140)]
     country: Annotated[str, Meta(pattern="^([A-Z]{2})?$", description="ISO 3166-1 alpha-2")] = ""
     kind: Literal["person", "organisation"] = "person"
 
 
-class NameHit(_Out, frozen=True):
+class NameHit(Out, frozen=True):
     """A listed name that a party's name resembles; `score` is 0 to 100."""
 
     entry: str
@@ -51,7 +62,7 @@ class NameHit(_Out, frozen=True):
     score: float
 
 
-class PartyView(_Out, frozen=True):
+class PartyView(Out, frozen=True):
     party: int
     screening: Literal["allow", "review", "block"]
     name: str = ""
@@ -61,12 +72,12 @@ class PartyView(_Out, frozen=True):
     accounts: tuple[str, ...] = ()
 
 
-class ErasedView(_Out, frozen=True):
+class ErasedView(Out, frozen=True):
     party: int
     frozen_accounts: tuple[str, ...] = ()
 
 
-class ScreeningView(_Out, frozen=True):
+class ScreeningView(Out, frozen=True):
     entries: int
     version: str
     digest: str
@@ -74,15 +85,17 @@ class ScreeningView(_Out, frozen=True):
     """Parties whose verdict is another than before."""
 
 
-class AccountRequest(_In, frozen=True):
+class AccountRequest(In, frozen=True):
     party: Uint63
     asset: AssetCode
-    public_key: Annotated[str, Meta(pattern="^([0-9a-f]{64})?$", description="Ed25519, hexadecimal")] = ""
+    public_key: Hex32 = ""
     """The holder's own key; without it the institution holds the account for the party."""
+    scheme: Scheme = "ed25519"
+    """What the key signs with; a secp256k1 key is the x-only one of BIP-340."""
     balance_limit: Decimal | None = None
 
 
-class AccountView(_Out, frozen=True):
+class AccountView(Out, frozen=True):
     """Balances as the ledger has them now; `available` is what can be paid."""
 
     account: str
@@ -94,14 +107,21 @@ class AccountView(_Out, frozen=True):
     frozen: bool
     party: int | None = None
     balance_limit: str | None = None
+    credit_limit: str | None = None
+    """How far it may go negative, where it may; an issuer's treasury has no end and shows none."""
+    closed: bool = False
+    approved: bool = True
+    """False where the asset's issuer decides who may hold it and has not approved this account."""
+    authority: str = ""
+    """Whose keys sign for it."""
 
 
-class AccountPage(_Out, frozen=True):
+class AccountPage(Out, frozen=True):
     accounts: tuple[AccountView, ...]
     next_cursor: str | None = None
 
 
-class StatementLine(_Out, frozen=True):
+class StatementLine(Out, frozen=True):
     booked_at: str
     payment_id: str
     credit_debit: Literal["CRDT", "DBIT"]
@@ -111,7 +131,7 @@ class StatementLine(_Out, frozen=True):
     block: int
 
 
-class StatementView(_Out, frozen=True):
+class StatementView(Out, frozen=True):
     """`opening_balance` and `closing_balance` enclose this page, the period's the whole time asked for."""
 
     account: str
@@ -124,20 +144,24 @@ class StatementView(_Out, frozen=True):
     next_cursor: str | None = None
 
 
-class AssetView(_Out, frozen=True):
+class AssetView(Out, frozen=True):
     asset: str
     scale: int
     issuer: str
     treasury: str
     issued: str
     """What the treasury has paid out and not got back."""
+    paused: bool = False
+    policy: tuple[str, ...] = ()
+    """What the issuer declared in the genesis that it may do, e.g. ``pausable`` or ``clawback``."""
+    refund_window_s: int = 0
 
 
-class AssetList(_Out, frozen=True):
+class AssetList(Out, frozen=True):
     assets: tuple[AssetView, ...]
 
 
-class NetworkView(_Out, frozen=True):
+class NetworkView(Out, frozen=True):
     """What a client must know to sign a payment for this network."""
 
     network: str
@@ -148,7 +172,7 @@ class NetworkView(_Out, frozen=True):
     asset_numbers: dict[str, int]
 
 
-class IssueRequest(_In, frozen=True):
+class IssueRequest(In, frozen=True):
     creditor: AccountRef
     amount: Decimal
 
@@ -156,7 +180,7 @@ class IssueRequest(_In, frozen=True):
 # Payments.
 
 
-class PaymentRequest(_In, frozen=True):
+class PaymentRequest(In, frozen=True):
     debtor: AccountRef
     creditor: AccountRef
     instructed_amount: Money
@@ -177,12 +201,25 @@ class PaymentRequest(_In, frozen=True):
     """More than 0 reserves the amount for so many seconds instead of paying it."""
     may_review: bool = True
     """Whether a doubtful payment may wait for a person; otherwise it is refused."""
+    hashlock: Hex32 = ""
+    """SHA-256 of a secret of 32 bytes: the hold can be captured only by showing the secret, and until it
+    ends only the creditor's side can release it."""
+    mandate: Uuid = ""
+    """Pay under this mandate instead of the account's own leave to the gateway."""
 
 
 Status = Literal["settled", "held", "in_review", "captured", "released", "expired", "refused", "blocked"]
 
 
-class PaymentView(_Out, frozen=True):
+class HeldView(Out, frozen=True):
+    """What is reserved now, and until when."""
+
+    amount: Money
+    expires_at: str
+    hashlock: str = ""
+
+
+class PaymentView(Out, frozen=True):
     id: str
     status: Status
     outcome: str
@@ -194,7 +231,14 @@ class PaymentView(_Out, frozen=True):
     block: int
     created_at: str
     updated_at: str
+    type: Literal["payment", "refund", "clawback"] = "payment"
     settled_amount: Money | None = None
+    """What was paid so far; a hold may be captured in parts."""
+    refunded_amount: Money | None = None
+    held: HeldView | None = None
+    refund_of: str | None = None
+    """The payment, or capture, that a refund pays back."""
+    mandate: str | None = None
     reason_code: str | None = None
     """ISO 20022 reason, where the payment was refused."""
     end_to_end_id: str = ""
@@ -207,58 +251,27 @@ class PaymentView(_Out, frozen=True):
     texts_erased: bool = False
 
 
-class PaymentPage(_Out, frozen=True):
+class PaymentPage(Out, frozen=True):
     payments: tuple[PaymentView, ...]
     next_cursor: str | None = None
 
 
-class CaptureRequest(_In, frozen=True):
-    amount: Decimal | None = None
-    """All that is held where it is left out; the rest of a smaller amount is returned."""
-
-
-class EmptyRequest(_In, frozen=True):
+class EmptyRequest(In, frozen=True):
     """Nothing to say."""
 
 
-class ClosedView(_Out, frozen=True):
-    """How a hold ended; `id` is that of the capture or release itself."""
+class ClosedView(Out, frozen=True):
+    """How a hold was captured or released; `id` is that of the capture or release itself."""
 
     id: str
     payment_id: str
-    outcome: Literal["captured", "released"]
+    outcome: Literal["captured", "captured_in_part", "released"]
     amount: Money
     block: int
     created_at: str
 
 
-class SignedPayments(_In, frozen=True):
-    """Records signed by the payer's own key, as one Authorisation; bytes in base64 or hexadecimal."""
-
-    records: Annotated[str, Meta(min_length=1, description="128 bytes for each record, in order")]
-    public_key: Annotated[str, Meta(pattern="^[0-9a-f]{64}$", description="Ed25519, hexadecimal")]
-    signature: Annotated[str, Meta(min_length=1, description="64 bytes over the Authorisation's message")]
-    network: Annotated[str, Meta(pattern="^([0-9a-f]{64})?$")] = ""
-    """The network it was signed for, to be told apart from a bad signature."""
-    payloads: tuple[str, ...] = ()
-    """For each record salt and canonical payload that its commitment is over; empty for none."""
-
-
-class SignedResult(_Out, frozen=True):
-    id: str
-    outcome: str
-    refused: bool
-    block: int = 0
-    first_outcome: str | None = None
-    """What was answered the first time, where `outcome` is `exists`."""
-    reason_code: str | None = None
-
-
-class SignedResults(_Out, frozen=True):
-    results: tuple[SignedResult, ...]
-
-
-class ReviewView(_Out, frozen=True):
+class ReviewView(Out, frozen=True):
     payment: PaymentView
     score: float
     """Probability of fraud as the model or the rules see it, 0 to 1."""
@@ -266,12 +279,12 @@ class ReviewView(_Out, frozen=True):
     reasons: tuple[str, ...]
 
 
-class ReviewPage(_Out, frozen=True):
+class ReviewPage(Out, frozen=True):
     reviews: tuple[ReviewView, ...]
     next_cursor: str | None = None
 
 
-class DecisionView(_Out, frozen=True):
+class DecisionView(Out, frozen=True):
     """The evidence behind one decision; disclosing it to a payer may be tipping-off."""
 
     payment_id: str
@@ -285,14 +298,14 @@ class DecisionView(_Out, frozen=True):
     features: dict[str, float]
 
 
-class ReplayView(_Out, frozen=True):
+class ReplayView(Out, frozen=True):
     payment_id: str
     recorded_score_ppm: int
     recomputed_score_ppm: int
     equal: bool
 
 
-class HealthView(_Out, frozen=True):
+class HealthView(Out, frozen=True):
     live: bool
     ready: bool
     height: int
@@ -308,13 +321,13 @@ class HealthView(_Out, frozen=True):
 # Webhooks.
 
 
-class WebhookRequest(_In, frozen=True):
+class WebhookRequest(In, frozen=True):
     url: Annotated[str, Meta(min_length=8, max_length=2048, examples=["https://example.org/bezant"])]
     types: tuple[Annotated[str, Meta(max_length=64)], ...] = ()
     """Event types, e.g. ``payment.settled``; none means all."""
 
 
-class WebhookView(_Out, frozen=True):
+class WebhookView(Out, frozen=True):
     id: str
     url: str
     types: tuple[str, ...]
@@ -322,18 +335,18 @@ class WebhookView(_Out, frozen=True):
     created_at: str
 
 
-class WebhookSecretView(_Out, frozen=True):
+class WebhookSecretView(Out, frozen=True):
     """Shown when it is made or rotated, and never again."""
 
     webhook: WebhookView
     secret: str
 
 
-class WebhookList(_Out, frozen=True):
+class WebhookList(Out, frozen=True):
     webhooks: tuple[WebhookView, ...]
 
 
-class DeliveryView(_Out, frozen=True):
+class DeliveryView(Out, frozen=True):
     event: str
     type: str
     webhook: str
@@ -344,14 +357,14 @@ class DeliveryView(_Out, frozen=True):
     last_error: str = ""
 
 
-class DeliveryList(_Out, frozen=True):
+class DeliveryList(Out, frozen=True):
     deliveries: tuple[DeliveryView, ...]
 
 
 # Asking without paying.
 
 
-class DryRunView(_Out, frozen=True):
+class DryRunView(Out, frozen=True):
     """What the pipeline and the ledger would answer now; nothing was ordered."""
 
     outcome: str
@@ -363,13 +376,13 @@ class DryRunView(_Out, frozen=True):
 # Checkpoints.
 
 
-class CosignatureRequest(_In, frozen=True):
+class CosignatureRequest(In, frozen=True):
     """A checkpoint's note with a witness's line under it."""
 
     note: Annotated[str, Meta(min_length=1, max_length=65_536)]
 
 
-class CheckpointView(_Out, frozen=True):
+class CheckpointView(Out, frozen=True):
     """A checkpoint as its note, and whose signatures are under it."""
 
     blocks: int

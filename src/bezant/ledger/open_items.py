@@ -1,0 +1,148 @@
+"""What the ledger keeps open beside balances, for those who ask: reserves, mandates, refunds, keys.
+
+Read column by column from the tables; whoever is not the thread that applies may be a moment behind.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bezant.ledger.columnar import ColumnarLedger
+from bezant.ledger.state import EMPTY
+from bezant.model.identifiers import AccountId, AuthorityId, words
+from bezant.model.records import FIRST_ROLES, MAX_KEYS, ROLES, RecordArray, Role, id_of
+
+
+@dataclass(frozen=True, slots=True)
+class OpenHold:
+    """A reserve; `amount` in minor units is what is left of it, `lock` the SHA-256 that opens it or empty."""
+
+    amount: int
+    expires_ns: int
+    lock: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class OpenMandate:
+    """Leave to pay from `account`, to `payee` or anybody; amounts in minor units, times in Unix seconds.
+
+    `spent` counts in the period number `window` from `start_s` on; `period_s` 0 means that none is counted,
+    `expires_s` 0 that it has no end.
+    """
+
+    id: int
+    account: AccountId
+    payee: AccountId | None
+    delegate: AuthorityId
+    cap: int
+    period_cap: int
+    period_s: int
+    start_s: int
+    expires_s: int
+    window: int
+    spent: int
+
+    def spent_at(self, now_s: int) -> int:
+        """Return what counts against the cap of the period that `now_s` lies in."""
+        if not self.period_s or (now_s - self.start_s) // self.period_s != self.window:
+            return 0
+        return self.spent
+
+    def period_ends_s(self, now_s: int) -> int:
+        """Return when the period that `now_s` lies in ends, 0 without periods."""
+        if not self.period_s:
+            return 0
+        return self.start_s + ((now_s - self.start_s) // self.period_s + 1) * self.period_s
+
+
+@dataclass(frozen=True, slots=True)
+class KeyInSlot:
+    """One key of an authority."""
+
+    slot: int
+    scheme: int
+    public: bytes
+    roles: Role
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRing:
+    """Who may sign for an authority: keys, how many of them each role takes (in the order of `ROLES`),
+    and the (scheme, key, since in Unix nanoseconds) of a recovery that waits."""
+
+    keys: tuple[KeyInSlot, ...]
+    thresholds: tuple[int, ...]
+    recovery: tuple[int, bytes, int] | None
+
+
+def open_hold(ledger: ColumnarLedger, account_row: int, payment: int) -> OpenHold | None:
+    """Return the reserve that a payment placed on an account, None where it is not open."""
+    used = _used(ledger, "holds")
+    for hold in _owned(used[used["sequence"] != 0], account_row, payment):
+        lock = hold["lock"].tobytes() if hold["locked"] else b""
+        return OpenHold(int(hold["amount"]), int(hold["expires_ns"]), lock)
+    return None
+
+
+def refunded_minor(ledger: ColumnarLedger, account_row: int, payment: int) -> int:
+    """Return how much of a payment from an account was paid back; known until its refund window closes."""
+    return sum(int(row["refunded"]) for row in _owned(_used(ledger, "refunds"), account_row, payment))
+
+
+def mandates_of(ledger: ColumnarLedger, account_row: int) -> list[OpenMandate]:
+    """Return the mandates of an account that were not revoked, in the order of their ids."""
+    used = _used(ledger, "mandates")
+    found = used[used["debtor"] == account_row]
+    return sorted((_mandate(ledger, row) for row in found), key=lambda mandate: mandate.id)
+
+
+def is_paused(ledger: ColumnarLedger, asset: int) -> bool:
+    """Return whether an asset's issuer has stopped every payment in it."""
+    return bool(ledger.state.assets[asset]["paused"])
+
+
+def key_ring(ledger: ColumnarLedger, authority_row: int) -> KeyRing:
+    """Return who may sign for the authority in that row."""
+    row = ledger.state.authorities[authority_row]
+    if row["keyset"] == EMPTY:
+        only = KeyInSlot(0, int(row["scheme"]), row["key"].tobytes(), FIRST_ROLES)
+        return KeyRing((only,), tuple(int(role in FIRST_ROLES) for role in ROLES), None)
+    found = ledger.state.keysets[row["keyset"]]
+    public = found["keys"].reshape(MAX_KEYS, 32)
+    keys = tuple(
+        KeyInSlot(slot, int(found["schemes"][slot]), public[slot].tobytes(), Role(int(found["roles"][slot])))
+        for slot in np.flatnonzero(found["roles"]).tolist()
+    )
+    scheme = int(found["recovery_scheme"])
+    waiting = (scheme, found["recovery_key"].tobytes(), int(found["recovery_since_ns"])) if scheme else None
+    return KeyRing(keys, tuple(found["thresholds"].tolist()), waiting)
+
+
+def _used(ledger: ColumnarLedger, table: str) -> RecordArray:
+    state = ledger.state
+    rows: RecordArray = getattr(state, table)
+    return rows[: int(state.counters[table][0])]
+
+
+def _owned(rows: npt.NDArray[Any], account_row: int, identity: int) -> RecordArray:
+    low, high = words(identity)
+    return rows[(rows["id_lo"] == low) & (rows["id_hi"] == high) & (rows["debtor"] == account_row)]
+
+
+def _mandate(ledger: ColumnarLedger, row: Any) -> OpenMandate:
+    accounts, authorities = ledger.state.accounts, ledger.state.authorities
+    payee = None if row["payee"] == EMPTY else AccountId(id_of(accounts[row["payee"]], "id"))
+    return OpenMandate(
+        id_of(row, "id"),
+        AccountId(id_of(accounts[row["debtor"]], "id")),
+        payee,
+        AuthorityId(id_of(authorities[row["delegate"]], "id")),
+        *(
+            int(row[name])
+            for name in ("cap", "period_cap", "period_s", "start_s", "expires_s", "window", "spent")
+        ),
+    )
