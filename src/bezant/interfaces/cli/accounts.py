@@ -1,4 +1,4 @@
-"""``bezant accounts``: open, list, look at, fund, freeze."""
+"""``bezant accounts``: open, list, look at, fund, freeze, bound, close."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ import typer
 
 from bezant.interfaces.cli.output import DEFAULT_DATA, AsJson, Data, show
 
-app = typer.Typer(help="Open accounts, see balances and statements, issue money.", no_args_is_help=True)
+app = typer.Typer(
+    help="Open accounts, see balances and statements, issue money, set limits, freeze, close.",
+    no_args_is_help=True,
+)
 _Account = Annotated[str, typer.Argument(help="Account id, 32 hexadecimal digits.")]
 
 
@@ -35,7 +38,10 @@ def list_accounts(
 def open_account(
     party: Annotated[int, typer.Option(help="Number of a registered party.")],
     asset: Annotated[str, typer.Option(help="What it holds.")] = "EUR",
-    public_key: Annotated[str, typer.Option(help="The holder's own Ed25519 key, hexadecimal.")] = "",
+    public_key: Annotated[str, typer.Option(help="The holder's own key, 64 hexadecimal digits.")] = "",
+    scheme: Annotated[
+        str, typer.Option(help="What that key signs with: ed25519 or secp256k1 (x-only, BIP-340).")
+    ] = "ed25519",
     fund: Annotated[str, typer.Option(help="Issue so much to it at once, e.g. 500.")] = "",
     data: Data = DEFAULT_DATA,
     as_json: AsJson = False,
@@ -48,7 +54,8 @@ def open_account(
     from bezant.interfaces.cli.client import connect
 
     with connect(data) as client:
-        answer = client.post("/v1/accounts", {"party": party, "asset": asset, "public_key": public_key})
+        body = {"party": party, "asset": asset, "public_key": public_key, "scheme": scheme}
+        answer = client.post("/v1/accounts", body)
         if fund:
             client.post(f"/v1/assets/{asset}/issues", {"creditor": answer["account"], "amount": fund})
             answer = client.get(f"/v1/accounts/{answer['account']}")
@@ -104,6 +111,72 @@ def freeze(account: _Account, data: Data = DEFAULT_DATA, as_json: AsJson = False
 def thaw(account: _Account, data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
     """Let an account pay and be paid again."""
     _post(data, f"/v1/accounts/{account}/thaw", as_json)
+
+
+@app.command()
+def limits(
+    account: _Account,
+    credit: Annotated[
+        str | None, typer.Option(help="How far it may go negative; 0 for not at all.  [default: as it is]")
+    ] = None,
+    balance: Annotated[
+        str | None, typer.Option(help="How much it may hold; 0 for no limit.  [default: as it is]")
+    ] = None,
+    data: Data = DEFAULT_DATA,
+    as_json: AsJson = False,
+) -> None:
+    """Set how far an account may go negative and how much it may hold; never below what it uses.
+
+    \b
+    bezant accounts limits 0000d4e3…bc4 --credit 500
+    bezant accounts limits 0000d4e3…bc4 --balance 10000
+    """
+    from bezant.interfaces.cli.client import connect
+
+    with connect(data) as client:
+        body = {"credit_limit": credit, "balance_limit": balance}
+        show(client.post(f"/v1/accounts/{account}/limits", body), as_json)
+
+
+@app.command()
+def approve(account: _Account, data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
+    """Let an account hold an asset whose issuer decides who may."""
+    _post(data, f"/v1/accounts/{account}/approve", as_json)
+
+
+@app.command()
+def disapprove(account: _Account, data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
+    """Take that back: the account neither pays nor is paid."""
+    _post(data, f"/v1/accounts/{account}/disapprove", as_json)
+
+
+@app.command()
+def close(
+    account: _Account,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    data: Data = DEFAULT_DATA,
+    as_json: AsJson = False,
+) -> None:
+    """Close an account for good. It has to be empty, with nothing pending."""
+    if not yes:
+        typer.confirm(f"Close account {account} for ever?", abort=True)
+    _post(data, f"/v1/accounts/{account}/close", as_json)
+
+
+@app.command()
+def keys(account: _Account, data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
+    """Show whose keys sign for an account, what each may sign for, and how many it takes."""
+    from bezant.interfaces.cli.client import connect
+
+    with connect(data) as client:
+        authority = client.get(f"/v1/accounts/{account}")["authority"]
+        answer = client.get(f"/v1/authorities/{authority}")
+    if as_json:
+        show(answer, True)
+        return
+    rows = [one | {"roles": " ".join(one["roles"])} for one in answer["keys"]]
+    show(answer, False, "slot", "scheme", "public_key", "roles", rows=rows)
+    print("\nTo sign it takes: " + ", ".join(f"{n} to {role}" for role, n in answer["thresholds"].items()))
 
 
 @app.command()

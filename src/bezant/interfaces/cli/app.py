@@ -6,14 +6,18 @@ import typer
 
 from bezant.interfaces.cli import (
     accounts,
+    assets,
     bench,
     decisions,
     doctor,
+    holds,
     init,
+    mandates,
     models,
     parties,
     pay,
     receipts,
+    refunds,
     replay,
     reviews,
     run,
@@ -35,6 +39,10 @@ app.command()(run.run)
 app.command()(pay.pay)
 app.add_typer(parties.app, name="parties")
 app.add_typer(accounts.app, name="accounts")
+app.add_typer(holds.app, name="holds")
+app.add_typer(refunds.app, name="refunds")
+app.add_typer(mandates.app, name="mandates")
+app.add_typer(assets.app, name="assets")
 app.add_typer(reviews.app, name="reviews")
 app.add_typer(decisions.app, name="decisions")
 app.command()(receipts.receipt)
