@@ -15,7 +15,8 @@ import fcntl
 import os
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,6 +100,25 @@ class DataFolder:
         return self.path / "node.json"
 
 
+@contextmanager
+def open_for_audit(path: Path) -> Iterator[tuple[Genesis, bytes]]:
+    """Yield (genesis, blinding secret) of a folder that no node has open and in which nothing is changed.
+
+    A copy of ``genesis.json``, ``chain/`` and ``keys/blinding.key`` is enough; it may be read-only.
+    Raises: ConfigError, StorageError ``data_folder_in_use``.
+    """
+    if not is_data_folder(path):
+        raise ConfigError(f"{path} is not a Bezant data folder", code="not_initialised")
+    genesis = decode_genesis((path / "genesis.json").read_bytes())
+    blinding = _read_secret(path / "keys" / "blinding.key")
+    lock = _lock(path, os.O_RDONLY, fcntl.LOCK_SH) if (path / "lock").exists() else -1
+    try:
+        yield genesis, blinding
+    finally:
+        if lock >= 0:
+            os.close(lock)
+
+
 def is_data_folder(path: Path) -> bool:
     return (path / "genesis.json").exists()
 
@@ -148,10 +168,10 @@ def create_folder(
     return genesis
 
 
-def _lock(path: Path) -> int:
-    descriptor = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+def _lock(path: Path, flags: int = os.O_RDWR | os.O_CREAT, kind: int = fcntl.LOCK_EX) -> int:
+    descriptor = os.open(path / "lock", flags, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except OSError:
         os.close(descriptor)
         raise StorageError(

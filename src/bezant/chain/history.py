@@ -22,6 +22,34 @@ class Subtrees(Protocol):
         """Return the root over the leaves ``index << level`` to ``(index + 1) << level``, 32 bytes."""
 
 
+class Peaks:
+    """A growing tree by the roots of the complete subtrees that no larger one contains, left to right."""
+
+    def __init__(self, size: int = 0, peaks: Sequence[bytes] = ()) -> None:
+        self.size = size
+        self._peaks = list(peaks)
+
+    def append(self, leaf: bytes) -> list[bytes]:
+        """Add a leaf hash; return it and the roots of the subtrees that it completes, lowest first."""
+        node, new, level = leaf, [leaf], 0
+        while self.size >> level & 1:
+            node = sha256(INNER, self._peaks.pop(), node)
+            new.append(node)
+            level += 1
+        self._peaks.append(node)
+        self.size += 1
+        return new
+
+    def root(self) -> bytes:
+        """Return the root of all leaves."""
+        if not self._peaks:
+            return EMPTY_ROOT
+        *others, found = self._peaks
+        for peak in reversed(others):
+            found = sha256(INNER, peak, found)
+        return found
+
+
 def block_leaf(height: int, time_ns: int, leaves: int, app_hash: bytes) -> bytes:
     """Return the leaf hash of a block; `leaves` is how many receipt leaves its app hash covers."""
     numbers = b"".join(value.to_bytes(8, "little") for value in (height, time_ns, leaves))

@@ -47,6 +47,17 @@ class Place:
     position: int
 
 
+def next_entry(last: RecordArray, block: CommittedBlock, first: int) -> RecordArray:
+    """Return the ENTRY (1,) of a block behind that of the block before, its receipts from row `first` on."""
+    entry = last.copy()
+    entry["time_ns"], entry["first"], entry["count"] = block.time_ns, first, len(block.receipts)
+    entry["app_hash"] = np.frombuffer(block.app_hash, np.uint8)
+    if block.state_root is not None:
+        entry["state_block"], entry["state_height"] = block.height, block.state_root.height
+        entry["state_root"] = np.frombuffer(block.state_root.root, np.uint8)
+    return entry
+
+
 class ReceiptArchive:
     """Appends receipts, finds them again. One writer; readers may be other threads."""
 
@@ -76,12 +87,7 @@ class ReceiptArchive:
 
     def append(self, block: CommittedBlock) -> None:
         """Add the next block's receipts."""
-        entry = self._state.copy()
-        entry["time_ns"], entry["first"], entry["count"] = block.time_ns, self.rows, len(block.receipts)
-        entry["app_hash"] = np.frombuffer(block.app_hash, np.uint8)
-        if block.state_root is not None:
-            entry["state_block"], entry["state_height"] = block.height, block.state_root.height
-            entry["state_root"] = np.frombuffer(block.state_root.root, np.uint8)
+        entry = next_entry(self._state, block, self.rows)
         self._rows.append(block.receipts)
         self._entries.append(entry)
         self._state = entry

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import tempfile
 from pathlib import Path
 from typing import Protocol
 
@@ -107,6 +108,39 @@ class SystemDisk:
 
     def unlink(self, path: Path) -> None:
         path.unlink()
+
+
+class ReadOnlyDisk(SystemDisk):
+    """The machine's disk, to be read: what is created has no name, and is gone when it is closed."""
+
+    __slots__ = ()
+
+    def make_folder(self, folder: Path) -> None:
+        """One that is missing is taken for an empty one."""
+
+    def list(self, folder: Path) -> list[Path]:
+        return super().list(folder) if folder.is_dir() else []
+
+    def create(self, path: Path) -> int:
+        descriptor, name = tempfile.mkstemp(prefix="bezant-")
+        os.unlink(name)
+        return descriptor
+
+    def open(self, path: Path) -> int:
+        return os.open(path, os.O_RDONLY)
+
+    def sync_folder(self, folder: Path) -> None:
+        """Nothing in it was changed."""
+
+    def rename(self, old: Path, new: Path) -> None:
+        raise _read_only(old)
+
+    def unlink(self, path: Path) -> None:
+        raise _read_only(path)
+
+
+def _read_only(path: Path) -> OSError:
+    return OSError(errno.EROFS, "it was opened to be read", str(path))
 
 
 def write_all(disk: Disk, file: int, data: bytes | memoryview, offset: int) -> None:

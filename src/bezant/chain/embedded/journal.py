@@ -20,6 +20,7 @@ from bezant.chain.embedded.disk import Disk, SystemDisk, read_span, storage_erro
 from bezant.chain.embedded.frames import SEGMENT_HEADER, Frame
 from bezant.chain.embedded.rows import RowFile
 from bezant.errors import DecodeError, JournalDamaged, NotFound, StorageError
+from bezant.model.records import RecordArray
 
 SEGMENT_BYTES = 64 * 1024 * 1024
 MARK_BYTES = frames.FRAME_HEADER.itemsize
@@ -77,6 +78,21 @@ class Journal:
         Raises: JournalDamaged where a block that was acknowledged cannot be read.
         """
         used, unused = self._sort_segments()
+        yield from self._read(used, unused)
+        # Everything has been checked; only from here on is anything on disk changed.
+        for path in unused:
+            self._disk.unlink(path)
+        if used:
+            self._resume(used[-1])
+        else:
+            self._roll()
+
+    def survey(self) -> Iterator[Frame]:
+        """Yield what `recover` does after the same checks, and change nothing on disk."""
+        yield from self._read(*self._sort_segments())
+
+    def _read(self, used: list[Path], unused: list[Path]) -> Iterator[Frame]:
+        """Yield the frames of the segments in use; one whose start was torn becomes an unused one."""
         for position, path in enumerate(used):
             if int(path.stem) < self._start.segment:
                 self._pass_over(path)
@@ -97,8 +113,8 @@ class Journal:
                         f"{path.name} at byte {self._offset}: found block {frame.height} where "
                         f"{self.height + 1} belongs; restore this file from a backup"
                     )
-                yield frame
                 self._note(int(path.stem), frame.size)
+                yield frame
             self._check_tail(path, view, used[position + 1 :])
             self._number = int(path.stem)
         if self._number < self._start.segment:
@@ -107,13 +123,6 @@ class Journal:
                 f"{self._start.height} was durable in segment {self._start.segment}; restore it from a backup"
             )
         self._check_unused(unused)
-        # Everything has been checked; only from here on is anything on disk changed.
-        for path in unused:
-            self._disk.unlink(path)
-        if used:
-            self._resume(used[-1])
-        else:
-            self._roll()
 
     def append(self, body: bytes) -> int:
         """Write the next block's frame and return its height; it is durable after `sync`."""
@@ -143,9 +152,13 @@ class Journal:
             )
         return frame.body
 
+    def place(self, height: int) -> RecordArray:
+        """Return the PLACE (1,) of a block that was written or read."""
+        return self._places.read(height - 1, 1)
+
     def end_of(self, height: int) -> Start:
         """Return where to read on behind a block that was written."""
-        place = self._places.read(height - 1, 1)[0]
+        place = self.place(height)[0]
         return Start(height, int(place["segment"]), int(place["offset"]) + int(place["size"]))
 
     def sync_places(self) -> None:

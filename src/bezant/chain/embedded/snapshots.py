@@ -111,7 +111,7 @@ class Snapshots:
                 disk.close(file)
             disk.rename(partial, path)
             disk.sync_folder(self._folder)
-            for old in self._paths()[KEPT:]:
+            for old in self.paths()[KEPT:]:
                 disk.unlink(old)
         except (OSError, StorageError) as error:
             with contextlib.suppress(OSError):
@@ -122,11 +122,12 @@ class Snapshots:
 
     def usable(self) -> Iterator[Snapshot]:
         """Yield the snapshots that are whole, the newest first."""
-        for path in self._paths():
+        for path in self.paths():
             with contextlib.suppress(StorageError):
-                yield self._read(path)
+                yield self.read(path)
 
-    def _paths(self) -> list[Path]:
+    def paths(self) -> list[Path]:
+        """Return the files there are, the newest first; each is named by its height."""
         return sorted((p for p in self._disk.list(self._folder) if p.suffix == ".snapshot"), reverse=True)
 
     def _write(self, file: int, snapshot: Snapshot) -> None:
@@ -146,8 +147,8 @@ class Snapshots:
             for at in range(0, array.length, STEP):
                 write_all(self._disk, file, data[at : at + STEP], start + array.offset + at)
 
-    def _read(self, path: Path) -> Snapshot:
-        """Return a snapshot. Raises: StorageError ``snapshot_unusable``."""
+    def read(self, path: Path) -> Snapshot:
+        """Return the snapshot in a file. Raises: StorageError ``snapshot_unusable``."""
         prefix = read_span(self._disk, path, 0, _PREFIX_BYTES)
         length = int.from_bytes(prefix[8:16], "little")
         if len(prefix) != _PREFIX_BYTES or prefix[:8] != MAGIC or length > MAX_HEADER_BYTES:

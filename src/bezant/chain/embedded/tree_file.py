@@ -14,8 +14,6 @@ import numpy as np
 from bezant.chain import history
 from bezant.chain.embedded.disk import Disk
 from bezant.chain.embedded.rows import RowFile
-from bezant.model.digest import sha256
-from bezant.model.merkle import INNER
 
 NODE = np.dtype([("hash", "u1", (32,))])
 
@@ -25,25 +23,22 @@ class HistoryTree:
 
     def __init__(self, path: Path, disk: Disk, size: int = 0) -> None:
         """Open with the first `size` leaves. Raises: StorageError."""
-        self._rows = RowFile(path, NODE, disk, keep=_place(size))
-        self.size = size
-        self._peaks = self._read_peaks()
+        self._rows = RowFile(path, NODE, disk, keep=place(size))
+        self._peaks = history.Peaks(size, self._read_peaks(size))
 
     def append(self, leaf: bytes) -> None:
         """Add the next block's leaf hash."""
-        node, new, level = leaf, [leaf], 0
-        while self.size >> level & 1:
-            node = sha256(INNER, self._peaks.pop(), node)
-            new.append(node)
-            level += 1
-        self._peaks.append(node)
-        self._rows.append(np.frombuffer(b"".join(new), NODE))
-        self.size += 1
+        self._rows.append(np.frombuffer(b"".join(self._peaks.append(leaf)), NODE))
+
+    @property
+    def size(self) -> int:
+        """How many leaves there are."""
+        return self._peaks.size
 
     def node(self, level: int, index: int) -> bytes:
         """Return the root of a complete subtree; see `history.Subtrees`."""
         last_leaf = ((index + 1) << level) - 1
-        return self._rows.read(_place(last_leaf) + level, 1).tobytes()
+        return self._rows.read(place(last_leaf) + level, 1).tobytes()
 
     def root(self, size: int | None = None) -> bytes:
         """Return the root of the first `size` leaves, or of all."""
@@ -55,16 +50,15 @@ class HistoryTree:
     def close(self) -> None:
         self._rows.close()
 
-    def _read_peaks(self) -> list[bytes]:
-        """Return the roots of the complete subtrees that no larger one contains, left to right."""
+    def _read_peaks(self, size: int) -> list[bytes]:
         peaks, start = [], 0
-        for level in range(self.size.bit_length() - 1, -1, -1):
-            if self.size >> level & 1:
+        for level in range(size.bit_length() - 1, -1, -1):
+            if size >> level & 1:
                 peaks.append(self.node(level, start >> level))
                 start += 1 << level
         return peaks
 
 
-def _place(leaf: int) -> int:
+def place(leaf: int) -> int:
     """Return the row of a leaf, which is also how many nodes the leaves before it made."""
     return 2 * leaf - leaf.bit_count()

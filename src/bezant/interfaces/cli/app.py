@@ -7,6 +7,7 @@ import typer
 from bezant.interfaces.cli import (
     accounts,
     assets,
+    audit,
     bench,
     decisions,
     doctor,
@@ -49,6 +50,7 @@ app.command()(receipts.receipt)
 app.command()(receipts.verify)
 app.command()(witness.checkpoint)
 app.add_typer(witness.app, name="witness")
+app.command()(audit.audit)
 app.add_typer(models.app, name="models")
 app.add_typer(store.app, name="store")
 app.command()(doctor.doctor)

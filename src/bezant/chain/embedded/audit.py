@@ -1,0 +1,399 @@
+"""An audit: everything recomputed from the journal, and where what lies in the folder begins to differ.
+
+The journal alone says what was ordered. Signatures are verified again under the keys of their time, every
+decision is taken again, and each file that is derived from it is compared with what it must hold, block by
+block: receipts, app hashes, history tree, places, state roots, snapshots, checkpoints. A difference names
+the first block of its file, and in it the record and the field. Nothing is changed.
+
+It takes the node's blinding secret, without which nobody can recompute the leaves. Not looked at: the
+vault, and the features that lie beside the ledger in snapshots.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bezant.chain import history
+from bezant.chain.checkpoints import Checkpoint, Note, is_signed, parse_note
+from bezant.chain.embedded import frames
+from bezant.chain.embedded.archive import ENTRY, ReceiptArchive, next_entry
+from bezant.chain.embedded.columns import Columns, join_orders
+from bezant.chain.embedded.disk import ReadOnlyDisk
+from bezant.chain.embedded.frames import JournaledBlock
+from bezant.chain.embedded.journal import PLACE, SEGMENT_BYTES, Journal
+from bezant.chain.embedded.originals import find_originals
+from bezant.chain.embedded.replica import Progress, Recomputed, Replica
+from bezant.chain.embedded.rows import RowFile
+from bezant.chain.embedded.snapshots import Snapshots
+from bezant.chain.embedded.tree_file import NODE, HistoryTree, place
+from bezant.chain.signatures import Signatures, gateway_accepted, gateway_keys
+from bezant.errors import DecodeError, InvariantViolation, JournalDamaged, ProofError, StorageError
+from bezant.ledger import state as layout
+from bezant.model.digest import Digests, as_rows
+from bezant.model.genesis import Genesis, network_id
+from bezant.model.merkle import leaf_hashes
+from bezant.model.orders import signed_roots
+from bezant.model.records import RECEIPT, Kind, RecordArray
+
+THREADS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Where a file begins to say something else than the journal."""
+
+    block: int
+    file: str
+    field: str
+    found: str
+    expected: str
+    record: int | None = None
+    """The record's place in the block, where it is one record's."""
+
+
+@dataclass(slots=True)
+class Report:
+    """What an audit looked at, and the first difference of each file, by block."""
+
+    network: str
+    first: int
+    last: int
+    """The last block compared; the journal may have ended or broken before the one asked for."""
+    records: int = 0
+    signatures: int = 0
+    state_roots: int = 0
+    snapshots: int = 0
+    checkpoints: int = 0
+    consistent_since: int | None = None
+    """The height of an earlier checkpoint that this history was proved to begin with."""
+    app_hash: str = ""
+    history_root: str = ""
+    differences: list[Difference] = field(default_factory=list)
+
+
+class Audit:
+    """One look through the chain of a stopped node."""
+
+    def __init__(
+        self,
+        folder: Path,
+        genesis: Genesis,
+        ledger_seed: bytes,
+        *,
+        first: int = 1,
+        last: int | None = None,
+        known: Sequence[Note] = (),
+        executor: Executor | None = None,
+    ) -> None:
+        """`first` and `last` bound what is compared; all before is recomputed too, but its signatures are
+        taken as the journal says. `known` are checkpoints kept from earlier, by whoever audits."""
+        self._folder, self._genesis, self._seed = folder, genesis, ledger_seed
+        self._network = network_id(genesis)
+        self._first, self._last = first, last
+        self._disk = ReadOnlyDisk()
+        self._signatures = Signatures(self._network, executor, THREADS)
+        self._gateways = gateway_keys(genesis.gateways)
+        self._replica = Replica(genesis, ledger_seed)
+        self._entry = np.zeros(1, ENTRY)
+        self._rows = 0
+        self._report = Report(self._network.hex(), first, 0)
+        self._known = tuple(known)
+
+    def run(self, progress: Progress = lambda done, total: None) -> Report:
+        """Return the report. Raises: StorageError where there is no chain, or none of this network."""
+        self._open()
+        for journaled in self._blocks():
+            height = journaled.height
+            compared = height >= self._first
+            columns = join_orders(journaled.orders)
+            hashes = leaf_hashes(as_rows(columns.records))
+            if compared:
+                self._check_signatures(journaled, columns, hashes)
+            try:
+                made = self._replica.apply(journaled, columns, hashes)
+            except InvariantViolation as error:
+                self._note(height, "journal", "invariant", str(error), "all invariants hold")
+                break
+            self._entry = next_entry(self._entry, made.block, self._rows)
+            if compared:
+                self._compare(made)
+                self._report.last = height
+            self._rows += len(made.block.receipts)
+            progress(height, self._total)
+            if height == self._last:
+                break
+        return self._close()
+
+    # The journal.
+
+    def _open(self) -> None:
+        folder, disk = self._folder, self._disk
+        if not (folder / "journal").is_dir():
+            raise StorageError(f"{folder} has no journal to audit", code="nothing_to_audit")
+        self._journal = Journal(folder / "journal", self._network, segment_bytes=SEGMENT_BYTES, disk=disk)
+        self._tables = {
+            name: _rows(folder / name, dtype, disk)
+            for name, dtype in (
+                ("receipts.log", RECEIPT),
+                ("blocks.log", ENTRY),
+                ("history.tree", NODE),
+                ("places.log", PLACE),
+            )
+        }
+        self._total = max(len(self._tables["blocks.log"]), 1) if self._last is None else self._last
+        self._snapshots = Snapshots(folder / "snapshots", self._network, disk)
+        self._snapshot_at = {int(path.stem): path for path in self._snapshots.paths()}
+        self._notes = self._kept_notes()
+
+    def _blocks(self) -> Iterator[JournaledBlock]:
+        """Yield the blocks as far as they can be read and follow from one another."""
+        try:
+            for frame in self._journal.survey():
+                journaled = frames.decode_block(frame.body, self._network)
+                expected = self._replica.height + 1, self._replica.app_hash.hex()
+                for name, found, right in (
+                    ("height", journaled.height, expected[0]),
+                    ("previous_app_hash", journaled.previous_app_hash.hex(), expected[1]),
+                ):
+                    if found != right:
+                        self._note(frame.height, "journal", name, str(found), str(right))
+                        return
+                yield journaled
+        except (JournalDamaged, DecodeError) as error:
+            if error.code == "other_network":
+                raise
+            self._note(self._replica.height + 1, "journal", "frame", error.message, "an intact frame")
+
+    def _check_signatures(self, journaled: JournaledBlock, columns: Columns, hashes: Digests) -> None:
+        """Verify what the block says of its signatures, gateways and reversed payments."""
+        covering, ledger = columns.authorisations, self._replica.ledger
+        self._report.signatures += len(covering)
+        authentic = self._signatures.check(ledger, covering, signed_roots(covering, hashes))
+        accepted = np.repeat(
+            np.array(
+                [gateway_accepted(self._network, self._gateways, o) for o in journaled.orders], np.uint8
+            ),
+            [len(order.authorisations) for order in journaled.orders],
+        )
+        for name, found, right in (
+            ("authentic", journaled.authentic, authentic),
+            ("accepted", journaled.accepted, accepted),
+        ):
+            for row in np.flatnonzero(found != right)[:1].tolist():
+                first = int(covering["first"][row])
+                self._note(journaled.height, "journal", name, str(found[row]), str(right[row]), first)
+        reversals = np.flatnonzero(columns.records["kind"] == Kind.REVERSE)
+        if len(reversals) and not (self._differs("blocks.log") or self._differs("receipts.log")):
+            self._check_originals(journaled, columns.records, reversals.tolist())
+
+    def _check_originals(
+        self, journaled: JournaledBlock, records: RecordArray, reversals: Sequence[int]
+    ) -> None:
+        """Look up again what is reversed, in the receipts compared so far."""
+        height, accounts = self._replica.height, self._replica.ledger.accounts
+        archive = ReceiptArchive(
+            self._folder, self._genesis.rules, self._disk, blocks=height, rows=self._rows
+        )
+        known = find_originals(records, archive, accounts, height)
+        archive.close()
+        # One that was not durable yet when the reversal was ordered did not count.
+        claimed = journaled.originals["asset"] != 0
+        for row in np.flatnonzero((journaled.originals != known) & claimed)[:1].tolist():
+            column, found, right = first_field(journaled.originals[row], known[row])
+            self._note(journaled.height, "journal", f"original.{column}", found, right, reversals[row])
+
+    # What is derived from it.
+
+    def _compare(self, made: Recomputed) -> None:
+        block = made.block
+        height = block.height
+        self._report.records += len(block.records)
+        self._report.state_roots += block.state_root is not None
+        self._compare_rows("receipts.log", height, self._rows, block.receipts, block.system_count)
+        self._compare_rows("blocks.log", height, height - 1, self._entry)
+        nodes = np.frombuffer(b"".join(made.nodes), NODE)
+        self._compare_rows("history.tree", height, place(height - 1), nodes)
+        where = self._journal.place(height)
+        self._compare_rows("places.log", height, height - 1, where)
+        if height in self._snapshot_at:
+            self._compare_snapshot(self._snapshot_at[height], height)
+        for name, note in self._notes.get(height, ()):
+            self._compare_checkpoint(name, note)
+
+    def _compare_rows(
+        self, name: str, height: int, first: int, rows: npt.NDArray[Any], system: int | None = None
+    ) -> None:
+        """Compare rows of a file; `system` of a block's receipts answer no record."""
+        if self._differs(name):
+            return
+        try:
+            found = self._tables[name].read(first, len(rows))
+        except StorageError as error:
+            self._note(height, name, "rows", error.message, f"{len(rows)} rows from row {first} on")
+            return
+        if found.tobytes() == rows.tobytes():
+            return
+        at = int(np.flatnonzero(found != rows)[0])
+        column, was, right = first_field(found[at], rows[at])
+        record = None if system is None or at < system else at - system
+        self._note(height, name, column, was, right, record)
+
+    def _compare_snapshot(self, path: Path, height: int) -> None:
+        self._report.snapshots += 1
+        try:
+            snapshot = self._snapshots.read(path)
+        except StorageError as error:
+            self._note(height, path.name, "checksum", error.message, "a whole snapshot")
+            return
+        at, replica = snapshot.position, self._replica
+        waiting = replica.roots.settle()
+        stands = self._journal.end_of(height)
+        for name, found, right in (
+            ("time_ns", at.time_ns, replica.time_ns),
+            ("app_hash", at.app_hash.hex(), replica.app_hash.hex()),
+            ("history_root", at.history_root.hex(), replica.history.root().hex()),
+            ("receipts", at.receipts, self._rows + int(self._entry["count"][0])),
+            ("segment", at.segment, stands.segment),
+            ("offset", at.offset, stands.offset),
+            ("waiting", at.waiting, waiting),
+        ):
+            if found != right:
+                self._note(height, path.name, name, str(found), str(right))
+                return
+        for name, rows in layout.tables(replica.ledger.state).items():
+            held = snapshot.tables.get(name)
+            if held is None or held.dtype != rows.dtype or held.shape != rows.shape:
+                self._note(height, path.name, name, "absent, or of another shape", f"{len(rows)} rows")
+                return
+            if held.tobytes() != rows.tobytes():
+                row = int(np.flatnonzero(held != rows)[0])
+                column, was, right = first_field(held[row], rows[row])
+                self._note(height, path.name, f"{name}[{row}].{column}", was, right)
+                return
+
+    # Checkpoints.
+
+    def _kept_notes(self) -> dict[int, list[tuple[str, Note]]]:
+        """Return the checkpoints to compare, by height: those given, and those in the folder."""
+        found: dict[int, list[tuple[str, Note]]] = {}
+        for note in self._known:
+            found.setdefault(note.checkpoint.height, []).append(("checkpoint given", note))
+        folder = self._folder / "checkpoints"
+        for path in sorted(folder.glob("*.note")) if folder.is_dir() else ():
+            try:
+                note = parse_note(path.read_bytes())
+            except ProofError as error:
+                height = int(path.stem) if path.stem.isdecimal() else 0
+                self._note(height, path.name, "note", error.message, "a signed checkpoint")
+            else:
+                found.setdefault(note.checkpoint.height, []).append((path.name, note))
+        return found
+
+    def _compare_checkpoint(self, name: str, note: Note) -> None:
+        """Compare a signed checkpoint with the history recomputed up to its height."""
+        self._report.checkpoints += 1
+        replica, made = self._replica, note.checkpoint
+        covered = replica.covered
+        right = Checkpoint(
+            self._network,
+            replica.height,
+            replica.history.root(),
+            replica.time_ns,
+            replica.app_hash,
+            covered.height if covered else 0,
+            covered.root if covered else bytes(32),
+        )
+        if made != right:
+            pairs = ((one, getattr(made, one), getattr(right, one)) for one in Checkpoint.__slots__)
+            field_name, was, expected = next(pair for pair in pairs if pair[1] != pair[2])
+            self._note(replica.height, name, field_name, _shown(was), _shown(expected))
+        elif not any(is_signed(note, bytes.fromhex(key)) for key in self._genesis.sealers):
+            self._note(replica.height, name, "signature", "by nobody whom the genesis names", "a sealer's")
+
+    def _prove_consistency(self) -> None:
+        """Show with the tree in the folder that this history begins with the oldest checkpoint given."""
+        if not self._known or not self._report.last:
+            return
+        oldest = min((note.checkpoint for note in self._known), key=lambda made: made.height)
+        size = self._replica.height
+        if oldest.height > size:
+            told = f"the journal ends at block {size}"
+            self._note(size + 1, "checkpoint given", "height", told, f"block {oldest.height}")
+            return
+        try:
+            tree = HistoryTree(self._folder / "history.tree", self._disk, size)
+            path = history.consistency_path(tree, oldest.height, size) if oldest.height else []
+            tree.close()
+        except StorageError:
+            return
+        if history.is_consistent(oldest.height, size, oldest.root, self._replica.history.root(), path):
+            self._report.consistent_since = oldest.height
+
+    # Reporting.
+
+    def _differs(self, name: str) -> bool:
+        return any(one.file == name for one in self._report.differences)
+
+    def _note(
+        self, block: int, file: str, column: str, found: str, expected: str, record: int | None = None
+    ) -> None:
+        """Keep the first difference of each file."""
+        if not self._differs(file):
+            self._report.differences.append(Difference(block, file, column, found, expected, record))
+
+    def _close(self) -> Report:
+        report = self._report
+        if not report.differences:
+            try:
+                self._replica.ledger.check_invariants()
+            except InvariantViolation as error:
+                self._note(report.last, "journal", "invariant", str(error), "all invariants hold")
+        reached, ends = self._replica.height, f"the journal ends at block {self._replica.height}"
+        if self._last is not None and reached < self._last and not self._differs("journal"):
+            self._note(reached + 1, "journal", "height", ends, f"block {self._last}")
+        for height, path in self._snapshot_at.items():
+            if self._last is None and height > reached:
+                self._note(reached + 1, path.name, "height", str(height), ends)
+        self._prove_consistency()
+        report.app_hash, report.history_root = (
+            self._replica.app_hash.hex(),
+            self._replica.history.root().hex(),
+        )
+        report.differences.sort(key=lambda one: one.block)
+        self._journal.close()
+        for table in self._tables.values():
+            table.close()
+        return report
+
+
+def first_field(found: np.void, right: np.void) -> tuple[str, str, str]:
+    """Return (name, found, expected) of the first field in which two rows of one layout differ."""
+    for name in found.dtype.names or ():
+        if found[name].tobytes() != right[name].tobytes():
+            if found[name].dtype.names:
+                inner, was, expected = first_field(found[name], right[name])
+                return f"{name}.{inner}", was, expected
+            return name, _shown(found[name]), _shown(right[name])
+    return "row", _shown(found), _shown(right)
+
+
+def _shown(value: Any) -> str:
+    """Return a value as a person can compare it: bytes in hexadecimal."""
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, np.ndarray) and value.dtype == np.uint8:
+        return value.tobytes().hex()
+    return str(value)
+
+
+def _rows(path: Path, dtype: np.dtype[Any], disk: ReadOnlyDisk) -> RowFile:
+    """Return the rows that a file has; none where it is missing."""
+    size = path.stat().st_size if path.exists() else 0
+    return RowFile(path, dtype, disk, keep=size // dtype.itemsize)
