@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bezant.model.outcomes import Verdict
 from bezant.model.records import Flag, Kind
-from bezant.store import PaymentStatus, Store
+from bezant.store import PaymentStatus, Store, projection
 from bezant.testing.blocks import BlockScribe
 from bezant.testing.ledgers import BANK
 from bezant.testing.postgres import fresh_schema
@@ -58,6 +60,14 @@ def take(world: BlockScribe, made: list[tuple[int, bool]], step: Step) -> None:
     world.commit((BANK, row), verdicts={0: verdict})
     if not closes and what != "repeat":
         made.append((id_, forward))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _small_eras() -> Iterator[None]:
+    """Eight receipts begin a new era, so that statements go over several."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(projection, "ERA_BITS", 3)
+        yield
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)

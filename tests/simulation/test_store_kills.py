@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import pickle
 import signal
 from contextlib import closing
 from pathlib import Path
@@ -15,7 +14,7 @@ import sqlalchemy as sa
 from bezant.chain.blocks import CommittedBlock
 from bezant.store import Store, schema
 from bezant.testing.blocks import mixed_blocks
-from bezant.testing.interrupted import Death, Point, follow_to, open_store
+from bezant.testing.interrupted import Death, Point, follow_to, open_store, save_blocks
 
 Rows = dict[str, list[tuple[object, ...]]]
 BLOCKS, SEED = 240, 7
@@ -54,7 +53,7 @@ def uninterrupted(blocks: list[CommittedBlock], tmp_path_factory: pytest.TempPat
 @pytest.fixture
 def blocks_file(blocks: list[CommittedBlock], tmp_path: Path) -> Path:
     path = tmp_path / "blocks.pickle"
-    path.write_bytes(pickle.dumps(blocks))
+    save_blocks(path, blocks)
     return path
 
 

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from bezant.model.records import RecordArray
+
+
+def joined(parts: Sequence[RecordArray]) -> RecordArray:
+    """Return the rows of all parts, which have one dtype, one after the other.
+
+    Joined as plain bytes: `np.concatenate` compares the fields of every part with those of the first,
+    which costs more than the rows of a small block.
+    """
+    dtype = parts[0].dtype
+    raw = np.dtype((np.void, dtype.itemsize))
+    return np.concatenate([np.ascontiguousarray(part).view(raw) for part in parts]).view(dtype)
 
 
 def ids(rows: RecordArray, field: str) -> list[bytes]:

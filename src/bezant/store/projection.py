@@ -17,7 +17,7 @@ a payment, and adds to `reversed_amount` of what it pays back: a payment, or a c
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -30,7 +30,7 @@ from bezant.model.outcomes import Outcome
 from bezant.model.payment import Payload
 from bezant.model.records import Kind, RecordArray
 from bezant.store import columns
-from bezant.store.schema import HASH_BYTES, POSITION_BITS, STATUS_OF, PaymentStatus
+from bezant.store.schema import ERA_BITS, HASH_BYTES, POSITION_BITS, STATUS_OF, PaymentStatus
 
 Row = tuple[Any, ...]
 PayloadSource = Callable[[int], Payload | None]
@@ -44,7 +44,11 @@ _STATUS: Final = {int(outcome): status.value for outcome, status in STATUS_OF.it
 class ProjectedRows:
     """Rows in the column order of their tables, and updates in the order of `store`'s statements."""
 
+    receipts: int = 0
+    """How many receipts the blocks have."""
     blocks: list[Row] = field(default_factory=list)
+    eras: list[Row] = field(default_factory=list)
+    """Of every block its era, and its first ordinal; the first of an era says where that begins."""
     payments: list[Row] = field(default_factory=list)
     captures: list[Row] = field(default_factory=list)
     captured: list[Row] = field(default_factory=list)
@@ -100,17 +104,27 @@ class _Run:
     receipts: RecordArray
     authorities: RecordArray
     ordinals: npt.NDArray[np.int64]
+    eras: npt.NDArray[np.int64]
     times: npt.NDArray[np.int64]
     system: RecordArray
     system_times: npt.NDArray[np.int64]
+    begins: list[Row]
+    """Of every block its era, and its first ordinal."""
 
 
 def project_rows(
-    blocks: Sequence[CommittedBlock], hashes: EndToEndHashes, known: Mapping[int, str] | None = None
+    blocks: Sequence[CommittedBlock],
+    hashes: EndToEndHashes,
+    known: Mapping[int, str] | None = None,
+    *,
+    receipts_before: int = 0,
 ) -> ProjectedRows:
-    """Return every row that the blocks add or change. Raises: InvariantViolation for a block whose
-    receipts do not answer its records."""
-    run = _join(blocks)
+    """Return every row that the blocks add or change.
+
+    `receipts_before` is how many receipts all the blocks before them have. Raises: InvariantViolation
+    for a block whose receipts do not answer its records.
+    """
+    run = _join(blocks, receipts_before)
     kind, outcome = run.records["kind"], run.receipts["outcome"]
     moves = (kind == Kind.TRANSFER) | (kind == Kind.REVERSE) | (kind == Kind.CLAWBACK)
     pays = moves | (kind == Kind.HOLD)
@@ -119,7 +133,8 @@ def project_rows(
     applied = outcome == Outcome.APPLIED
     captured = (outcome == Outcome.CAPTURED) | (outcome == Outcome.CAPTURED_IN_PART)
 
-    rows = ProjectedRows()
+    rows = ProjectedRows(len(run.records) + len(run.system))
+    rows.eras = run.begins
     rows.blocks = [(b.height, b.time_ns, b.app_hash, len(b.records)) for b in blocks]
     rows.payments = _payments(run, np.flatnonzero(pays & ~unproven & ~changes_nothing), hashes, known)
     rows.captures = _captures(run, np.flatnonzero(captured))
@@ -136,43 +151,53 @@ def project_rows(
     return rows
 
 
-def _join(blocks: Sequence[CommittedBlock]) -> _Run:
-    for block in blocks:
-        _check_block(block)
-    counts = [len(block.records) for block in blocks]
-    systems = [block.system_count for block in blocks]
-    firsts = [(b.height << POSITION_BITS) + b.system_count for b in blocks]
-    ordinals = [first + np.arange(n, dtype=np.int64) for first, n in zip(firsts, counts, strict=True)]
-    times = np.array([block.time_ns for block in blocks], np.int64)
-    covering = np.concatenate([block.authorisations for block in blocks])
-    authorities = covering[["authority_lo", "authority_hi"]]
-    return _Run(
-        np.concatenate([block.records for block in blocks]),
-        np.concatenate([block.decisions for block in blocks]),
-        np.concatenate([block.receipts[block.system_count :] for block in blocks]),
-        np.repeat(authorities, covering["count"].astype(np.int64)),
-        np.concatenate(ordinals),
+def _join(blocks: Sequence[CommittedBlock], receipts_before: int) -> _Run:
+    """Return the blocks' columns one after the other, without work on arrays for each block: at a small
+    load blocks are small, and it would cost more than their rows."""
+    counts = _per_block(len(block.records) for block in blocks)
+    systems = _per_block(block.system_count for block in blocks)
+    heights = _per_block(block.height for block in blocks)
+    times = _per_block(block.time_ns for block in blocks)
+    covering = columns.joined([block.authorisations for block in blocks])
+    receipts = columns.joined([block.receipts for block in blocks])
+    covered = np.cumsum(np.append(0, covering["count"]), dtype=np.int64)
+    covered = covered[np.cumsum([0, *(len(block.authorisations) for block in blocks)])]
+    misfits = (systems < 0) | (counts + systems >= 1 << POSITION_BITS) | (np.diff(covered) != counts)
+    misfits |= _per_block(len(block.decisions) for block in blocks) != counts
+    _check_none(misfits, heights, "its receipts do not answer its records one by one")
+    is_system = np.repeat(np.tile([True, False], len(blocks)), np.stack((systems, counts), 1).ravel())
+    positions = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    eras = receipts_before + np.cumsum(counts + systems) - counts - systems >> ERA_BITS
+    firsts = heights << POSITION_BITS
+    run = _Run(
+        columns.joined([block.records for block in blocks]),
+        columns.joined([block.decisions for block in blocks]),
+        receipts[~is_system],
+        np.repeat(covering[["authority_lo", "authority_hi"]], covering["count"].astype(np.int64)),
+        np.repeat(firsts + systems, counts) + positions,
+        np.repeat(eras, counts),
         np.repeat(times, counts),
-        np.concatenate([block.receipts[: block.system_count] for block in blocks]),
+        receipts[is_system],
         np.repeat(times, systems),
+        list(zip(eras.tolist(), firsts.tolist(), strict=True)),
     )
+    astray = run.receipts["order_index"] != positions
+    for word in ("id_lo", "id_hi"):
+        astray |= run.receipts[word] != run.records[word]
+    _check_none(astray, np.repeat(heights, counts), "its receipts do not answer its records one by one")
+    charged = receipts["fee"] != 0
+    _check_none(charged, np.repeat(heights, counts + systems), "it charges a fee, and entries have none")
+    return run
 
 
-def _check_block(block: CommittedBlock) -> None:
-    records, receipts = block.records, block.receipts[block.system_count :]
-    answered = (
-        block.system_count >= 0
-        and len(block.receipts) < 1 << POSITION_BITS
-        and len(block.decisions) == len(records)
-        and int(block.authorisations["count"].sum()) == len(records)
-        and np.array_equal(receipts["order_index"], np.arange(len(records)))
-        and np.array_equal(receipts["id_lo"], records["id_lo"])
-        and np.array_equal(receipts["id_hi"], records["id_hi"])
-    )
-    if not answered:
-        raise InvariantViolation(f"block {block.height}: its receipts do not answer its records one by one")
-    if block.receipts["fee"].any():
-        raise InvariantViolation(f"block {block.height} charges a fee, and entries of schema 1 have none")
+def _per_block(numbers: Iterable[int]) -> npt.NDArray[np.int64]:
+    return np.fromiter(numbers, np.int64)
+
+
+def _check_none(faults: npt.NDArray[np.bool_], heights: npt.NDArray[np.int64], fault: str) -> None:
+    """Raise InvariantViolation for the first row (n,) that is at fault, naming its block."""
+    if faults.any():
+        raise InvariantViolation(f"block {heights[int(np.argmax(faults))]}: {fault}")
 
 
 def _payments(
@@ -186,6 +211,7 @@ def _payments(
     return list(
         zip(
             run.ordinals[at].tolist(),
+            run.eras[at].tolist(),
             keys,
             columns.ids(run.authorities[at], "authority"),
             records["kind"].tolist(),
@@ -300,9 +326,12 @@ def _entries(run: _Run, at: npt.NDArray[np.intp]) -> list[Row]:
     count = len(ordinals)
     after_debit = columns.balances(receipts["debtor_side"])
     after_credit = columns.balances(receipts["creditor_side"])
-    debits = zip(debtor, ordinals, ["debit"] * count, amounts, payment, creditor, after_debit, strict=True)
+    eras = run.eras[at].tolist()
+    debits = zip(
+        eras, debtor, ordinals, ["debit"] * count, amounts, payment, creditor, after_debit, strict=True
+    )
     credits_ = zip(
-        creditor, ordinals, ["credit"] * count, amounts, payment, debtor, after_credit, strict=True
+        eras, creditor, ordinals, ["credit"] * count, amounts, payment, debtor, after_credit, strict=True
     )
     # In the order of their key: a B-tree takes sorted rows a good deal quicker.
     return sorted([*debits, *credits_])

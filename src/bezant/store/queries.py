@@ -13,6 +13,7 @@ from bezant.model.outcomes import Outcome
 from bezant.model.records import Kind
 from bezant.store.cursors import decode_cursor, encode_cursor
 from bezant.store.database import Database
+from bezant.store.eras import by_era
 from bezant.store.projection import EndToEndHashes
 from bezant.store.schema import (
     NOT_SETTLED,
@@ -68,12 +69,8 @@ class Queries:
 
     def payments_by_end_to_end_id(self, end_to_end_id: str, limit: int = 50) -> list[StoredPayment]:
         """Return the payments of an end-to-end id, newest first; payers choose it, so there may be many."""
-        query = (
-            sa.select(payments)
-            .where(payments.c.end_to_end_hash == self._hashes.digest(end_to_end_id))
-            .order_by(payments.c.ordinal.desc())
-            .limit(_checked(limit))
-        )
+        has_it = payments.c.end_to_end_hash == self._hashes.digest(end_to_end_id)
+        query = by_era(payments, newest=True).where(has_it).limit(_checked(limit))
         with self._database.read() as connection:
             return [payment_view(row) for row in connection.execute(query)]
 
@@ -98,15 +95,18 @@ class Queries:
             first, end = _ordinal_range(connection, from_ns, to_ns)
             if cursor is not None:
                 end = min(end, decode_cursor(scope, cursor))
-            conditions: list[Any] = [payments.c.ordinal >= first, payments.c.ordinal < end]
+            conditions: list[Any] = []
             if status is not None:
                 conditions.append(payments.c.status == status.value)
                 # Said literally, so that the planner sees it may use the partial index.
                 conditions += [NOT_SETTLED] if status is not PaymentStatus.SETTLED else []
             if account is None:
+                conditions += [payments.c.ordinal >= first, payments.c.ordinal < end]
                 query = _newest(payments, conditions, limit)
             else:
-                query = _of_account(account, conditions, limit)
+                query = _of_account(
+                    account, by_era(payments, newest=True, start=first, end=end), conditions, limit
+                )
             rows = connection.execute(query).all()
         next_cursor = encode_cursor(scope, rows[limit - 1].ordinal) if len(rows) > limit else None
         return Page([payment_view(row) for row in rows[:limit]], next_cursor)
@@ -181,10 +181,10 @@ class Queries:
             first, end = _ordinal_range(connection, from_ns, to_ns)
             start = first if cursor is None else decode_cursor(scope, cursor) + 1
             query = (
-                sa.select(entries, blocks.c.time_ns)
-                .select_from(entries.join(blocks, blocks.c.height == _ENTRY_HEIGHT))
-                .where(entries.c.account == key, entries.c.ordinal >= start, entries.c.ordinal < end)
-                .order_by(entries.c.ordinal)
+                by_era(entries, newest=False, start=start, end=end)
+                .join(blocks, blocks.c.height == _ENTRY_HEIGHT)
+                .add_columns(blocks.c.time_ns)
+                .where(entries.c.account == key)
                 .limit(limit + 1)
             )
             rows = connection.execute(query).all()
@@ -222,37 +222,28 @@ def _newest(table: Any, conditions: Sequence[Any], limit: int) -> sa.Select[Any]
     return sa.select(table).where(*conditions).order_by(table.c.ordinal.desc()).limit(limit + 1)
 
 
-def _of_account(account: AccountId, conditions: Sequence[Any], limit: int) -> sa.Select[Any]:
+def _of_account(
+    account: AccountId, newest: sa.Select[Any], conditions: Sequence[Any], limit: int
+) -> sa.Select[Any]:
     """Both sides' newest, each by its own index, then the newest of those."""
     key = id_key(account)
     allowed = [*conditions, payments.c.outcome != int(Outcome.NOT_AUTHORISED)]
-    paid = _newest(payments, [*allowed, payments.c.debtor == key], limit).subquery()
-    received = _newest(
-        payments, [*allowed, payments.c.creditor == key, payments.c.debtor != key], limit
-    ).subquery()
+    newest = newest.where(*allowed).limit(limit + 1)
+    paid = newest.where(payments.c.debtor == key).subquery()
+    received = newest.where(payments.c.creditor == key, payments.c.debtor != key).subquery()
     return _newest(sa.union_all(sa.select(paid), sa.select(received)).subquery(), [], limit)
 
 
 def _accounts() -> sa.Select[Any]:
-    balance = (
-        sa.select(entries.c.balance)
-        .where(entries.c.account == accounts.c.id)
-        .order_by(entries.c.ordinal.desc())
-        .limit(1)
-        .scalar_subquery()
-    )
+    newest = by_era(entries, newest=True).with_only_columns(entries.c.balance)
+    balance = newest.where(entries.c.account == accounts.c.id).limit(1).scalar_subquery()
     joined = accounts.outerjoin(account_parties, account_parties.c.account == accounts.c.id)
     return sa.select(accounts, account_parties.c.party, balance.label("balance")).select_from(joined)
 
 
 def _balance_before(connection: sa.Connection, account: bytes, ordinal: int) -> int:
-    query = (
-        sa.select(entries.c.balance)
-        .where(entries.c.account == account, entries.c.ordinal < ordinal)
-        .order_by(entries.c.ordinal.desc())
-        .limit(1)
-    )
-    return int(connection.scalar(query) or 0)
+    before = by_era(entries, newest=True, end=ordinal).with_only_columns(entries.c.balance)
+    return int(connection.scalar(before.where(entries.c.account == account).limit(1)) or 0)
 
 
 def _checked_closing(account: AccountId, opening: int, shown: Sequence[StatementEntry]) -> int:

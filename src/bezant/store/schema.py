@@ -6,6 +6,11 @@
   one shows as amount - 2**64, and `unsigned_amount` gives it back. Nothing is rounded or refused.
 - A balance is signed and needs up to 129 bits: decimal text.
 - A time is nanoseconds since 1970 as BIGINT (good until 2262), and is always a block's time.
+- `era` numbers runs of blocks with about 65,536 receipts each, and leads every index whose keys come in no
+  order of time, such as accounts. New rows then fall into the era under way, a part of the B-tree
+  that fits into memory, however much lies behind; without it each payment costs more the more there
+  were before (measured: 27 µs of CPU after 200,000 payments, 66 after 800,000). Whoever looks for an
+  account's rows asks era by era (`eras`).
 - `ordinal` is height * 2**24 + position among the block's receipts: one integer that orders
   everything that ever happened, which is what lists are sorted by and cursors hold.
 """
@@ -20,6 +25,7 @@ import sqlalchemy as sa
 from bezant.model.outcomes import Outcome
 
 POSITION_BITS: Final = 24
+ERA_BITS: Final = 16
 HASH_BYTES: Final = 16
 """Length of the keyed BLAKE2b under which an end-to-end id is found."""
 
@@ -78,10 +84,19 @@ blocks = sa.Table(
     sa.Column("records", sa.Integer, nullable=False),
 )
 
+eras = sa.Table(
+    "eras",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("first", sa.BigInteger, nullable=False),
+)
+"""Every era that has blocks, and the ordinal that it begins with. Not every number need be there."""
+
 payments = sa.Table(
     "payments",
     metadata,
     sa.Column("ordinal", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+    sa.Column("era", sa.Integer, nullable=False),
     _id("id"),
     _id("authority"),
     sa.Column("kind", sa.SmallInteger, nullable=False),
@@ -109,8 +124,8 @@ payments = sa.Table(
 """`closed_by` is the id of the last CAPTURE or RELEASE; an expiry has none. `related` is what a REVERSE pays
 back, a payment or a capture, or the mandate of a payment; `reversed_amount` what was paid back of a payment
 or of its captures together."""
-sa.Index("payments_debtor", payments.c.debtor, payments.c.ordinal)
-sa.Index("payments_creditor", payments.c.creditor, payments.c.ordinal)
+sa.Index("payments_debtor", payments.c.era, payments.c.debtor, payments.c.ordinal)
+sa.Index("payments_creditor", payments.c.era, payments.c.creditor, payments.c.ordinal)
 
 NOT_SETTLED: Final = sa.text("status <> 'settled'")
 """The condition of the status index, repeated word for word by queries that are to use it. Nearly
@@ -125,7 +140,13 @@ sa.Index(
 _RELATED = sa.text("related IS NOT NULL")
 sa.Index("payments_related", payments.c.related, sqlite_where=_RELATED, postgresql_where=_RELATED)
 _HASHED = sa.text("end_to_end_hash IS NOT NULL")
-sa.Index("payments_end_to_end", payments.c.end_to_end_hash, sqlite_where=_HASHED, postgresql_where=_HASHED)
+sa.Index(
+    "payments_end_to_end",
+    payments.c.era,
+    payments.c.end_to_end_hash,
+    sqlite_where=_HASHED,
+    postgresql_where=_HASHED,
+)
 
 captures = sa.Table(
     "captures",
@@ -145,6 +166,7 @@ sa.Index("captures_payment", captures.c.payment)
 entries = sa.Table(
     "entries",
     metadata,
+    sa.Column("era", sa.Integer, primary_key=True, autoincrement=False),
     _id("account", primary_key=True),
     sa.Column("ordinal", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("side", sa.Text, nullable=False),
@@ -155,7 +177,7 @@ entries = sa.Table(
     sqlite_with_rowid=False,
 )
 """One posted leg. No payment has one account on both sides, so the key needs no side. Without a
-rowid SQLite keeps an account's entries together, which is the order statements read them in."""
+rowid SQLite keeps an account's entries of an era together, which is the order statements read them in."""
 
 accounts = sa.Table(
     "accounts",
@@ -190,9 +212,11 @@ checkpoint = sa.Table(
     sa.Column("name", sa.Text, primary_key=True),
     sa.Column("height", sa.BigInteger, nullable=False),
     sa.Column("app_hash", sa.LargeBinary(32), nullable=False),
+    sa.Column("receipts", sa.BigInteger, nullable=False),
     sa.Column("events_height", sa.BigInteger, nullable=False),
 )
-"""The last block projected, and the last whose events went to the outbox (a rebuild sends none)."""
+"""The last block projected, how many receipts there were up to it, and the last block whose events went to
+the outbox (a rebuild sends none)."""
 
 outbox = sa.Table(
     "outbox",
@@ -217,7 +241,7 @@ sa.Index(
     postgresql_where=_WAITING,
 )
 
-PROJECTED: Final = (blocks, payments, captures, entries, accounts)
+PROJECTED: Final = (blocks, eras, payments, captures, entries, accounts)
 """What a rebuild empties and fills again from the blocks."""
 
 idempotency_metadata = sa.MetaData()

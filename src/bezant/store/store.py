@@ -81,7 +81,8 @@ _EXPIRE: Final = (
     "AND debtor = (SELECT id FROM accounts WHERE \"row\" = ?) AND status IN ('held', 'in_review')"
 )
 _FORGET: Final = tuple(
-    f"UPDATE payments SET end_to_end_hash = NULL WHERE {side} = ? AND end_to_end_hash IS NOT NULL"
+    "UPDATE payments SET end_to_end_hash = NULL "
+    f"WHERE era IN (SELECT number FROM eras) AND {side} = ? AND end_to_end_hash IS NOT NULL"
     for side in ("debtor", "creditor")
 )
 _FREEZE: Final = "UPDATE accounts SET frozen = ? WHERE id = ?"
@@ -124,7 +125,7 @@ class Store:
             raise ConfigError(f"the store's key must have 32 bytes, not {len(key)}", param="store_key")
         database = Database(url, durable=False)
         try:
-            database.migrate("store", (_create_tables, _begin_again))
+            database.migrate("store", _VERSIONS)
             return Store(database, EndToEndHashes(key, payload_of), events)
         except BaseException:
             database.close()
@@ -151,7 +152,8 @@ class Store:
                 ).one()
                 fresh = _fresh_blocks(blocks, at.height, bytes(at.app_hash))
                 if fresh:
-                    self._write(connection, project_rows(fresh, self._hashes, end_to_end_ids))
+                    rows = project_rows(fresh, self._hashes, end_to_end_ids, receipts_before=at.receipts)
+                    self._write(connection, rows)
                     last = fresh[-1]
                     self._append_events(connection, fresh, at.events_height)
                     connection.execute(
@@ -160,6 +162,7 @@ class Store:
                         .values(
                             height=last.height,
                             app_hash=last.app_hash,
+                            receipts=at.receipts + rows.receipts,
                             events_height=max(at.events_height, last.height),
                         )
                     )
@@ -176,7 +179,7 @@ class Store:
             with self._database.write() as connection:
                 for table in schema.PROJECTED:
                     connection.execute(table.delete())
-                connection.execute(checkpoint.update().values(height=0, app_hash=b""))
+                connection.execute(checkpoint.update().values(height=0, app_hash=b"", receipts=0))
             self._height = 0
         for group in in_groups(blocks):
             self.project(group)
@@ -211,6 +214,7 @@ class Store:
     def _write(self, connection: sa.Connection, rows: ProjectedRows) -> None:
         insert, update = self._database.insert_many, self._database.update_many
         insert(connection, schema.blocks, rows.blocks)
+        insert(connection, schema.eras, rows.eras, "ON CONFLICT (number) DO NOTHING")
         insert(connection, accounts, rows.accounts)
         insert(connection, payments, self._without_erased(rows.payments), _REPLACE)
         insert(connection, schema.captures, rows.captures)
@@ -284,7 +288,8 @@ def _fresh_blocks(blocks: Sequence[CommittedBlock], height: int, app_hash: bytes
 
 def _create_tables(connection: sa.Connection) -> None:
     schema.metadata.create_all(connection)
-    connection.execute(checkpoint.insert().values(name=_NAME, height=0, app_hash=b"", events_height=0))
+    start = checkpoint.insert().values(name=_NAME, height=0, app_hash=b"", receipts=0, events_height=0)
+    connection.execute(start)
 
 
 def _begin_again(connection: sa.Connection) -> None:
@@ -293,3 +298,13 @@ def _begin_again(connection: sa.Connection) -> None:
         table.drop(connection, checkfirst=True)
     schema.metadata.create_all(connection)
     connection.execute(checkpoint.update().values(height=0, app_hash=b""))
+
+
+def _divide_into_eras(connection: sa.Connection) -> None:
+    """Version 3: rows have an era, which follows from how many receipts came before."""
+    if "receipts" not in {column["name"] for column in sa.inspect(connection).get_columns(checkpoint.name)}:
+        connection.execute(sa.text("ALTER TABLE checkpoint ADD COLUMN receipts BIGINT NOT NULL DEFAULT 0"))
+    _begin_again(connection)
+
+
+_VERSIONS: Final = (_create_tables, _begin_again, _divide_into_eras)

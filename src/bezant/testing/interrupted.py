@@ -11,7 +11,7 @@ import os
 import pickle
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from bezant.chain.blocks import CommittedBlock
+from bezant.chain.blocks import AppHash, CommittedBlock
 from bezant.store import Event, Follower, Store
 
 KEY: Final = bytes(range(32))
@@ -54,9 +54,24 @@ def open_store(url: str) -> Store:
     return Store.open(url, key=KEY, events=tell_of)
 
 
+def save_blocks(path: Path, blocks: Sequence[CommittedBlock]) -> None:
+    columns = [
+        (b.height, b.time_ns, b.app_hash, b.records, b.decisions, b.authorisations, b.receipts)
+        for b in blocks
+    ]
+    path.write_bytes(pickle.dumps(columns))
+
+
+def load_blocks(path: Path) -> list[CommittedBlock]:
+    return [
+        CommittedBlock(height, time_ns, AppHash.known(app_hash), *columns)
+        for height, time_ns, app_hash, *columns in pickle.loads(path.read_bytes())
+    ]
+
+
 def follow_to(url: str, blocks_file: Path, height: int, death: Death | None) -> None:
     """Bring the store to a height, or die on the way."""
-    blocks: list[CommittedBlock] = pickle.loads(blocks_file.read_bytes())[:height]
+    blocks = load_blocks(blocks_file)[:height]
     store = open_store(url)
     known = (store.height + height + 1) // 2
     follower = Follower(store, lambda first: iter(blocks[first - 1 : known]))

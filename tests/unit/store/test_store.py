@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import sqlalchemy as sa
 
+from bezant.chain.blocks import AppHash
 from bezant.errors import ConfigError, InputError, InvariantViolation, NotFound, StorageError
 from bezant.model.identifiers import AuthorityId, PaymentId
 from bezant.model.keys import authority_id
@@ -16,7 +18,7 @@ from bezant.model.money import U64_MAX
 from bezant.model.outcomes import Outcome, SigningMode, Verdict
 from bezant.model.payment import Payload
 from bezant.model.records import Flag, Kind
-from bezant.store import PaymentStatus, Store, schema
+from bezant.store import PaymentStatus, Store, projection, schema
 from bezant.store.outbox import Event
 from bezant.store.projection import EndToEndHashes, project_rows
 from bezant.store.store import in_groups
@@ -25,6 +27,12 @@ from bezant.testing.ledgers import BANK, ISSUER, record
 
 KEY = bytes(range(32))
 COMMITTED = b"\x07" * 32
+
+
+@pytest.fixture(autouse=True)
+def small_eras(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four receipts begin a new era, so that every list and statement here goes over several."""
+    monkeypatch.setattr(projection, "ERA_BITS", 2)
 
 
 @pytest.fixture
@@ -327,7 +335,7 @@ def test_known_blocks_are_passed_over_and_gaps_refused(store: Store, world: Bloc
     with pytest.raises(InvariantViolation, match="must follow one by one"):
         store.project([replace(world.blocks[2], height=4)])
     with pytest.raises(InvariantViolation, match="another chain"):
-        store.project([replace(world.blocks[1], app_hash=bytes(32))])
+        store.project([replace(world.blocks[1], app=AppHash.known(bytes(32)))])
     assert store.project(world.blocks) == 1
     assert store.height == 3
 
@@ -400,7 +408,11 @@ def test_rows_are_the_same_however_blocks_are_grouped(world: BlockScribe) -> Non
     world.commit((BANK, world.transfer(world.alice, world.bob, 3)))
     hashes = EndToEndHashes(KEY)
     whole = project_rows(world.blocks, hashes)
-    parts = [project_rows(group, hashes) for group in in_groups(world.blocks, 2)]
+    parts, before = [], 0
+    for group in in_groups(world.blocks, 2):
+        parts.append(project_rows(group, hashes, receipts_before=before))
+        before += parts[-1].receipts
+    assert before == whole.receipts
     assert len(parts) > 2
     for name in ("payments", "captures", "releases", "expiries", "accounts"):
         assert getattr(whole, name) == [row for part in parts for row in getattr(part, name)]
@@ -429,6 +441,33 @@ def test_lists_by_account_time_and_status_page_stably(store: Store, world: Block
     assert store.queries.payments(to_ns=times[0]).items == []
     settled = store.queries.payments(status=PaymentStatus.SETTLED, account=world.bob, limit=2)
     assert [p.amount for p in settled.items] == [7, 6]
+
+
+def test_no_question_walks_through_all_payments(tmp_path: Path, world: BlockScribe) -> None:
+    """SQLite says how it would answer: by an index, an era at a time, and without sorting."""
+    store = Store.open(f"sqlite:///{tmp_path / 'store.db'}", key=KEY)
+    store.project(world.blocks)
+    plans: list[str] = []
+    asked: list[tuple[str, object]] = []
+    reader = store._database._reader
+    sa.event.listen(
+        reader, "before_cursor_execute", lambda c, cursor, sql, values, *_: asked.append((sql, values))
+    )
+    store.queries.payments(account=world.alice, from_ns=world.blocks[1].time_ns)
+    store.queries.payments_by_end_to_end_id("E2E-1")
+    store.queries.account(world.alice)
+    store.queries.statement(world.alice, from_ns=world.blocks[1].time_ns)
+    with reader.connect() as connection:
+        for sql, values in [ask for ask in asked if ask[0].startswith("SELECT")]:
+            explained = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", values)
+            plans += [row[3] for row in explained]
+    store.close()
+    walked = [plan for plan in plans if plan.startswith(("SCAN payments", "SCAN entries", "SCAN accounts"))]
+    assert walked == []
+    for index in ("payments_debtor (era=? AND debtor=?", "payments_creditor (era=? AND creditor=?"):
+        assert any(index in plan for plan in plans), index
+    for lookup in ("payments_end_to_end (era=? AND end_to_end_hash=?", "PRIMARY KEY (era=? AND account=?"):
+        assert any(lookup in plan for plan in plans), lookup
 
 
 def test_statements_page_and_add_up(store: Store, world: BlockScribe) -> None:
