@@ -22,6 +22,7 @@ import json, sys
 from pathlib import Path
 import numpy as np
 from bezant.chain.receipts import build_receipt
+from bezant.ledger.state import dump
 from bezant.model.keys import verify_rows
 from bezant.model.native import compress
 from bezant.model.records import id_of
@@ -39,6 +40,7 @@ ledger.check_invariants()
 chain.engine.cover_state()
 for table in ("holds", "mandates"):
     ledger._grow(table, 2000)
+ledger.restore(dump(ledger.state), 1)
 verify_rows(np.zeros((1, 64), np.uint8), np.zeros((1, 112), np.uint8), np.ones((1, 32), np.uint8), 2)
 compress(np.zeros(8, np.uint32), np.zeros(64, np.uint8))
 chain.engine.close()

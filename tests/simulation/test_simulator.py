@@ -15,7 +15,6 @@ from bezant.chain.embedded.journal import Journal
 from bezant.errors import InvariantViolation, StorageError
 from bezant.ledger.batch import Batch
 from bezant.ledger.columnar import ColumnarLedger
-from bezant.ledger.state import EMPTY
 from bezant.model.outcomes import Outcome
 from bezant.model.records import Flag, RecordArray
 from bezant.testing.simulator import __main__ as command
@@ -100,7 +99,7 @@ class ForgetsDuplicates(ColumnarLedger):
 
     def apply(self, batch: Batch) -> RecordArray:
         self.state.counters["ids"] = self.state.counters["old_ids"] = 0
-        self.state.id_index[:] = self.state.old_id_index[:] = EMPTY
+        self.state.id_index[:] = self.state.old_id_index[:] = 0
         return super().apply(batch)
 
 

@@ -19,6 +19,7 @@ from bezant.ledger.kernel.apply import apply_records, count_due, expire_holds
 from bezant.ledger.kernel.authorities import judge_groups
 from bezant.ledger.kernel.books import find_rows, sum_books
 from bezant.ledger.kernel.checks import recall
+from bezant.ledger.kernel.identities import enter_ids
 from bezant.ledger.kernel.tables import fill_hold_index, fill_index, fill_owned_index
 from bezant.model.digest import Digests, new_scratch
 from bezant.model.genesis import Genesis
@@ -191,10 +192,12 @@ class ColumnarLedger:
         fields: dict[str, npt.NDArray[Any]] = dict(tables)
         for name in (*layout.INDEX_OF, *layout.UNINDEXED):
             used = len(tables[name])
-            room = used if name == "old_ids" else max(1024, used + used // layout.GROWTH_SHARE.get(name, 2))
+            room = max(1024, used + used // layout.GROWTH_SHARE.get(name, 2))
             fields[name] = layout.grown(tables[name], room)
             if name in layout.INDEX_OF:
                 fields[layout.INDEX_OF[name]] = _filled_index(name, fields[name], used)
+        fields |= _filled_generation("", tables["ids"], self.genesis.rules.max_live_ids)
+        fields |= _filled_generation("old_", tables["old_ids"], len(tables["old_ids"]))
         self.state = layout.State(**fields)
         self._blocks = blocks
 
@@ -202,7 +205,6 @@ class ColumnarLedger:
 
     def _make_room(self, records: RecordArray) -> None:
         """Grow every table that this block could fill, so that kernels never have to."""
-        self._grow("ids", len(records))
         self._grow("holds", len(records))
         self._grow("expiries", len(records))
         kinds = records["kind"]
@@ -227,9 +229,8 @@ class ColumnarLedger:
         bigger = layout.grown(rows, used + more, layout.GROWTH_SHARE.get(table, 2))
         changed: dict[str, Any] = {table: bigger}
         index = layout.INDEX_OF.get(table)
-        # Rows keep their numbers, so an index that still has room stays as it is.
-        if index is not None and layout.rows_of(getattr(state, index)) < len(bigger):
-            changed[index] = _filled_index(table, bigger, used, layout.INDEX_AHEAD.get(table, 4))
+        if index is not None:
+            changed[index] = _filled_index(table, bigger, used)
         self.state = state._replace(**changed)
 
     def _forget_old_refunds(self, time_ns: int) -> None:
@@ -249,14 +250,13 @@ class ColumnarLedger:
         since = time_ns - int(counters["generation_ns"][0])
         if since < lifetime_ns:
             return
-        used = int(counters["ids"][0])
+        used, state = int(counters["ids"][0]), self.state
         both_gone = since >= 2 * lifetime_ns
-        fresh = np.zeros(max(1024, used), layout.REMEMBERED)
-        self.state = self.state._replace(
-            old_ids=np.zeros(0, layout.REMEMBERED) if both_gone else self.state.ids,
-            old_id_index=layout.new_index(0) if both_gone else self.state.id_index,
-            ids=fresh,
-            id_index=layout.new_index(len(fresh)),
+        # What was new is old now; readers and snapshots may go on with the tables they hold.
+        old = {"old_ids": state.ids, "old_id_index": state.id_index, "old_id_pages": state.id_pages}
+        self.state = state._replace(
+            **layout.new_generation("", rules.max_live_ids),
+            **(layout.new_generation("old_", 0) if both_gone else old),
         )
         counters["old_ids"] = 0 if both_gone else used
         counters["ids"], counters["generation_ns"] = 0, time_ns
@@ -281,9 +281,9 @@ def _new_undo() -> tuple[npt.NDArray[Any], ...]:
     )
 
 
-def _filled_index(table: str, rows: npt.NDArray[Any], used: int, quarters: int = 4) -> Rows:
-    """Return an index of a table's rows in use, with room for so many quarters of its rows."""
-    index = layout.new_index(len(rows) * quarters // 4)
+def _filled_index(table: str, rows: npt.NDArray[Any], used: int) -> Rows:
+    """Return an index of a table's rows in use, with room for all of its rows."""
+    index = layout.new_index(len(rows))
     if table == "holds":
         fill_hold_index(rows, used, index)
     elif table in ("mandates", "refunds"):
@@ -291,3 +291,12 @@ def _filled_index(table: str, rows: npt.NDArray[Any], used: int, quarters: int =
     else:
         fill_index(rows, used, index)
     return index
+
+
+def _filled_generation(prefix: str, ids: npt.NDArray[Any], room: int) -> dict[str, npt.NDArray[Any]]:
+    """Return a generation of ids as fields of `State`, with room for so many."""
+    made = layout.new_generation(prefix, room)
+    table, index, pages = made.values()
+    table[: len(ids)] = ids
+    enter_ids(table, index, pages, np.uint64(len(ids)))
+    return made

@@ -1,11 +1,13 @@
 """The columnar ledger's memory: record layouts, allocation, growth, and a copy of what is in use.
 
-Bytes that matter at scale: an account takes 120 and its index entry 5. A remembered id takes 40 and
-5 where table and index are full, and 47.5 where the index has just grown.
+Bytes that matter at scale: an account takes 120 and its index entry 5, a remembered id 40 and 5.3. Ids
+have their room from the beginning, as addresses only: memory is taken page by page as they come.
 """
 
 from __future__ import annotations
 
+import mmap
+import sys
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,16 +19,14 @@ from bezant.model.identifiers import words
 from bezant.model.keys import SCHEME_ED25519, authority_id
 from bezant.model.records import MAX_KEYS, ROLES, SIDE, RecordArray
 
-GROWTH_SHARE = {"accounts": 48, "ids": 6}
+GROWTH_SHARE = {"accounts": 48}
 """Part by which a table grows, one half if not named. Opening an account is rare beside paying and its
-room stands empty for ever; an id's table has to stay within its bytes an id just after growing too."""
+room stands empty for ever."""
 WRITE_ONCE = ("ids", "old_ids")
 """Tables whose rows never change once their block is applied, so that a view of them is a copy."""
 INDEX_OF = {
     "accounts": "account_index",
     "authorities": "authority_index",
-    "ids": "id_index",
-    "old_ids": "old_id_index",
     "holds": "hold_index",
     "mandates": "mandate_index",
     "refunds": "refund_index",
@@ -34,9 +34,12 @@ INDEX_OF = {
 """The index of each table that has one; how many of its rows are in use is counted under its name."""
 UNINDEXED = ("expiries", "keysets", "past_keys")
 """Tables that are reached by row alone, counted under their names too."""
-INDEX_AHEAD = {"ids": 6}
-"""Quarters of the table's rows that a rebuilt index has room for: entering every id again each time the
-table grows by a sixth cost more than remembering them. 40 and 7.5 bytes an id are the most it makes."""
+ID_PAGE = 1 << 19
+"""Rows of one page of remembered ids at most; see `kernel.identities`."""
+RESERVED_FROM = 1 << 20
+_RESERVE = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | (0x4000 if sys.platform == "linux" else 0)
+"""On Linux with MAP_NORESERVE, which Python does not name yet: a machine with less memory than the most ids
+would take may still run as long as there are fewer."""
 EMPTY = 0xFFFFFFFF
 """An index entry that points nowhere; also the row of nothing."""
 
@@ -99,6 +102,8 @@ REMEMBERED = np.dtype(
         ("reserved", "<u2"),
     ]
 )
+PAGE = np.dtype([("first_ms", "<u8"), ("last_ms", "<u8"), ("before_ms", "<u8")])
+"""The earliest and latest time that ids of a page name, and the latest that ids of pages before it do."""
 HOLD = np.dtype(
     [
         ("id_lo", "<u8"),
@@ -179,8 +184,10 @@ class State(NamedTuple):
     """By asset number; row 0 unused."""
     ids: RecordArray
     id_index: npt.NDArray[np.uint32]
+    id_pages: RecordArray
     old_ids: RecordArray
     old_id_index: npt.NDArray[np.uint32]
+    old_id_pages: RecordArray
     holds: RecordArray
     hold_index: npt.NDArray[np.uint32]
     expiries: RecordArray
@@ -226,6 +233,25 @@ def rows_of(index: npt.NDArray[np.uint32]) -> int:
     return (len(index) - 1) * 4 // 5
 
 
+def new_generation(prefix: str, ids: int) -> dict[str, npt.NDArray[Any]]:
+    """Return the empty tables of a generation with room for so many ids, as fields of `State`."""
+    rows = min(ID_PAGE, max(16, ids // 16))
+    pages = -(-ids // rows)
+    return {
+        f"{prefix}ids": reserve(pages * rows, REMEMBERED),
+        f"{prefix}id_index": reserve(pages * (rows + rows // 3 + 1), np.dtype(np.uint32)),
+        f"{prefix}id_pages": np.zeros(pages, PAGE),
+    }
+
+
+def reserve(rows: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """Return zeroed rows whose memory is taken only where it is written to."""
+    size = rows * dtype.itemsize
+    if size < RESERVED_FROM:
+        return np.zeros(rows, dtype)
+    return np.frombuffer(mmap.mmap(-1, size, flags=_RESERVE), dtype)
+
+
 def new_state(genesis: Genesis) -> State:
     """Return the state before the first block: the genesis's institutions, no accounts, no money."""
     rows, few = 1024, 16
@@ -238,10 +264,8 @@ def new_state(genesis: Genesis) -> State:
         keysets=np.zeros(few, KEYSET),
         past_keys=np.zeros(few, PAST_KEY),
         assets=np.zeros(len(genesis.assets) + 1, ASSET),
-        ids=np.zeros(rows, REMEMBERED),
-        id_index=new_index(rows),
-        old_ids=np.zeros(0, REMEMBERED),
-        old_id_index=new_index(0),
+        **new_generation("", genesis.rules.max_live_ids),
+        **new_generation("old_", 0),
         holds=np.zeros(rows, HOLD),
         hold_index=new_index(rows),
         expiries=np.zeros(rows, EXPIRY),
@@ -279,7 +303,9 @@ def grown(table: npt.NDArray[Any], needed: int, share: int = 2) -> npt.NDArray[A
 def tables(state: State) -> dict[str, npt.NDArray[Any]]:
     """Return the rows in use, as views under the field names of `State`; indexes are left out."""
     counters = state.counters[0]
-    used = {name: getattr(state, name)[: int(counters[name])] for name in (*INDEX_OF, *UNINDEXED)}
+    used = {
+        name: getattr(state, name)[: int(counters[name])] for name in (*INDEX_OF, *WRITE_ONCE, *UNINDEXED)
+    }
     return used | {name: getattr(state, name) for name in ("institutions", "assets", "counters")}
 
 

@@ -19,11 +19,8 @@ def bytes_per_account(node: Node) -> dict[str, float]:
     return each | {"total": round(sum(allocated.values()) / count, 1)}
 
 
-def bytes_per_id(rows: int = 1_000_000) -> dict[str, float]:
-    """Return bytes a remembered id takes in a table sized for `rows`, index included."""
-    index = layout.new_index(rows)
-    return {
-        "row": float(layout.REMEMBERED.itemsize),
-        "index": round(index.nbytes / rows, 2),
-        "total": round(layout.REMEMBERED.itemsize + index.nbytes / rows, 2),
-    }
+def bytes_per_id() -> dict[str, float]:
+    """Return bytes a remembered id takes in a page that is full, index included."""
+    made = layout.new_generation("", 16 * layout.ID_PAGE)
+    row, index = (made[name].nbytes / len(made["ids"]) for name in ("ids", "id_index"))
+    return {"row": row, "index": round(index, 2), "total": round(row + index, 2)}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from bezant.ledger.kernel.tables import NOWHERE, find_remembered, insert, mix
+from bezant.ledger.kernel.identities import enter_id, find_remembered
+from bezant.ledger.kernel.tables import NOWHERE
 from bezant.ledger.kernel.words import ONE, ZERO, word_at
 from bezant.model.native import KERNEL
 from bezant.model.outcomes import Outcome, Verdict
@@ -114,19 +115,25 @@ def content_of(at, scratch):
 
 
 @njit(**KERNEL)
+def find_in_memory(state, lo, hi, signer_row):
+    """Return (table, row) of a remembered id, row NOWHERE if it is in neither generation."""
+    counters = state.counters[0]
+    row = find_remembered(state.ids, state.id_index, state.id_pages, counters.ids, lo, hi, signer_row)
+    if row != NOWHERE:
+        return state.ids, row
+    index, pages = state.old_id_index, state.old_id_pages
+    return state.old_ids, find_remembered(state.old_ids, index, pages, counters.old_ids, lo, hi, signer_row)
+
+
+@njit(**KERNEL)
 def check_new(state, record, content_lo, content_hi, signer_row, limits):
     """Return (PASSED or a refusal, the first outcome where the same content was answered before)."""
-    lo, hi = record.id_lo, record.id_hi
-    table = state.ids
-    row = find_remembered(table, state.id_index, lo, hi, signer_row)
-    if row == NOWHERE:
-        table = state.old_ids
-        row = find_remembered(table, state.old_id_index, lo, hi, signer_row)
+    counters = state.counters[0]
+    table, row = find_in_memory(state, record.id_lo, record.id_hi, signer_row)
     if row != NOWHERE:
         seen = table[row]
         same = seen.content_lo == content_lo and seen.content_hi == content_hi
         return (EXISTS if same else EXISTS_WITH_OTHER_CONTENT), seen.outcome
-    counters = state.counters[0]
     if counters.ids + counters.old_ids >= limits.max_live_ids:
         return CAPACITY, np.uint16(0)
     return PASSED, np.uint16(0)
@@ -135,13 +142,13 @@ def check_new(state, record, content_lo, content_hi, signer_row, limits):
 @njit(**KERNEL)
 def remember(state, record, content_lo, content_hi, signer_row, outcome):
     """Enter an id with its first answer; room has been made before the batch."""
-    row = np.int64(state.counters[0].ids)
+    row = state.counters[0].ids
     state.counters[0].ids += ONE
     entry = state.ids[row]
     entry.id_lo, entry.id_hi = record.id_lo, record.id_hi
     entry.content_lo, entry.content_hi = content_lo, content_hi
     entry.authority, entry.outcome = signer_row, outcome
-    insert(state.id_index, mix(record.id_lo, record.id_hi), np.uint32(row))
+    enter_id(state.ids, state.id_index, state.id_pages, row, record.id_lo, record.id_hi)
 
 
 @njit(cache=True, **KERNEL)
@@ -151,14 +158,9 @@ def recall(state, records, hashes, signer_rows, seen, same, first):
     records, seen, same, first (n,); hashes (n, 32) leaf hashes; signer_rows (n,), NOWHERE if unknown.
     """
     for i in range(len(records)):
-        row = NOWHERE
-        table = state.ids
-        lo, hi = records[i].id_lo, records[i].id_hi
-        if signer_rows[i] != NOWHERE:
-            row = find_remembered(table, state.id_index, lo, hi, signer_rows[i])
-            if row == NOWHERE:
-                table = state.old_ids
-                row = find_remembered(table, state.old_id_index, lo, hi, signer_rows[i])
+        if signer_rows[i] == NOWHERE:
+            continue
+        table, row = find_in_memory(state, records[i].id_lo, records[i].id_hi, signer_rows[i])
         if row == NOWHERE:
             continue
         known = table[row]

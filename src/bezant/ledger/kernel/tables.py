@@ -1,8 +1,7 @@
 """Open-addressing indexes over the rows of the tables: linear probing, rows never move.
 
-An index holds u32 row numbers; keys stay in the tables. Accounts, authorities and ids are only
-added; what an account owns (holds, mandates, refunds) is also removed, by shifting back, so that no
-tombstones pile up.
+An index holds u32 row numbers; keys stay in the tables. Accounts and authorities are only added; what an
+account owns (holds, mandates, refunds) is also removed, by shifting back, so that no tombstones pile up.
 """
 
 from __future__ import annotations
@@ -73,21 +72,6 @@ def insert(index, spread, row):
     index[at] = row
 
 
-@njit(**KERNEL)
-def find_remembered(table, index, lo, hi, authority):
-    """Return the row of a remembered (authority, id), NOWHERE if there is none."""
-    size = np.uint64(len(index))
-    at = place(mix(lo, hi), size)
-    while True:
-        row = index[at]
-        if row == NOWHERE:
-            return row
-        seen = table[row]
-        if seen.id_lo == lo and seen.id_hi == hi and seen.authority == authority:
-            return row
-        at = following(at, size)
-
-
 @njit(inline="always", **KERNEL)
 def owned_key(lo, hi, debtor):
     return mix(lo ^ (np.uint64(debtor) << np.uint64(32)), hi)
@@ -133,7 +117,7 @@ def remove_owned(table, index, slot):
 
 @njit(cache=True, **KERNEL)
 def fill_index(table, count, index):
-    """Enter rows 0..count of accounts, authorities or remembered ids into an empty index."""
+    """Enter rows 0..count of accounts or authorities into an empty index."""
     for row in range(count):
         insert(index, mix(table[row].id_lo, table[row].id_hi), np.uint32(row))
 
