@@ -12,6 +12,7 @@ import pytest
 from bezant.chain.embedded import engine as engine_module
 from bezant.chain.embedded.engine import EmbeddedEngine
 from bezant.chain.embedded.journal import Journal
+from bezant.chain.signatures import Signatures
 from bezant.errors import InvariantViolation, StorageError
 from bezant.ledger.batch import Batch
 from bezant.ledger.columnar import ColumnarLedger
@@ -42,17 +43,31 @@ REACHED = {
     Outcome.HELD,
     Outcome.HELD_FOR_REVIEW,
     Outcome.CAPTURED,
+    Outcome.CAPTURED_IN_PART,
+    Outcome.LOCKED,
+    Outcome.RECOVERY_STARTED,
     Outcome.RELEASED,
     Outcome.HOLD_EXPIRED,
     Outcome.UNKNOWN_AUTHORITY,
     Outcome.BAD_SIGNATURE,
     Outcome.GATEWAY_NOT_ACCEPTED,
+    Outcome.THRESHOLD_NOT_MET,
     Outcome.EXPIRED,
     Outcome.EXISTS,
     Outcome.BLOCKED,
+    Outcome.ORIGINAL_UNKNOWN,
+    Outcome.ASSET_PAUSED,
     Outcome.DEBTOR_FROZEN,
+    Outcome.CREDITOR_CLOSED,
+    Outcome.DEBTOR_NOT_APPROVED,
+    Outcome.ABOVE_MANDATE,
+    Outcome.ABOVE_MANDATE_PERIOD,
     Outcome.INSUFFICIENT_FUNDS,
     Outcome.BALANCE_LIMIT,
+    Outcome.ABOVE_ORIGINAL,
+    Outcome.ACCOUNT_NOT_EMPTY,
+    Outcome.LIMIT_BELOW_BALANCE,
+    Outcome.THRESHOLD_UNREACHABLE,
     Outcome.LINKED_FAILED,
     Outcome.CHAIN_OPEN,
 }
@@ -129,8 +144,32 @@ class HalfChains(ColumnarLedger):
                 batch.authentic,
                 batch.accepted,
                 batch.record_hashes,
+                batch.originals,
             )
         )
+
+
+class ForgetsRefunds(ColumnarLedger):
+    """Remembers from one block to the next nothing of what was paid back."""
+
+    def apply(self, batch: Batch) -> RecordArray:
+        self.state.counters["refunds"] = 0
+        self.state.refund_index[:] = EMPTY
+        return super().apply(batch)
+
+
+class SpendsMandatesForNothing(ColumnarLedger):
+    """Counts nothing against the period of a mandate."""
+
+    def apply(self, batch: Batch) -> RecordArray:
+        receipts = super().apply(batch)
+        self.state.mandates["spent"] = 0
+        return receipts
+
+
+def looks_at_the_first_signature(self: Signatures, ledger: Any, authorisations: Any, roots: Any) -> Any:
+    """Takes every co-signature for genuine."""
+    return CHECK(self, ledger, authorisations, roots) | (authorisations["count"] == 0)
 
 
 # Faults of the chain, planted where it touches the disk.
@@ -159,7 +198,7 @@ def trusts_the_cache(self: Journal, last: Any) -> None:
     RESUME(self, last)
 
 
-WRITE, RESUME = EmbeddedEngine._write, Journal._resume
+WRITE, RESUME, CHECK = EmbeddedEngine._write, Journal._resume, Signatures.check
 Plant = Callable[[pytest.MonkeyPatch], None]
 PLANTS: dict[str, tuple[Plant, int]] = {
     "skip the sync": (lambda patch: patch.setattr(Journal, "sync", skips_the_sync), 20),
@@ -172,6 +211,18 @@ PLANTS: dict[str, tuple[Plant, int]] = {
         10,
     ),
     "half of a linked chain": (lambda patch: patch.setattr(engine_module, "ColumnarLedger", HalfChains), 5),
+    "forget what was paid back": (
+        lambda patch: patch.setattr(engine_module, "ColumnarLedger", ForgetsRefunds),
+        20,
+    ),
+    "count nothing against a mandate": (
+        lambda patch: patch.setattr(engine_module, "ColumnarLedger", SpendsMandatesForNothing),
+        40,
+    ),
+    "look at the first signature only": (
+        lambda patch: patch.setattr(Signatures, "check", looks_at_the_first_signature),
+        40,
+    ),
     "tell before it is durable": (lambda patch: patch.setattr(EmbeddedEngine, "_write", tells_too_early), 20),
     "take damage for a torn write": (
         lambda patch: patch.setattr(Journal, "_check_tail", takes_damage_for_a_torn_write),

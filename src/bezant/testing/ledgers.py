@@ -117,8 +117,9 @@ class History:
                 self._found.setdefault(id_of(row, "id"), []).append(original)
 
     def _original(self, row: Any) -> RecordArray:
+        parties = id_of(row, "creditor"), id_of(row, "debtor")
         for original in self._found.get(id_of(row, "related"), []):
-            if id_of(original[0], "debtor") == id_of(row, "creditor"):
+            if (id_of(original[0], "debtor"), id_of(original[0], "creditor")) == parties:
                 return original
         return np.zeros(1, ORIGINAL)
 

@@ -15,18 +15,22 @@ import numpy as np
 
 from bezant.chain import leaves
 from bezant.chain.blocks import StateRoot
+from bezant.ledger import open_items
 from bezant.ledger import state as layout
 from bezant.ledger.batch import Batch
+from bezant.ledger.books import Key, State
 from bezant.ledger.columnar import ColumnarLedger
 from bezant.ledger.reference import ReferenceLedger
 from bezant.model import merkle
 from bezant.model.digest import as_rows
 from bezant.model.genesis import Genesis
-from bezant.model.identifiers import join
+from bezant.model.identifiers import AuthorityId, join
+from bezant.model.keys import SigningKey
 from bezant.model.merkle import leaf_hashes
 from bezant.model.orders import join_authorised
 from bezant.model.outcomes import Outcome
-from bezant.model.records import DECISION, NO_ROW, Flag, RecordArray, id_of
+from bezant.model.records import DECISION, NO_ROW, Flag, Kind, RecordArray, id_of
+from bezant.testing.ledgers import History
 from bezant.testing.simulator.workload import Envelope
 
 
@@ -36,21 +40,27 @@ class Violation(AssertionError):
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """A block as the simulation saw it applied."""
+    """A block as the simulation saw it applied; `durable_height` is how far everything was durable when it
+    was ordered."""
 
     envelopes: tuple[Envelope, ...]
+    durable_height: int
     time_ns: int
     receipts: RecordArray
     state_root: StateRoot | None
     app_hash: bytes
 
-    def batch(self) -> Batch:
-        """Return the block for a ledger, its signatures judged by those who made them."""
+    def batch(self, state: State, history: History) -> Batch:
+        """Return the block for a ledger in that state, its signatures judged by those who made them, with the
+        originals that history knows."""
         orders = [envelope.order for envelope in self.envelopes]
         authorisations, records = join_authorised([(o.authorisations, o.records) for o in orders])
         decisions = np.concatenate([o.decisions for o in orders]) if orders else np.zeros(0, DECISION)
-        authentic = [good for envelope in self.envelopes for good in envelope.authentic]
-        accepted = [envelope.accepted for envelope in self.envelopes for _ in envelope.authentic]
+        signers = [signer for envelope in self.envelopes for signer in envelope.signers]
+        authentic = [
+            _is_authentic(state, row, signer) for row, signer in zip(authorisations, signers, strict=True)
+        ]
+        accepted = [envelope.accepted for envelope in self.envelopes for _ in envelope.signers]
         return Batch(
             self.time_ns,
             records,
@@ -59,7 +69,17 @@ class Played:
             np.array(authentic, np.uint8),
             np.array(accepted, np.uint8),
             leaf_hashes(as_rows(records)),
+            history.originals(records),
         )
+
+
+def _is_authentic(state: State, row: Any, signer: SigningKey | None) -> bool:
+    """Return whether who signed is who the slot of the authority's key belongs to."""
+    authority = state.authorities.get(AuthorityId(id_of(row, "authority")))
+    key = authority.keys.get(int(row["key_index"])) if authority else None
+    if signer is None or key is None:
+        return False
+    return (key.public, key.scheme) == (signer.public, signer.scheme) and row["scheme"] == signer.scheme
 
 
 def check_history(
@@ -67,9 +87,14 @@ def check_history(
 ) -> None:
     """Raise Violation unless the reference ledger gives the same bytes, block for block, and the same
     books."""
-    reference, app_hash = ReferenceLedger(genesis), bytes(32)
+    reference, app_hash, history, known = ReferenceLedger(genesis), bytes(32), History(), 0
+    batches: list[Batch] = []
     for height, block in enumerate(played, 1):
-        batch = block.batch()
+        for earlier in range(known, block.durable_height):
+            history.note(batches[earlier].records, played[earlier].receipts)
+        known = block.durable_height
+        batch = block.batch(reference.state, history)
+        batches.append(batch)
         receipts = reference.apply(batch)
         if receipts.tobytes() != block.receipts.tobytes():
             raise Violation(
@@ -85,24 +110,58 @@ def check_history(
         if app_hash != block.app_hash:
             raise Violation(f"block {height}: the app hash does not follow from the receipts")
     reference.check_invariants()
-    for account in reference.state.accounts.values():
+    check_books(reference.state, live)
+
+
+def check_effects(played: Sequence[Played]) -> None:
+    """Raise Violation for an id that took effect twice, half a chain, or a balance beyond a limit."""
+    effects: set[tuple[int, int]] = set()
+    limits: dict[int, tuple[int, int]] = {}
+    for height, block in enumerate(played, 1):
+        orders = [envelope.order for envelope in block.envelopes]
+        authorisations, records = join_authorised([(o.authorisations, o.records) for o in orders])
+        system = len(block.receipts) - len(records)
+        answers = block.receipts[system:]
+        _check_once(height, authorisations, records, answers, effects)
+        _check_chains(height, authorisations, records, answers)
+        _check_limits(height, block.receipts[:system], None, limits)
+        _check_limits(height, answers, records, limits)
+
+
+def check_books(reference: State, live: ColumnarLedger) -> None:
+    """Raise Violation unless accounts, keys, reserves, mandates, refunds and pauses are the reference's."""
+    if live.account_count != len(reference.accounts):
+        raise Violation("the reference knows another number of accounts")
+    for account in reference.accounts.values():
         row = live.accounts[account.row]
         sides = tuple(join(row[f"{name}_lo"], row[f"{name}_hi"]) for name in _COUNTERS)
         if id_of(row, "id") != account.id or sides != account.sides:
             raise Violation(f"account {account.id:032x} stands at {sides}, the reference at {account.sides}")
-    if live.account_count != len(reference.state.accounts):
-        raise Violation("the reference knows another number of accounts")
-
-
-def check_effects(played: Sequence[Played], live: ColumnarLedger) -> None:
-    """Raise Violation for an id that took effect twice, half a chain, or a balance beyond a limit."""
-    effects: set[tuple[int, int]] = set()
-    for height, block in enumerate(played, 1):
-        batch = block.batch()
-        answers = block.receipts[len(block.receipts) - len(batch.records) :]
-        _check_once(height, batch, answers, effects)
-        _check_chains(height, batch, answers)
-        _check_limits(height, block.receipts, live)
+        bounds = tuple(int(row[name]) for name in ("credit_limit", "balance_limit", "standing"))
+        if bounds != (account.credit_limit, account.balance_limit, int(account.standing)):
+            raise Violation(f"account {account.id:032x} has other limits, or stands otherwise: {bounds}")
+        expected = {key: mandate for (of, key), mandate in reference.mandates.items() if of == account.row}
+        found = {mandate.id: mandate for mandate in open_items.mandates_of(live, account.row)}
+        if expected.keys() != found.keys() or any(
+            (found[key].window, found[key].spent) != (mandate.window, mandate.spent)
+            for key, mandate in expected.items()
+        ):
+            raise Violation(f"account {account.id:032x} has other mandates")
+    for (row, key), hold in reference.holds.items():
+        reserve = open_items.open_hold(live, row, key)
+        if reserve != open_items.OpenHold(hold.amount, hold.expires_ns, hold.lock):
+            raise Violation(f"hold {key:032x} stands at {reserve}")
+    for (row, key), refund in reference.refunds.items():
+        if open_items.refunded_minor(live, row, key) != refund.refunded_minor:
+            raise Violation(f"of payment {key:032x} another amount was paid back")
+    for identity, authority in reference.authorities.items():
+        ring = open_items.key_ring(live, live.authority_row(identity))
+        keys = {key.slot: Key(key.public, key.scheme, key.roles) for key in ring.keys}
+        if (keys, ring.thresholds) != (authority.keys, authority.thresholds):
+            raise Violation(f"authority {identity:032x} has other keys")
+    for number in range(1, len(live.genesis.assets) + 1):
+        if open_items.is_paused(live, number) != (number in reference.paused):
+            raise Violation(f"asset {number} is paused in one ledger only")
 
 
 def check_same_state(before: dict[str, Any], ledger: ColumnarLedger) -> None:
@@ -116,40 +175,54 @@ def check_same_state(before: dict[str, Any], ledger: ColumnarLedger) -> None:
 _COUNTERS = ("debits_pending", "debits_posted", "credits_pending", "credits_posted")
 
 
-def _check_once(height: int, batch: Batch, answers: RecordArray, effects: set[tuple[int, int]]) -> None:
-    for covering in batch.authorisations:
+def _check_once(
+    height: int,
+    authorisations: RecordArray,
+    records: RecordArray,
+    answers: RecordArray,
+    effects: set[tuple[int, int]],
+) -> None:
+    for covering in authorisations:
         first = int(covering["first"])
         for index in range(first, first + int(covering["count"])):
             if Outcome(int(answers[index]["outcome"])).refused:
                 continue
-            key = id_of(covering, "authority"), id_of(batch.records[index], "id")
+            key = id_of(covering, "authority"), id_of(records[index], "id")
             if key in effects:
                 raise Violation(f"block {height}: {key[1]:032x} took effect a second time")
             effects.add(key)
 
 
-def _check_chains(height: int, batch: Batch, answers: RecordArray) -> None:
+def _check_chains(
+    height: int, authorisations: RecordArray, records: RecordArray, answers: RecordArray
+) -> None:
     refused = answers["outcome"] >= Outcome.MALFORMED
-    linked = (batch.records["flags"] & Flag.LINKED) != 0
-    ends = set((batch.authorisations["first"] + batch.authorisations["count"]).tolist())
+    linked = (records["flags"] & Flag.LINKED) != 0
+    ends = set((authorisations["first"] + authorisations["count"]).tolist())
     for index in np.flatnonzero(linked).tolist():
         if index + 1 not in ends and refused[index] != refused[index + 1]:
             raise Violation(f"block {height}: half of the linked chain at record {index} took effect")
 
 
-def _check_limits(height: int, receipts: RecordArray, live: ColumnarLedger) -> None:
-    for receipt in receipts:
+def _check_limits(
+    height: int, receipts: RecordArray, records: RecordArray | None, limits: dict[int, tuple[int, int]]
+) -> None:
+    """Check balances in receipts against (credit limit, balance limit) by account row, and note new ones."""
+    for index, receipt in enumerate(receipts):
+        applied = receipt["outcome"] == Outcome.APPLIED
+        if records is not None and applied and receipt["kind"] in (Kind.OPEN_ACCOUNT, Kind.SET_LIMITS):
+            record = records[index]
+            limits[int(receipt["debtor_row"])] = int(record["amount"]), int(record["max_fee"])
         for name in ("debtor", "creditor"):
             row = int(receipt[f"{name}_row"])
             if row == NO_ROW or Outcome(int(receipt["outcome"])).refused:
                 continue
-            side, account = receipt[f"{name}_side"], live.accounts[row]
+            side, (credit_limit, limit) = receipt[f"{name}_side"], limits[row]
             pending_d, posted_d, pending_c, posted_c = (
                 join(side[f"{counter}_lo"], side[f"{counter}_hi"]) for counter in _COUNTERS
             )
-            if posted_d + pending_d > posted_c + int(account["credit_limit"]):
+            if posted_d + pending_d > posted_c + credit_limit:
                 raise Violation(f"block {height}: account row {row} is below its limit")
-            limit = int(account["balance_limit"])
             if limit and posted_c + pending_c > posted_d + limit:
                 # Captures and releases only ever bring an account nearer to its limit.
                 raise Violation(f"block {height}: account row {row} holds more than it may")

@@ -76,18 +76,31 @@ def flipped_bit(rng: Random, network: bytes, sent: Envelope) -> Envelope | None:
         order = decode_order(bytes(data), network)
     except DecodeError:
         return None
-    before, authentic = sent.order, list(sent.authentic)
+    before, signers = sent.order, list(sent.signers)
     for row, (was, now) in enumerate(zip(before.authorisations, order.authorisations, strict=True)):
         span = slice(int(was["first"]), int(was["first"]) + int(was["count"]))
         same = was.tobytes() == now.tobytes()
-        authentic[row] &= same and before.records[span].tobytes() == order.records[span].tobytes()
-    return Envelope(order, tuple(authentic), accepted=False)
+        if not same or before.records[span].tobytes() != order.records[span].tobytes():
+            signers[row] = None
+    return Envelope(order, tuple(signers), accepted=False)
 
 
 def _attested(network: bytes, sent: Envelope, order: Order, broken: int) -> Envelope:
     """Return a changed order attested as if nothing had happened, its Authorisation `broken` forged."""
-    authentic = tuple(good and row != broken for row, good in enumerate(sent.authentic))
-    return Envelope(attest(network, order, GATEWAY), authentic, accepted=True)
+    signers = tuple(None if row == broken else signer for row, signer in enumerate(sent.signers))
+    return Envelope(attest(network, order, GATEWAY), signers, accepted=True)
+
+
+def missing_cosignature(rng: Random, network: bytes, sent: Envelope) -> Envelope:
+    """A co-signature is left out, and a careless gateway attests what is left."""
+    rows = sent.order.authorisations
+    also = np.flatnonzero(rows["count"] == 0)
+    if not len(also):
+        return sent
+    gone = int(rng.choice(also.tolist()))
+    order = replace(sent.order, authorisations=np.delete(rows, gone))
+    signers = (*sent.signers[:gone], *sent.signers[gone + 1 :])
+    return Envelope(attest(network, order, GATEWAY), signers, accepted=True)
 
 
 TWISTS: tuple[Twist, ...] = (
@@ -97,6 +110,7 @@ TWISTS: tuple[Twist, ...] = (
     borrowed_gateway,
     changed_decision,
     wrong_coverage,
+    missing_cosignature,
     missing_decisions,
     flipped_bit,
 )

@@ -1,4 +1,4 @@
-"""What can be asked for, one small function each; a new kind is a function and a line in KINDS.
+"""What can be asked for about value, one small function each; a new kind is a function and a line in KINDS.
 
 A function draws from the workload and returns the part that somebody signs, or None where there is
 nothing yet to ask for.
@@ -7,15 +7,17 @@ nothing yet to ask for.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from bezant.model.keys import authority_id
+from bezant.model.digest import sha256
 from bezant.model.money import U64_MAX
 from bezant.model.outcomes import Verdict
-from bezant.model.records import Flag, Kind, RecordArray, id_of
-from bezant.testing.ledgers import ALICE, BANK, BOB, CAROL, MALLORY, record
-from bezant.testing.simulator.workload import Part, Purse, Workload
+from bezant.model.records import Flag, Kind, RecordArray
+from bezant.testing.ledgers import BANK, ISSUER
+from bezant.testing.simulator.commands import COMMANDS
+from bezant.testing.simulator.workload import Part, Workload
 
 MAX_TOGETHER = 3
 
@@ -27,6 +29,7 @@ def transfers(workload: Workload) -> Part:
     for _ in range(workload.rng.randint(1, MAX_TOGETHER)):
         creditor = workload.purse()
         rows.append(workload.record(Kind.TRANSFER, debtor, creditor, workload.amount(debtor, creditor)))
+    workload.moved += rows
     return Part(workload.signer(debtor), np.concatenate(rows))
 
 
@@ -70,12 +73,19 @@ def blocked(workload: Workload) -> Part:
 
 
 def capture(workload: Workload) -> Part | None:
-    """All of a hold, a part, or more than there is."""
+    """All of a hold, a part or more than there is; what is left stays held or returns."""
     held = workload.held()
     if held is None:
         return None
-    amount = int(held["amount"][0]) + workload.rng.choice((0, 0, 0, -1, 1, -5))
-    return _close(workload, held, Kind.CAPTURE, min(max(amount, 0), U64_MAX))
+    rng, whole = workload.rng, int(held["amount"][0])
+    amount = rng.choice((whole, whole - 1, whole + 1, whole // 2, whole // 2, whole // 3))
+    secret = workload.secrets.get(workload.of(held, "id"), bytes(32))
+    if rng.random() < 0.1:
+        secret = rng.randbytes(32)
+    flags = int(Flag.KEEP_REST) if rng.random() < 0.6 else 0
+    part = _close(workload, held, Kind.CAPTURE, min(max(amount, 0), U64_MAX), flags=flags, commitment=secret)
+    workload.moved.append(part.records)
+    return part
 
 
 def release(workload: Workload) -> Part | None:
@@ -83,61 +93,65 @@ def release(workload: Workload) -> Part | None:
     return None if held is None else _close(workload, held, Kind.RELEASE, 0)
 
 
-def _close(workload: Workload, held: RecordArray, kind: Kind, amount: int) -> Part:
-    debtor, creditor = (workload.owner(id_of(held[0], side)) for side in ("debtor", "creditor"))
-    row = workload.record(kind, debtor, creditor, amount, related=id_of(held[0], "id"))
+def _close(workload: Workload, held: RecordArray, kind: Kind, amount: int, **fields: Any) -> Part:
+    debtor, creditor = (workload.owner(workload.of(held, side)) for side in ("debtor", "creditor"))
+    row = workload.record(kind, debtor, creditor, amount, related=workload.of(held, "id"), **fields)
     by = workload.rng.choice((debtor.institution, creditor.holder, creditor.holder, debtor.holder))
     return Part(by, row)
 
 
-def freeze(workload: Workload) -> Part:
-    """A freeze or, more often, a thaw."""
-    purse = workload.purse()
-    row = record(
-        Kind.SET_FROZEN,
-        id=workload.identity(),
-        debtor=purse.account,
-        amount=int(workload.rng.random() < 0.3),
-        asset=purse.asset,
-    )
-    return Part(workload.rng.choice((purse.institution, purse.institution, purse.holder)), row)
+def locked(workload: Workload) -> Part:
+    """A hold that a secret opens; now and then the lock stands alone, or names another hold."""
+    rng, debtor, creditor = workload.rng, workload.purse(), workload.purse()
+    secret = rng.randbytes(32)
+    lasts_s = rng.randint(1, 30)
+    amount = workload.amount(debtor, creditor)
+    row = workload.record(Kind.HOLD, debtor, creditor, amount, hold_for_s=lasts_s, flags=int(Flag.LINKED))
+    hold = workload.of(row, "id")
+    if rng.random() < 0.1 and workload.holds:
+        hold = workload.of(rng.choice(workload.holds[-12:]), "id")
+    lock = workload.record(Kind.LOCK, debtor, creditor, 0, related=hold, commitment=sha256(secret))
+    workload.holds.append(row)
+    workload.secrets[workload.of(row, "id")] = secret
+    rows = [lock] if rng.random() < 0.1 else [row, lock]
+    return Part(workload.signer(debtor), np.concatenate(rows))
 
 
-def delegate(workload: Workload) -> Part:
-    """Somebody may pay for another, up to a cap, or no more."""
-    purse = workload.purse()
-    row = record(
-        Kind.SET_DELEGATE,
-        id=workload.identity(),
-        debtor=purse.account,
-        creditor=authority_id(workload.rng.choice((BOB, CAROL, MALLORY)).public),
-        amount=workload.rng.choice((0, 10, 50)),
-        asset=purse.asset,
-    )
-    return Part(workload.signer(purse), row)
+def refund(workload: Workload) -> Part | None:
+    """All or part of a payment or capture back, or a little more; mostly by who got it."""
+    if not workload.moved:
+        return None
+    rng, paid = workload.rng, workload.rng.choice(workload.moved[-12:])
+    back, to = (workload.owner(workload.of(paid, side)) for side in ("creditor", "debtor"))
+    if rng.random() < 0.05:
+        back, to = to, back
+    amount = int(paid["amount"][0])
+    wanted = rng.choice((amount, amount, amount // 2, amount // 3, amount + 1, 0))
+    row = workload.record(Kind.REVERSE, back, to, min(wanted, U64_MAX), related=workload.of(paid, "id"))
+    verdict = rng.choices((Verdict.ALLOW, Verdict.BLOCK, Verdict.REVIEW), (94, 3, 3))[0]
+    return Part(workload.signer(back), row, verdict)
 
 
-def account(workload: Workload) -> Part:
-    """Another account for a customer, some of them limited."""
-    limit = workload.rng.choice((0, 0, 100))
-    holder = workload.rng.choice((ALICE, BOB, CAROL, MALLORY))
-    row, identity = workload.scribe().open(2, holder, salt=workload.rng.randrange(2**60), balance_limit=limit)
-    if holder is not MALLORY:
-        workload.purses.append(Purse(identity, holder, BANK, 1))
-    return Part(workload.rng.choice((BANK, BANK, BANK, holder)), row)
+def clawback(workload: Workload) -> Part:
+    """The issuer takes back what is available, or a little more."""
+    issued, purse = workload.issuer, workload.purse()
+    amount = max(workload.spendable(purse) + workload.rng.choice((-100, 0, 1)), 0)
+    row = workload.record(Kind.CLAWBACK, purse, issued, min(amount, U64_MAX))
+    return Part(ISSUER if workload.rng.random() < 0.9 else BANK, row)
 
 
 KINDS: tuple[tuple[int, Callable[[Workload], Part | None]], ...] = (
     (40, transfers),
     (12, chain),
     (12, hold),
-    (8, capture),
+    (7, locked),
+    (16, capture),
     (5, release),
     (5, reviewed),
     (2, blocked),
-    (3, freeze),
-    (3, delegate),
-    (2, account),
+    (9, refund),
+    (2, clawback),
+    *COMMANDS,
 )
 """Weight and function of every kind."""
 

@@ -22,9 +22,11 @@ from bezant.chain.receipts import build_receipt, render_receipt, verify_receipt
 from bezant.errors import DecodeError, JournalDamaged, StorageError
 from bezant.ledger import state as layout
 from bezant.ledger.batch import NS_PER_S
+from bezant.ledger.open_items import KeyRing, key_ring
 from bezant.model.genesis import Genesis
+from bezant.model.identifiers import AccountId, AuthorityId
 from bezant.model.outcomes import Outcome
-from bezant.model.records import id_of
+from bezant.model.records import NO_ROW, id_of
 from bezant.testing.ledgers import NODE, small_genesis
 from bezant.testing.simulator import flips, hostile, kinds
 from bezant.testing.simulator.checks import Played, Violation, check_effects, check_history, check_same_state
@@ -35,8 +37,22 @@ from bezant.testing.simulator.workload import Envelope, Workload
 
 FOLDER = Path("/simulated")
 LEDGER_SEED = b"a ledger seed of the simulator32"
+POLICY = {
+    "approve_holders": True,
+    "freezable": True,
+    "pausable": True,
+    "clawback": True,
+    "member_credit": True,
+    "refund_window_s": 60,
+}
 GENESIS: Genesis = small_genesis(
-    id_window_s=40, id_future_s=5, review_for_s=12, checkpoint_interval=1, max_live_ids=400
+    POLICY,
+    id_window_s=40,
+    id_future_s=5,
+    review_for_s=12,
+    checkpoint_interval=1,
+    max_live_ids=400,
+    recovery_delay_s=6,
 )
 STEPS = 60
 QUEUE_BLOCKS = 8
@@ -72,7 +88,7 @@ class Simulation:
         self._disk.make_folder(FOLDER)
         self._disk.sync_folder(FOLDER.parent)
         self._disk.calls, self._disk.cut_in = 0, cut_in
-        self._workload = Workload(Random(self._rng.random()), GENESIS, lambda: self._time.wall_ns, self._look)
+        self._workload = Workload(Random(self._rng.random()), GENESIS, lambda: self._time.wall_ns, self)
         self._segment_bytes = self._rng.choice((4, 8, 16, 64)) * 1024
         self._cadence = self._rng.choice((Cadence(), Cadence(running=20, closing=10), Cadence(60, 1)))
         self._events: Counter[str] = Counter()
@@ -338,7 +354,7 @@ class Simulation:
         if self._waiting >= QUEUE_BLOCKS:
             self._write()
         expected_ns = max(self._time.wall_ns, self._engine.time_ns + 1)
-        height = self._engine.height
+        height, durable = self._engine.height, self._engine.durable_height
         try:
             block = self._engine.submit([envelope.order for envelope in envelopes])
         except DecodeError:
@@ -356,7 +372,14 @@ class Simulation:
         if block.time_ns != expected_ns:
             raise Violation(f"block {block.height} is of {block.time_ns}, the clock said {expected_ns}")
         self._played.append(
-            Played(tuple(envelopes), block.time_ns, block.receipts.copy(), block.state_root, block.app_hash)
+            Played(
+                tuple(envelopes),
+                durable,
+                block.time_ns,
+                block.receipts.copy(),
+                block.state_root,
+                block.app_hash,
+            )
         )
         self._waiting += 1
 
@@ -385,8 +408,14 @@ class Simulation:
             self._disk.cut_power()
             self._guarded(self._come_back)
 
-    def _look(self, account: int) -> Any:
-        return self._engine.ledger.account(account)
+    # What the senders see.
+
+    def account(self, identity: AccountId) -> Any:
+        return self._engine.ledger.account(identity)
+
+    def keys(self, authority: AuthorityId) -> KeyRing | None:
+        row = self._engine.ledger.authority_row(authority)
+        return None if row == NO_ROW else key_ring(self._engine.ledger, row)
 
     def _finish(self) -> None:
         """See to every trouble, send what is still to be sent, stop in order, and judge."""
@@ -395,6 +424,6 @@ class Simulation:
             self._guarded(lambda: self._submit(self._retries[:4]))
         self._guarded(self._restart)
         self._guarded(self._restart)
-        check_effects(self._played, self._engine.ledger)
+        check_effects(self._played)
         check_history(GENESIS, LEDGER_SEED, self._played, self._engine.ledger)
         self._guarded(self._engine.close)

@@ -1,7 +1,8 @@
 """What people send: purses, the parts they sign, the Orders that carry them, and what is sent again.
 
-Every envelope comes with the truth about its signatures, which the sender knows without verifying:
-the engine has to find out the same by itself.
+Every envelope comes with the truth about its signatures, which the sender knows without verifying: which
+key made each. Whether that is a key of the authority by then the oracle knows, and the engine has to find
+out the same by itself.
 """
 
 from __future__ import annotations
@@ -9,17 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
+from bezant.ledger.batch import NS_PER_S
+from bezant.ledger.open_items import KeyRing
 from bezant.model.genesis import Genesis, network_id
-from bezant.model.identifiers import AccountId, PaymentId, new_payment_id
-from bezant.model.keys import SigningKey, authority_id
+from bezant.model.identifiers import AccountId, AuthorityId, PaymentId, new_payment_id
+from bezant.model.keys import SCHEMES, SigningKey, authority_id
 from bezant.model.money import U64_MAX
-from bezant.model.orders import Order, attest, authorise, join_authorised
+from bezant.model.orders import Order, attest, authorise_jointly, join_authorised
 from bezant.model.outcomes import Verdict
-from bezant.model.records import DECISION, Kind, RecordArray, id_of
+from bezant.model.records import DECISION, FORMS, MAX_KEYS, ROLES, Kind, RecordArray, Role, id_of
 from bezant.testing.ledgers import ALICE, BANK, BOB, CAROL, GATEWAY, ISSUER, MALLORY, Scribe, record, treasury
 
 NS_PER_MS = 1_000_000
@@ -42,7 +45,8 @@ class Purse:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Records that one key signs together, and the verdict that the gateway gives on each."""
+    """Records that one authority signs together, the one registered with `key`, and the gateway's verdict
+    on each."""
 
     key: SigningKey
     records: RecordArray
@@ -51,38 +55,56 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """A part with its signature, as it can be sent any number of times."""
+    """A part with its signatures, as it can be sent any number of times, and whose keys made them."""
 
     authorisations: RecordArray
     records: RecordArray
     verdict: Verdict
+    signers: tuple[SigningKey, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """An Order, and what is true of it: (m,) whether each signature is genuine, the gateway's too."""
+    """An Order, and what is true of it: (m,) whose key made each signature, None where none did, and
+    whether the gateway's is genuine."""
 
     order: Order
-    authentic: tuple[bool, ...]
+    signers: tuple[SigningKey | None, ...]
     accepted: bool
     readable: bool = True
     """False where the engine has to refuse it before it becomes a block."""
 
 
-Look = Callable[[AccountId], Any]
-"""Returns an account's row (dtype ACCOUNT) as it is now, or None."""
+class Sight(Protocol):
+    """What everybody can see of the ledger as it is now."""
+
+    def account(self, identity: AccountId) -> Any:
+        """Return an account's row (dtype ACCOUNT), or None."""
+
+    def keys(self, authority: AuthorityId) -> KeyRing | None:
+        """Return who may sign for an authority, or None where nobody knows it."""
 
 
 class Workload:
-    """Draws what happens next from `rng`; `now_ns` is the senders' clock, `look` their bank statement."""
+    """Draws what happens next from `rng`; `now_ns` is the senders' clock, `sight` what they see."""
 
-    def __init__(self, rng: Random, genesis: Genesis, now_ns: Callable[[], int], look: Look) -> None:
-        self.rng, self.network = rng, network_id(genesis)
-        self._now_ns, self._look = now_ns, look
+    def __init__(self, rng: Random, genesis: Genesis, now_ns: Callable[[], int], sight: Sight) -> None:
+        self.rng, self.network, self.sight = rng, network_id(genesis), sight
+        self._now_ns = now_ns
         self._serial = 0
+        self._secret_keys = {key.public: key for key in (ALICE, BOB, CAROL, MALLORY, BANK, ISSUER)}
+        self.issuer: Purse
         self.purses: list[Purse] = []
         self.holds: list[RecordArray] = []
         """Holds that were asked for, in review or not; some were refused, some are closed."""
+        self.secrets: dict[int, bytes] = {}
+        """By hold what opens its lock."""
+        self.moved: list[RecordArray] = []
+        """Payments and captures that were asked for, which may be paid back."""
+        self.mandates: list[RecordArray] = []
+        """Mandates that were asked for."""
+        self.recoveries: dict[AuthorityId, SigningKey] = {}
+        """The key that each authority last asked to be recovered to."""
         self._sent: list[Signed] = []
 
     # What kinds of records are made of.
@@ -107,8 +129,16 @@ class Workload:
             return self.rng.randint(1, 60)
         if kind == "odd":
             return self.rng.choice((0, U64_MAX, 2**63))
-        edge = self._spendable(debtor) if kind == "debtor" else self._receivable(creditor)
+        edge = self.spendable(debtor) if kind == "debtor" else self._receivable(creditor)
         return min(max(edge + self.rng.choice((-1, 0, 1, 1)), 0), U64_MAX)
+
+    def spendable(self, purse: Purse) -> int:
+        """Return what a purse can pay now; negative where it is below zero."""
+        row = self.sight.account(purse.account)
+        if row is None:
+            return 0
+        spent = id_of(row, "debits_posted") + id_of(row, "debits_pending")
+        return id_of(row, "credits_posted") + int(row["credit_limit"]) - spent
 
     def signer(self, purse: Purse) -> SigningKey:
         """Return who signs for a purse: mostly its holder."""
@@ -118,6 +148,24 @@ class Workload:
         """Return one of the latest holds that were asked for."""
         return self.rng.choice(self.holds[-12:]) if self.holds else None
 
+    def new_key(self) -> SigningKey:
+        """Return a fresh key of either scheme, whose secret is kept."""
+        key = SigningKey(self.rng.randbytes(32), self.rng.choice(SCHEMES))
+        self._secret_keys[key.public] = key
+        return key
+
+    def any_key(self) -> SigningKey:
+        """Return one of all keys that there ever were."""
+        return self.rng.choice(list(self._secret_keys.values()))
+
+    def now_s(self) -> int:
+        return self._now_ns() // NS_PER_S
+
+    @staticmethod
+    def of(row: RecordArray, field: str) -> int:
+        """Return a 128-bit field of a record."""
+        return id_of(row[0], field)
+
     def owner(self, account: int) -> Purse:
         return next(purse for purse in self.purses if purse.account == account)
 
@@ -126,15 +174,8 @@ class Workload:
         self._serial += 1
         return Scribe(self.network, self._now_ns(), self._serial << 20)
 
-    def _spendable(self, purse: Purse) -> int:
-        row = self._look(purse.account)
-        if row is None:
-            return 0
-        spent = id_of(row, "debits_posted") + id_of(row, "debits_pending")
-        return id_of(row, "credits_posted") + int(row["credit_limit"]) - spent
-
     def _receivable(self, purse: Purse) -> int:
-        row = self._look(purse.account)
+        row = self.sight.account(purse.account)
         if row is None or not row["balance_limit"]:
             return 0
         had = id_of(row, "credits_posted") + id_of(row, "credits_pending")
@@ -146,7 +187,7 @@ class Workload:
         """Return the first Order: keys, accounts, and money to start with."""
         scribe = Scribe(self.network, self._now_ns(), 1 << 50)
         opened, issuing = treasury(scribe)
-        issuer = Purse(issuing, ISSUER, ISSUER, 1)
+        self.issuer = issuer = Purse(issuing, ISSUER, ISSUER, 1)
         keys = [scribe.register(key) for key in (ALICE, BOB, CAROL)]
         accounts: list[RecordArray] = []
         for holder, limit in ((ALICE, 0), (BOB, 0), (CAROL, BALANCE_LIMIT_MINOR), (ALICE, 0)):
@@ -154,6 +195,10 @@ class Workload:
             row, account = scribe.open(2, holder, salt=salt, balance_limit=limit)
             accounts.append(row)
             self.purses.append(Purse(account, holder, BANK, 1))
+        approvals = [
+            record(Kind.SET_HOLDER, id=scribe.new_id(), debtor=purse.account, amount=1, asset=0)
+            for purse in self.purses
+        ]
         funds = [
             self.record(Kind.TRANSFER, issuer, purse, OPENING_MINOR, id=scribe.new_id())
             for purse in self.purses
@@ -161,6 +206,7 @@ class Workload:
         parts = (
             Part(ISSUER, np.concatenate([opened, *keys])),
             Part(BANK, np.concatenate(accounts)),
+            Part(ISSUER, np.concatenate(approvals)),
             Part(ISSUER, np.concatenate(funds)),
         )
         self.purses.append(issuer)
@@ -178,9 +224,34 @@ class Workload:
         return self._pack(chosen)
 
     def _sign(self, part: Part) -> Signed:
-        signed = Signed(authorise(self.network, part.key, part.records), part.records, part.verdict)
+        role = FORMS[Kind(int(part.records[0]["kind"]))].role
+        authority, keys = authority_id(part.key.public), self._quorum(part.key, role)
+        signed = Signed(
+            authorise_jointly(self.network, authority, keys, part.records),
+            part.records,
+            part.verdict,
+            tuple(keys[slot] for slot in sorted(keys)),
+        )
         self._sent.append(signed)
         return signed
+
+    def _quorum(self, named: SigningKey, role: Role) -> dict[int, SigningKey]:
+        """Return keys by slot that sign for an authority: as many as it takes, too few or too many, and
+        now and then one that is not, or not any more, the key of its slot."""
+        ring = self.sight.keys(authority_id(named.public))
+        if ring is None:
+            return {0: named}
+        able = [key.slot for key in ring.keys if key.roles & role]
+        needed = max(count for one, count in zip(ROLES, ring.thresholds, strict=True) if one & role)
+        if self.rng.random() < 0.1 or not able:
+            able = [key.slot for key in ring.keys]
+            needed = self.rng.randint(1, len(able))
+        slots = self.rng.sample(able, min(max(needed, 1), len(able)))
+        secret = {key.slot: self._secret_keys[key.public] for key in ring.keys}
+        keys = {slot: secret[slot] for slot in slots}
+        if self.rng.random() < 0.02:
+            keys[self.rng.randrange(MAX_KEYS)] = self.any_key()
+        return keys
 
     def _pack(self, chosen: list[Signed]) -> Envelope:
         authorisations, records = join_authorised([(s.authorisations, s.records) for s in chosen])
@@ -189,4 +260,4 @@ class Workload:
             decisions["verdict"] = np.repeat([s.verdict for s in chosen], [len(s.records) for s in chosen])
         gateway = authority_id(GATEWAY.public)
         order = attest(self.network, Order(gateway, authorisations, records, decisions), GATEWAY)
-        return Envelope(order, (True,) * len(authorisations), True)
+        return Envelope(order, tuple(signer for one in chosen for signer in one.signers), True)
