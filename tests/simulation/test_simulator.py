@@ -16,6 +16,7 @@ from bezant.chain.signatures import Signatures
 from bezant.errors import InvariantViolation, StorageError
 from bezant.ledger.batch import Batch
 from bezant.ledger.columnar import ColumnarLedger
+from bezant.ledger.state import EMPTY
 from bezant.model.outcomes import Outcome
 from bezant.model.records import Flag, RecordArray
 from bezant.testing.simulator import __main__ as command
