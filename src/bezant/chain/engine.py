@@ -11,6 +11,7 @@ from typing import Protocol
 
 from bezant.chain.blocks import CommittedBlock
 from bezant.chain.receipts import Evidence
+from bezant.chain.signatures import Checked
 from bezant.ledger.columnar import ColumnarLedger
 from bezant.model.digest import Digests
 from bezant.model.orders import Order
@@ -30,12 +31,13 @@ class Engine(Protocol):
         orders: Sequence[Order],
         prepare: Callable[[], object] = ...,
         record_hashes: Digests | None = None,
+        checked: Checked | None = None,
     ) -> CommittedBlock:
         """Apply orders as the next block and return it; subscribers hear of it once it is durable.
 
         `prepare` is called by the writing thread before anything of the block is written: what it
         does (sealing evidence) is durable first. `record_hashes` (n, 32) are the records' leaf hashes
-        where the caller has them already.
+        where the caller has them already, `checked` what was found of the Orders' signatures, in order.
 
         Raises: StorageError when the engine can accept nothing (disk full, clock jumped).
         """

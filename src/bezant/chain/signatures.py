@@ -1,13 +1,14 @@
 """Signatures of Authorisations in every scheme, each verified once and remembered by hash.
 
-The pipeline verifies when a payment comes in; the engine asks again when the Order is applied
-and finds the answer. What is remembered is the hash of key, text and signature together, so
-nothing else can borrow a yes; the scheme is part of it, for a key may change its scheme.
+The pipeline verifies when a payment comes in; the engine asks again when the Order is applied, if keys
+have changed meanwhile, and finds the answer. What is remembered is the hash of key, text and signature
+together, so nothing else can borrow a yes; the scheme is part of it, for a key may change its scheme.
 """
 
 from __future__ import annotations
 
 from concurrent.futures import Executor
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,17 @@ from bezant.model.records import NO_ROW, RecordArray
 REMEMBERED = 200_000
 SPREAD_FROM = 16
 """From this many signatures on, verifying is shared out to the executor."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What was found of signatures, good as long as the ledger's `keys_version` is this one.
+
+    `authentic` (m,) uint8, a row for every Authorisation.
+    """
+
+    keys_version: int
+    authentic: npt.NDArray[np.uint8]
 
 
 class Signatures:
@@ -47,7 +59,7 @@ class Signatures:
         messages = authorisation_messages(self._network, authorisations, roots)
         signatures = np.ascontiguousarray(authorisations["signature"])
         marks = self._marks(schemes, publics, messages, signatures)
-        answers = np.fromiter((m in self._recent or m in self._older for m in marks), np.uint8, len(marks))
+        answers = self._recall(marks)
         open_rows = np.flatnonzero(known & (answers == 0))
         if len(open_rows):
             fresh = np.zeros(len(open_rows), np.uint8)
@@ -56,7 +68,8 @@ class Signatures:
                 at = open_rows[own]
                 fresh[own] = self._verify(scheme, signatures[at], messages[at], publics[at])
             answers[open_rows] = fresh
-            self._remember(marks[row] for row, good in zip(open_rows, fresh, strict=True) if good)
+            good = open_rows[fresh != 0]
+            self._remember(marks if len(good) == len(marks) else [marks[row] for row in good.tolist()])
         return answers & known.astype(np.uint8)
 
     def _verify(
@@ -82,10 +95,16 @@ class Signatures:
         raw = hashed.tobytes()
         return [raw[at : at + 32] for at in range(0, len(raw), 32)]
 
-    def _remember(self, marks: object) -> None:
+    def _recall(self, marks: list[bytes]) -> npt.NDArray[np.uint8]:
+        # Nearly always nothing is known yet, which a set says of a whole list at once.
+        if self._recent.isdisjoint(marks) and self._older.isdisjoint(marks):
+            return np.zeros(len(marks), np.uint8)
+        return np.fromiter((m in self._recent or m in self._older for m in marks), np.uint8, len(marks))
+
+    def _remember(self, marks: list[bytes]) -> None:
         if len(self._recent) >= REMEMBERED:
             self._older, self._recent = self._recent, set()
-        self._recent.update(marks)  # type: ignore[arg-type]
+        self._recent.update(marks)
 
 
 def gateway_accepted(network: bytes, gateways: dict[int, bytes], order: Order) -> bool:

@@ -31,6 +31,7 @@ Rows = npt.NDArray[np.uint32]
 Mask = npt.NDArray[np.bool_]
 _EVERYDAY = Kind.RELEASE
 """Kinds up to this one fill no table but ids and holds."""
+_KEY_KINDS = np.array([Kind.REGISTER_AUTHORITY, Kind.SET_KEY, Kind.SET_THRESHOLDS, Kind.RECOVER], np.uint16)
 
 
 class ColumnarLedger:
@@ -47,6 +48,8 @@ class ColumnarLedger:
         fill_index(self.state.authorities, len(genesis.institutions), self.state.authority_index)
         self._undo = _new_undo()
         self._blocks = 0
+        self.keys_version = 0
+        """Grows behind every block that may have changed who signs with which key."""
         self._scratch = (*new_scratch(1 + RECORD.itemsize), np.empty(32, np.uint8))
 
     def apply(self, batch: Batch) -> RecordArray:
@@ -79,6 +82,8 @@ class ColumnarLedger:
             self._undo,
             receipts[due:],
         )
+        if np.isin(records["kind"], _KEY_KINDS).any():
+            self.keys_version += 1
         self._blocks += 1
         if self._blocks % self.genesis.rules.checkpoint_interval == 0:
             self._forget_old_refunds(batch.time_ns)

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bezant.chain.blocks import CommittedBlock
+from bezant.chain.signatures import Checked
 from bezant.model.digest import Digests
 from bezant.model.orders import join_authorised
 from bezant.model.outcomes import Outcome
@@ -56,6 +57,8 @@ class PaymentBatch:
     """The stages of that generation, which the whole batch goes through."""
     # ---- filled by stages
     record_hashes: Digests = field(default_factory=lambda: np.zeros((0, 32), np.uint8))
+    checked: Checked | None = None
+    """What was found of each Authorisation's signature."""
     refused: npt.NDArray[np.uint16] = field(default_factory=lambda: np.zeros(0, np.uint16))
     """Outcome that a stage refused a payment with before ordering, or PENDING."""
     first_outcome: npt.NDArray[np.uint16] = field(default_factory=lambda: np.zeros(0, np.uint16))

@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from bezant.chain.signatures import Checked
 from bezant.errors import InvariantViolation, VaultError
 from bezant.model.identifiers import join
 from bezant.model.keys import authority_id
@@ -47,6 +48,7 @@ class Settle:
             "records",
             "record_hashes",
             "authorisations",
+            "checked",
             "debtor_row",
             "decisions",
             "evidence",
@@ -66,27 +68,30 @@ class Settle:
         self._gateway = authority_id(resources.gateway_key.public)
 
     def __call__(self, batch: PaymentBatch) -> PaymentBatch:
-        covering = self._kept(batch)
+        kept = self._kept(batch)
+        covering = batch.authorisations[kept]
         batch.ordered = _rows_under(covering)
         if not len(covering):
             return batch
         orders = [self._order(batch, part) for part in _parts(covering)]
         batch.block = self._engine.submit(
-            orders, prepare=lambda: self._seal(batch), record_hashes=batch.record_hashes[batch.ordered]
+            orders,
+            prepare=lambda: self._seal(batch),
+            record_hashes=batch.record_hashes[batch.ordered],
+            checked=batch.checked and Checked(batch.checked.keys_version, batch.checked.authentic[kept]),
         )
         return batch
 
     @staticmethod
-    def _kept(batch: PaymentBatch) -> npt.NDArray[np.void]:
-        """Return the Authorisations with at least one record left; a signature over many goes whole,
+    def _kept(batch: PaymentBatch) -> npt.NDArray[np.bool_]:
+        """Return which Authorisations have at least one record left; a signature over many goes whole,
         and the ledger answers for those of its records that a stage refused."""
-        covering = batch.authorisations
+        leads = batch.authorisations["count"] != 0
         if (batch.refused == PENDING).all():
-            return covering
-        leads = covering["count"] != 0
-        first = covering["first"][leads].astype(np.intp)
+            return np.ones(len(leads), np.bool_)
+        first = batch.authorisations["first"][leads].astype(np.intp)
         left = np.add.reduceat((batch.refused == PENDING).astype(np.int64), first) > 0
-        return covering[left[np.cumsum(leads) - 1]]
+        return left[np.cumsum(leads) - 1]
 
     def _seal(self, batch: PaymentBatch) -> None:
         """Seal evidence and texts; called by the journal's thread in front of the block."""

@@ -35,7 +35,7 @@ from bezant.chain.embedded.snapshots import Arrays, Snapshot, Snapshots
 from bezant.chain.embedded.state_roots import StateRoots
 from bezant.chain.engine import Subscriber
 from bezant.chain.receipts import Evidence
-from bezant.chain.signatures import Signatures, gateway_accepted, gateway_keys
+from bezant.chain.signatures import Checked, Signatures, gateway_accepted, gateway_keys
 from bezant.errors import BezantError, JournalDamaged, NotFound, StorageError
 from bezant.ledger.batch import Batch
 from bezant.ledger.columnar import ColumnarLedger
@@ -143,12 +143,13 @@ class EmbeddedEngine:
         orders: Sequence[Order],
         prepare: Callable[[], object] = _nothing,
         record_hashes: Digests | None = None,
+        checked: Checked | None = None,
     ) -> CommittedBlock:
         """Apply orders as the next block; see `Engine.submit`."""
         for order in orders:
             check_shape(order)
         with self._applying:
-            return self._order(orders, prepare, record_hashes)
+            return self._order(orders, prepare, record_hashes, checked)
 
     def subscribe(self, subscriber: Subscriber) -> None:
         self._subscribers.append(subscriber)
@@ -241,15 +242,22 @@ class EmbeddedEngine:
     # Applying.
 
     def _order(
-        self, orders: Sequence[Order], prepare: Callable[[], object], record_hashes: Digests | None
+        self,
+        orders: Sequence[Order],
+        prepare: Callable[[], object],
+        record_hashes: Digests | None,
+        checked: Checked | None,
     ) -> CommittedBlock:
         self._check_running()
         self._journal.check_room()
         now_ns = max(self._clock.now_ns(), self.time_ns + 1)
         columns = join_orders(orders)
         hashes = leaf_hashes(as_rows(columns.records)) if record_hashes is None else record_hashes
-        roots = signed_roots(columns.authorisations, hashes)
-        authentic = self.signatures.check(self.ledger, columns.authorisations, roots)
+        if checked is not None and checked.keys_version == self.ledger.keys_version:
+            authentic = checked.authentic
+        else:
+            roots = signed_roots(columns.authorisations, hashes)
+            authentic = self.signatures.check(self.ledger, columns.authorisations, roots)
         accepted = [gateway_accepted(self.network, self._gateways, order) for order in orders]
         per_order = np.repeat(np.array(accepted, np.uint8), [len(o.authorisations) for o in orders])
         with self._reading:
