@@ -261,6 +261,7 @@ class Accounts:
                 for row in desk.parties.rows_of(entry.party).tolist():
                     desk.parties.set(row, entry.party, verdict)
                 changed.append(entry.party)
+        screening.keep(desk.vault)
         return changed
 
     def load_bindings(self, *, tell: bool = False) -> None:
@@ -269,14 +270,15 @@ class Accounts:
         `tell` repeats every binding to the store, which a new one needs.
         """
         desk = self._desk
-        for profile in desk.vault.entries(VaultKind.PARTY_PROFILE):
+        new = desk.vault.entries(VaultKind.PARTY_PROFILE, above=desk.screening.recall(desk.vault))
+        for profile in new:
             verdict, _ = desk.screening.judge(msgspec.json.decode(profile.text, type=PartyProfile).name)
             desk.screening.set(profile.party, verdict)
+        desk.screening.keep(desk.vault)
         for batch in desk.vault.batches(VaultKind.ACCOUNT_PARTY):
             rows = desk.engine.ledger.account_rows(batch.ids_lo, batch.ids_hi)
-            for row, party in zip(rows.tolist(), batch.party.tolist(), strict=True):
-                if row != NO_ROW:
-                    desk.parties.set(row, party, desk.screening.of(party))
+            known = rows != NO_ROW
+            desk.parties.set_all(rows[known], batch.party[known], desk.screening.verdicts(batch.party[known]))
             if tell:
                 ids = zip(batch.ids_lo.tolist(), batch.ids_hi.tolist(), strict=True)
                 bound = [AccountId(join(low, high)) for low, high in ids]

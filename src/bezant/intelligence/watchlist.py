@@ -12,6 +12,8 @@ import hashlib
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
@@ -224,6 +226,15 @@ class Watchlist:
         which is small; parties whose hits name a changed or removed entry lose those hits first.
         """
         return Watchlist.of(entries, version=self.version, digest=self.digest, weights=self._weights)
+
+
+@cache
+def matching_digest() -> str:
+    """Return what names the code by which names are compared: after an upgrade verdicts may differ."""
+    digest = hashlib.sha256(version("rapidfuzz").encode())
+    for name in ("names.py", "name_index.py", "watchlist.py"):
+        digest.update(Path(__file__).with_name(name).read_bytes())
+    return digest.hexdigest()
 
 
 def _merged(entries: Iterable[Entry]) -> tuple[Entry, ...]:

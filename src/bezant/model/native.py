@@ -24,6 +24,7 @@ SHA256_SYMBOL = "bezant_sha256_block"
 VERIFY_SYMBOL = "bezant_ed25519_open"
 SEAL_SYMBOL = "bezant_aegis256_seal"
 OPEN_SYMBOL = "bezant_aegis256_open"
+UNWRAP_SYMBOL = "bezant_xchacha20poly1305_open"
 PARSE_SYMBOL = "bezant_secp256k1_xonly_parse"
 SCHNORR_SYMBOL = "bezant_secp256k1_schnorr_verify"
 
@@ -122,6 +123,7 @@ llvm.add_symbol(SHA256_SYMBOL, _sha256_address())
 llvm.add_symbol(VERIFY_SYMBOL, _address(_sodium, "crypto_sign_open"))
 llvm.add_symbol(SEAL_SYMBOL, _address(_sodium, "crypto_aead_aegis256_encrypt"))
 llvm.add_symbol(OPEN_SYMBOL, _address(_sodium, "crypto_aead_aegis256_decrypt"))
+llvm.add_symbol(UNWRAP_SYMBOL, _address(_sodium, "crypto_aead_xchacha20poly1305_ietf_decrypt"))
 llvm.add_symbol(PARSE_SYMBOL, _address(_secp256k1, "secp256k1_xonly_pubkey_parse"))
 llvm.add_symbol(SCHNORR_SYMBOL, _address(_secp256k1, "secp256k1_schnorrsig_verify"))
 
@@ -165,18 +167,19 @@ aead_seal = types.ExternalFunction(
 )
 """(out, out length, message, length, associated data, its length, 0, nonce 32, key 32) -> 0."""
 
-aead_open = types.ExternalFunction(
-    OPEN_SYMBOL,
-    types.int32(
-        types.uintp,
-        types.uintp,
-        types.uintp,
-        types.uintp,
-        types.uint64,
-        types.uintp,
-        types.uint64,
-        types.uintp,
-        types.uintp,
-    ),
+_OPENING = types.int32(
+    types.uintp,
+    types.uintp,
+    types.uintp,
+    types.uintp,
+    types.uint64,
+    types.uintp,
+    types.uint64,
+    types.uintp,
+    types.uintp,
 )
+aead_open = types.ExternalFunction(OPEN_SYMBOL, _OPENING)
 """(out, out length, 0, sealed, length, associated data, its length, nonce 32, key 32) -> 0 when authentic."""
+
+xchacha_open = types.ExternalFunction(UNWRAP_SYMBOL, _OPENING)
+"""The same for XChaCha20-Poly1305, whose nonce has 24 bytes."""

@@ -41,6 +41,18 @@ class PartyColumns:
             self._screening = np.concatenate((self._screening, np.zeros(more, np.uint8)))
         self._party[row], self._screening[row] = party, screening
 
+    def set_all(
+        self,
+        rows: npt.NDArray[np.uint32],
+        parties: npt.NDArray[np.uint32],
+        screening: npt.NDArray[np.uint8],
+    ) -> None:
+        """Set many account rows at once, each (n,); the last counts where one comes twice."""
+        if len(rows):
+            last = int(np.argmax(rows))
+            self.set(int(rows[last]), int(parties[last]), int(screening[last]))
+            self._party[rows], self._screening[rows] = parties, screening
+
     def rows_of(self, party: int) -> npt.NDArray[np.intp]:
         """Return the account rows bound to a party."""
         return np.flatnonzero(self._party == party)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, uintp
 
-from bezant.model.native import KERNEL, aead_open, aead_seal
+from bezant.model.native import KERNEL, aead_open, aead_seal, xchacha_open
 
 TAG = 32
 KEY = 32
@@ -65,4 +65,31 @@ def open_rows(head, ids_lo, ids_hi, party, sealed_at, offsets, keys_at, nonce, a
         if failed != 0:
             return row
         end += length
+    return -1
+
+
+@njit(cache=True, **KERNEL)
+def unwrap_keys(rows, slots_at, slot_bytes, nonce_from, wrapped_from, wrapped_bytes, aad, master_key, keys):
+    """Unwrap the key in each chosen slot to keys[row]; return the first row that does not open, or -1.
+
+    aad ends in the slot's number, four bytes that are written here; the other sizes and places are a slot's.
+    """
+    aad_at, master_at, last = uintp(aad.ctypes.data), uintp(master_key.ctypes.data), len(aad)
+    for row in rows:
+        slot = slots_at + np.uint64(row) * slot_bytes
+        for byte in range(4):
+            aad[last - 4 + byte] = np.uint8(np.uint64(row) >> np.uint64(8 * byte) & np.uint64(255))
+        failed = xchacha_open(
+            uintp(keys[row].ctypes.data),
+            uintp(0),
+            uintp(0),
+            uintp(slot + wrapped_from),
+            wrapped_bytes,
+            aad_at,
+            np.uint64(last),
+            uintp(slot + nonce_from),
+            master_at,
+        )
+        if failed != 0:
+            return row
     return -1

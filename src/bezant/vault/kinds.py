@@ -9,8 +9,9 @@ class VaultKind(IntEnum):
     """The kind of a sealed row; its number is on disk and never changes meaning.
 
     Ids of PAYLOAD, EVIDENCE and RAW_MESSAGE are time-ordered (UUIDv7) and are found by the
-    time they carry. PARTY_PROFILE (id = party number) and ACCOUNT_PARTY (id = account id) are
-    in no order and few, so every one of them has a place in an index in memory.
+    time they carry. PARTY_PROFILE (id = party number), ACCOUNT_PARTY (id = account id) and SCREENING
+    (id = what names were judged by) are in no order and few, so every one of them has a place in an
+    index in memory.
     """
 
     PARTY_PROFILE = 1
@@ -18,6 +19,7 @@ class VaultKind(IntEnum):
     EVIDENCE = 3
     RAW_MESSAGE = 4
     ACCOUNT_PARTY = 5
+    SCREENING = 6
 
     @property
     def time_ordered(self) -> bool:

@@ -24,9 +24,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 from nacl import bindings
-from nacl.exceptions import CryptoError
 
 from bezant.errors import StorageError, VaultError
+from bezant.vault import kernel
 from bezant.vault.files import create_durably, disk_errors, write_all
 from bezant.vault.sealing import KEY_BYTES, U8Array, U32Array
 
@@ -49,6 +49,8 @@ SLOT = np.dtype(
 )
 _MAGIC: Final = b"bezant party keys 1".ljust(SLOT.itemsize, b"\0")
 _EMPTY, _LIVE, _ERASED = 0, 1, 2
+_NONCE_FROM: Final = 4 + 4
+_WRAPPED_FROM: Final = _NONCE_FROM + WRAP_NONCE_BYTES
 _CHECKED_BYTES: Final = 4 + 4 + WRAP_NONCE_BYTES + KEY_BYTES + WRAP_TAG_BYTES
 
 
@@ -203,23 +205,29 @@ class PartyKeys:
         if self._count > len(self._keys):
             self._keys = np.zeros((self._count, KEY_BYTES), np.uint8)
             self._live = np.zeros(self._count, np.bool_)
-        for number in range(self._count):
-            self._load_slot(number, slots[number])
+        used = slots[: self._count]
+        self._check_slots(used)
+        rows = np.flatnonzero(used["state"] == _LIVE)
+        unwrapped = _unwrap(self._master_key, used, rows, self._keys)
+        if not unwrapped:
+            raise VaultError(
+                "the master key does not open this vault's party keys; it belongs to another vault",
+                code="master_key_wrong",
+            )
+        self._live[rows] = True
         if self._count == 0:
             raise StorageError(f"{self.path} has lost slot 0, the node's own party; restore it from a backup")
 
-    def _load_slot(self, number: int, slot: np.void) -> None:
-        state = int(slot["state"])
-        if state == _EMPTY:
-            return
-        if int(slot["number"]) != number or int(slot["checksum"]) != _checksum(slot):
+    def _check_slots(self, slots: npt.NDArray[np.void]) -> None:
+        """Raise StorageError naming the first slot that is not what was written there."""
+        raw, size = slots.view(np.uint8).data, SLOT.itemsize
+        sums = [zlib.crc32(raw[at : at + _CHECKED_BYTES]) for at in range(0, len(raw), size)]
+        good = (slots["number"] == np.arange(len(slots))) & (slots["checksum"] == sums)
+        for number in np.flatnonzero(~good & (slots["state"] != _EMPTY))[:1].tolist():
             raise StorageError(
                 f"{self.path} is damaged at offset {(number + 1) * SLOT.itemsize}: party {number}'s slot; "
                 "restore it from a backup"
             )
-        if state == _LIVE:
-            self._keys[number] = np.frombuffer(_unwrap(self._master_key, number, slot), np.uint8)
-            self._live[number] = True
 
     def _reserve(self, count: int) -> None:
         if count <= len(self._keys):
@@ -255,18 +263,22 @@ def _new_slots(master_key: bytes, first: int, count: int) -> tuple[npt.NDArray[n
     return slots, keys
 
 
-def _unwrap(master_key: bytes, number: int, slot: np.void) -> bytes:
-    try:
-        return bytes(
-            bindings.crypto_aead_xchacha20poly1305_ietf_decrypt(
-                slot["wrapped"].tobytes(), _slot_aad(number), slot["nonce"].tobytes(), master_key
-            )
-        )
-    except CryptoError:
-        raise VaultError(
-            "the master key does not open this vault's party keys; it belongs to another vault",
-            code="master_key_wrong",
-        ) from None
+def _unwrap(
+    master_key: bytes, slots: npt.NDArray[np.void], rows: npt.NDArray[np.int64], keys: U8Array
+) -> bool:
+    """Unwrap the keys in some slots to the same rows of `keys`; return whether all of them opened."""
+    bad = kernel.unwrap_keys(
+        rows,
+        np.uint64(slots.ctypes.data),
+        np.uint64(SLOT.itemsize),
+        np.uint64(_NONCE_FROM),
+        np.uint64(_WRAPPED_FROM),
+        np.uint64(KEY_BYTES + WRAP_TAG_BYTES),
+        np.frombuffer(_slot_aad(0), np.uint8).copy(),
+        np.frombuffer(master_key, np.uint8),
+        keys,
+    )
+    return int(bad) < 0
 
 
 def _slot_aad(number: int) -> bytes:

@@ -205,19 +205,27 @@ class Vault:
         _, _, columns, row = self._find(kind, id_)
         return int(columns.party[row])
 
-    def batches(self, kind: VaultKind) -> Iterator[OpenedBatch]:
+    def batches(self, kind: VaultKind, *, above: int = -1) -> Iterator[OpenedBatch]:
         """Yield every batch of a kind in the order it was sealed, without rows of erased parties.
 
-        Raises: StorageError ``vault_damaged``; VaultError for an altered row.
+        Batches that have no id above the one given are passed over unread. Raises: StorageError
+        ``vault_damaged``; VaultError for an altered row.
         """
         with self._index_lock:
             places = self._index[kind].places()
         for place in places:
+            if above >= 0:
+                header = self._segments.read_header(place)
+                if int(header["max_hi"]) << 64 | int(header["max_lo"]) <= above:
+                    continue
             yield self._open_batch(kind, place)
 
-    def entries(self, kind: VaultKind) -> Iterator[Entry]:
-        """Yield every readable row of a kind in the order it was sealed; replaced rows included."""
-        for batch in self.batches(kind):
+    def entries(self, kind: VaultKind, *, above: int = -1) -> Iterator[Entry]:
+        """Yield every readable row of a kind in the order it was sealed; replaced rows included.
+
+        Those in batches without an id above the one given are left out.
+        """
+        for batch in self.batches(kind, above=above):
             data, ends = batch.data.tobytes(), batch.offsets.tolist()
             ids = zip(batch.ids_lo.tolist(), batch.ids_hi.tolist(), batch.party.tolist(), strict=True)
             for row, (low, high, party) in enumerate(ids):

@@ -511,3 +511,30 @@ def test_an_empty_folder_has_an_empty_log(tmp_path: Path) -> None:
     assert log.take_recovered() == []
     log.close()
     log.close()
+
+
+def test_batches_without_a_higher_id_are_passed_over(tmp_path: Path) -> None:
+    vault = Vault.open(tmp_path)
+    for start in (1, 4, 7):
+        low = np.arange(start, start + 3, dtype=np.uint64)
+        vault.seal_texts(VaultKind.PARTY_PROFILE, low, np.zeros(3, np.uint64), 0, [b"x"] * 3)
+    found = {
+        above: [e.id for e in vault.entries(VaultKind.PARTY_PROFILE, above=above)] for above in (0, 3, 5, 9)
+    }
+    assert found == {0: [*range(1, 10)], 3: [*range(4, 10)], 5: [*range(4, 10)], 9: []}
+    vault.close()
+
+
+def test_keys_of_many_parties_come_back_and_the_erased_do_not(tmp_path: Path) -> None:
+    vault = Vault.open(tmp_path)
+    parties = vault.new_parties(1000)
+    for party in (3, 500, 1000):
+        vault.erase(party)
+    keys = vault._keys.keys[: vault._keys.count].copy()
+    vault.close()
+    vault = Vault.open(tmp_path)
+    assert (vault._keys.keys == keys).all()
+    assert len(np.unique(keys, axis=0)) == 998 + 1, "each its own, zeros for the erased"
+    assert set(range(1001)) - set(vault.parties.tolist()) == {3, 500, 1000}
+    assert len(parties) == 1000
+    vault.close()
