@@ -10,7 +10,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -55,6 +55,8 @@ class Screening(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Store(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     url: str = ""
     """SQLAlchemy URL; empty means SQLite in the data folder."""
+    max_lag_payments: Annotated[int, msgspec.Meta(ge=1)] = 1_000_000
+    """Payments that the store may be behind before admission refuses more: under a minute of its work."""
 
 
 class Webhooks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -75,8 +75,14 @@ class NotFound(BezantError):
 
 
 class Overloaded(BezantError):
+    """`retry_after_s` is after how many seconds it is worth to ask again."""
+
     code = "overloaded"
     retryable = True
+
+    def __init__(self, message: str, *, code: str | None = None, retry_after_s: int = 1) -> None:
+        super().__init__(message, code=code)
+        self.retry_after_s = retry_after_s
 
 
 class UnknownOutcome(BezantError):

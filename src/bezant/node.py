@@ -63,7 +63,7 @@ from bezant.pipeline.intake import Intake
 from bezant.pipeline.stage import Stage
 from bezant.stages.policy import Policy
 from bezant.stages.resources import PartyColumns, Resources
-from bezant.store import Endpoints, Follower, IdempotencyKeys, Store
+from bezant.store import Endpoints, Follower, IdempotencyKeys, Lag, Store
 from bezant.vault import Vault
 
 Progress = Callable[[str, int], None]
@@ -141,6 +141,7 @@ class Node:
             model=self.model,
             parties=self.parties,
             store_lag=self._store_lag,
+            max_store_lag_payments=self.config.store.max_lag_payments,
             sealed=self._at_hand.update,
             executor=executor,
         )
@@ -254,8 +255,8 @@ class Node:
         if self.follower is not None:
             self.follower.follow(block, known)
 
-    def _store_lag(self) -> int:
-        return 0 if self.follower is None else self.follower.lag
+    def _store_lag(self) -> Lag:
+        return Lag() if self.follower is None else self.follower.lag
 
     def _readable_payload(self, payment: int) -> Payload | None:
         """Return the texts of a payment, None once its party was erased."""
@@ -288,7 +289,14 @@ class Node:
         )
         opened.callback(self.webhooks.close)
         self.webhooks.start()
-        self.follower = Follower(self.store, self.engine.blocks_from)
+        durable = self.engine.durable_height
+        self.follower = Follower(
+            self.store,
+            self.engine.blocks_from,
+            durable_height=durable,
+            durable_receipts=self.engine.receipts_until(durable),
+            now_ns=self.desk.now_ns,
+        )
         opened.callback(self.follower.close)
         self.engine.subscribe(self._follow)
         self.desk.on_erased = self.store.erase_party

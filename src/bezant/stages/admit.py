@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+import math
+from typing import ClassVar, Final
 
 import numpy as np
 
@@ -11,10 +12,14 @@ from bezant.model.outcomes import Outcome
 from bezant.model.records import SCORED_KINDS, Flag, Kind, Use, form_column
 from bezant.pipeline.batch import PENDING, PaymentBatch
 from bezant.stages.resources import Resources
+from bezant.store import Lag
 
 _LAST_KIND = max(Kind)
 _ROLES, _FLAGS = form_column(lambda form: form.role), form_column(lambda form: form.flags)
 _RELATED, _HOLD_FOR = form_column(lambda form: form.related), form_column(lambda form: form.hold_for_s)
+
+LONGEST_WAIT_S: Final = 60
+"""Nobody is told to stay away for longer, however far the store is behind."""
 
 
 class Admit:
@@ -30,11 +35,10 @@ class Admit:
 
     def __init__(self, resources: Resources) -> None:
         self._engine, self._now_ns = resources.engine, resources.now_ns
-        self._store_lag, self._max_lag = resources.store_lag, resources.policy.max_store_lag
+        self._store_lag, self._max_lag = resources.store_lag, resources.max_store_lag_payments
 
     def __call__(self, batch: PaymentBatch) -> PaymentBatch:
-        if self._store_lag() > self._max_lag:
-            raise Overloaded(f"the store is {self._store_lag()} blocks behind; try again in a moment")
+        self._check_store(self._store_lag())
         self._check_shape(batch)
         self._check_time(batch)
         self._check_new(batch)
@@ -42,6 +46,16 @@ class Admit:
         batch.debtor_row = ledger.account_rows(records["debtor_lo"], records["debtor_hi"])
         batch.creditor_row = ledger.account_rows(records["creditor_lo"], records["creditor_hi"])
         return batch
+
+    def _check_store(self, lag: Lag) -> None:
+        if lag.payments > self._max_lag:
+            wait_s = min(max(math.ceil(lag.seconds_until(self._max_lag)), 1), LONGEST_WAIT_S)
+            raise Overloaded(
+                f"the store is {lag.payments} payments behind, {self._max_lag} is the most; "
+                f"nothing was accepted, try again in {wait_s} s",
+                code="store_lagging",
+                retry_after_s=wait_s,
+            )
 
     def _check_shape(self, batch: PaymentBatch) -> None:
         records = batch.records

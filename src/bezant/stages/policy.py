@@ -18,8 +18,6 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Share of would-be reviews that pass, marked, so that what reviews catch stays measurable."""
     control_max_minor: int = 100_000
     """No payment above this many minor units is ever passed as control."""
-    max_store_lag: int = 10_000
-    """Blocks the store may be behind before admission sheds load."""
 
     def __post_init__(self) -> None:
         if not (0 <= self.review_ppm <= 1_000_000 and 0 <= self.block_ppm <= 1_000_000):

@@ -15,6 +15,7 @@ from bezant.intelligence.model import Model
 from bezant.model.keys import SigningKey
 from bezant.pipeline.batch import PaymentBatch
 from bezant.stages.policy import Policy
+from bezant.store import Lag
 from bezant.vault import Vault
 
 NOBODY = 0
@@ -84,6 +85,8 @@ class Resources:
     executor: Executor | None = None
     """Threads that a stage may share its work out to."""
     parties: PartyColumns = field(default_factory=PartyColumns)
-    store_lag: Callable[[], int] = lambda: 0
+    store_lag: Callable[[], Lag] = Lag
+    max_store_lag_payments: int = 1_000_000
+    """Payments the store may be behind before admission refuses more."""
     sealed: Callable[[Mapping[int, str]], None] = lambda texts: None
     """Hears the end-to-end ids of payments, by id, just before their block is durable."""

@@ -3,6 +3,7 @@
 from bezant.store.endpoints import Endpoint, Endpoints
 from bezant.store.follower import Follower
 from bezant.store.idempotency import IdempotencyKeys
+from bezant.store.lag import Lag
 from bezant.store.outbox import Delivery, Event, Outbox
 from bezant.store.queries import Queries
 from bezant.store.schema import PaymentStatus
@@ -15,6 +16,7 @@ __all__ = [
     "Event",
     "Follower",
     "IdempotencyKeys",
+    "Lag",
     "Outbox",
     "PaymentStatus",
     "Queries",

@@ -1,39 +1,59 @@
 """A thread that keeps the store up with the chain, and never holds the chain up.
 
-Committed blocks are offered to a bounded queue. When it is full a block is simply not queued: the
-thread sees the gap and reads what it missed from the chain, from where it also starts after a
-restart. So the queue is an optimisation, and the chain the only source.
+Committed blocks are offered to a queue that holds a bounded number of receipts. When it is full a block
+is simply not queued: the thread sees the gap and reads what it missed from the chain, from where it
+also starts after a restart. So the queue is an optimisation, the chain the only source, and memory
+stays bounded however far the store is behind.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from bezant.chain.blocks import CommittedBlock
 from bezant.errors import StorageError
+from bezant.store.lag import NS_PER_S, Lag, Pace
 from bezant.store.store import GROUP_RECORDS, Store, in_groups
 
 BlocksFrom = Callable[[int], Iterable[CommittedBlock]]
 """Yields the durable blocks from a height on, that one included."""
 
-QUEUE_BLOCKS: Final = 1024
+QUEUE_RECEIPTS: Final = 131_072
+"""About 60 MB of blocks."""
 _PAUSE_S: Final = 0.05
-_GATHER_S: Final = 0.05
+_GATHER_S: Final = 0.2
 
 
 class Follower:
     """Projects offered blocks in the background. Everything but `start` from any thread."""
 
-    def __init__(self, store: Store, blocks_from: BlocksFrom, *, queue_blocks: int = QUEUE_BLOCKS) -> None:
+    def __init__(
+        self,
+        store: Store,
+        blocks_from: BlocksFrom,
+        *,
+        durable_height: int = 0,
+        durable_receipts: int = 0,
+        queue_receipts: int = QUEUE_RECEIPTS,
+        now_ns: Callable[[], int] = time.time_ns,
+        pace: Pace | None = None,
+    ) -> None:
+        """`durable_height` is how far the chain is by now, `durable_receipts` how many receipts its blocks
+        have until there; `now_ns` is the clock that block times are told by."""
         self._store = store
         self._blocks_from = blocks_from
-        self._capacity = queue_blocks
+        self._capacity, self._queued = queue_receipts, 0
+        self._now_ns, self._pace = now_ns, pace or Pace()
         self._queue: deque[tuple[CommittedBlock, Mapping[int, str] | None]] = deque()
         self._changed = threading.Condition()
-        self._offered_height = store.height
+        self._offered_height = max(store.height, durable_height)
+        self._offered_receipts = max(store.receipts, durable_receipts)
+        self._oldest_ns: int | None = None
+        """The time of the oldest block that waits, as far as one was seen."""
         self._stopping = False
         self._awaited = 0
         """How many callers wait for the store to get on."""
@@ -50,9 +70,14 @@ class Follower:
         After a failure blocks are only counted: `lag` grows, and `check` says why.
         """
         with self._changed:
-            self._offered_height = max(self._offered_height, block.height)
-            if self._failure is None and len(self._queue) < self._capacity:
+            if block.height > self._offered_height:
+                self._offered_height = block.height
+                self._offered_receipts += len(block.receipts)
+                self._oldest_ns = self._oldest_ns or block.time_ns
+            fits = not self._queue or self._queued + len(block.receipts) <= self._capacity
+            if self._failure is None and fits:
                 self._queue.append((block, end_to_end_ids))
+                self._queued += len(block.receipts)
             self._changed.notify_all()
 
     def check(self) -> None:
@@ -69,9 +94,17 @@ class Follower:
         return self._store.height
 
     @property
-    def lag(self) -> int:
-        """How many blocks are known to be committed and not yet projected."""
-        return max(0, self._offered_height - self._store.height)
+    def lag(self) -> Lag:
+        """What is known to be committed and not projected yet."""
+        payments = max(0, self._offered_receipts - self._store.receipts)
+        oldest_ns = self._oldest_ns
+        waited_ns = max(0, self._now_ns() - oldest_ns) if oldest_ns is not None else 0
+        return Lag(
+            max(0, self._offered_height - self._store.height),
+            payments,
+            waited_ns / NS_PER_S,
+            self._pace.per_second,
+        )
 
     @property
     def failure(self) -> BaseException | None:
@@ -103,15 +136,18 @@ class Follower:
 
     def _run(self) -> None:
         try:
+            self._pace.begin()
             self._catch_up()
             while self._wait():
                 self._gather()
+                self._pace.begin()
                 self._project_queued()
         except BaseException as error:
             # Nothing may end this thread unseen: every caller hears of it from now on.
             with self._changed:
                 self._failure = error
                 self._queue.clear()
+                self._queued = 0
                 self._changed.notify_all()
 
     def _wait(self) -> bool:
@@ -121,10 +157,12 @@ class Follower:
             return not self._stopping
 
     def _gather(self) -> None:
-        """Let blocks gather for a moment unless somebody waits: a transaction costs as much for one
-        block as for a hundred, and takes the interpreter from whoever pays meanwhile."""
+        """Let blocks gather for a moment unless somebody waits or they fill a group: a transaction costs
+        as much for one block as for a hundred, and takes the interpreter from whoever pays meanwhile."""
         with self._changed:
-            self._changed.wait_for(lambda: self._stopping or self._awaited > 0, _GATHER_S)
+            self._changed.wait_for(
+                lambda: self._stopping or self._awaited > 0 or self._queued >= GROUP_RECORDS, _GATHER_S
+            )
 
     def _behind(self) -> bool:
         return bool(self._queue) or self._offered_height > self._store.height
@@ -148,6 +186,7 @@ class Follower:
                 if group and block.height != group[-1].height + 1:
                     break
                 self._queue.popleft()
+                self._queued -= len(block.receipts)
                 if block.height > self._store.height:
                     group.append(block)
                     records += len(block.records)
@@ -167,7 +206,14 @@ class Follower:
                 self._changed.wait(_PAUSE_S)
 
     def _project(self, group: list[CommittedBlock], known: Mapping[int, str] | None) -> None:
+        with self._changed:
+            self._oldest_ns = group[0].time_ns
+        before = self._store.receipts
         self._store.project(group, known)
+        self._pace.note(self._store.receipts - before)
         with self._changed:
             self._offered_height = max(self._offered_height, self._store.height)
+            self._offered_receipts = max(self._offered_receipts, self._store.receipts)
+            # Where more waits it is hardly younger than what was just taken in.
+            self._oldest_ns = group[-1].time_ns if self._behind() else None
             self._changed.notify_all()

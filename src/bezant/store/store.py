@@ -106,6 +106,7 @@ class Store:
             erased = sa.select(account_parties.c.account).where(account_parties.c.erased)
             self._erased = {bytes(account) for account in connection.scalars(erased)}
         self._height: int = at.height
+        self._receipts: int = at.receipts
 
     @staticmethod
     def open(
@@ -136,6 +137,11 @@ class Store:
         """The height of the last block projected; 0 before the first."""
         return self._height
 
+    @property
+    def receipts(self) -> int:
+        """How many receipts there are in the blocks projected."""
+        return self._receipts
+
     def project(
         self, blocks: Sequence[CommittedBlock], end_to_end_ids: Mapping[int, str] | None = None
     ) -> int:
@@ -145,6 +151,7 @@ class Store:
         Raises: InvariantViolation for a gap, for another block at a known height, or for a block that
         closes a hold the store does not know; StorageError.
         """
+        receipts = 0
         with self._state_lock:
             with self._database.write() as connection:
                 at = connection.execute(
@@ -154,6 +161,7 @@ class Store:
                 if fresh:
                     rows = project_rows(fresh, self._hashes, end_to_end_ids, receipts_before=at.receipts)
                     self._write(connection, rows)
+                    receipts = rows.receipts
                     last = fresh[-1]
                     self._append_events(connection, fresh, at.events_height)
                     connection.execute(
@@ -162,11 +170,12 @@ class Store:
                         .values(
                             height=last.height,
                             app_hash=last.app_hash,
-                            receipts=at.receipts + rows.receipts,
+                            receipts=at.receipts + receipts,
                             events_height=max(at.events_height, last.height),
                         )
                     )
             self._height = fresh[-1].height if fresh else at.height
+            self._receipts = at.receipts + receipts
         return len(fresh)
 
     def rebuild(self, blocks: Iterable[CommittedBlock]) -> None:
@@ -180,7 +189,7 @@ class Store:
                 for table in schema.PROJECTED:
                     connection.execute(table.delete())
                 connection.execute(checkpoint.update().values(height=0, app_hash=b"", receipts=0))
-            self._height = 0
+            self._height = self._receipts = 0
         for group in in_groups(blocks):
             self.project(group)
 

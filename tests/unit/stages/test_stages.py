@@ -19,13 +19,14 @@ from bezant.model.outcomes import Outcome, Verdict
 from bezant.model.payment import Payload
 from bezant.model.records import NO_ROW, Kind, RecordArray, id_of, set_id
 from bezant.pipeline.batch import PENDING, PaymentBatch, Submission, join_submissions
-from bezant.stages.admit import Admit
+from bezant.stages.admit import LONGEST_WAIT_S, Admit
 from bezant.stages.authenticate import Authenticate
 from bezant.stages.decide import Decide
 from bezant.stages.policy import Policy
 from bezant.stages.route import Route
 from bezant.stages.screen import Screen
 from bezant.stages.settle import Settle
+from bezant.store import Lag
 from bezant.testing.ledgers import seeded_key
 from bezant.testing.nodes import START_NS, SmallNode
 from bezant.vault import VaultKind
@@ -160,9 +161,22 @@ def test_what_was_answered_is_answered_again_with_the_first_outcome(town: SmallN
 
 
 def test_a_store_far_behind_sheds_load(town: SmallNode) -> None:
-    resources = dataclasses.replace(town.node.resources, store_lag=lambda: 6, policy=Policy(max_store_lag=5))
-    with pytest.raises(Overloaded, match="6 blocks behind"):
-        Admit(resources)(town.batch_before("admit"))
+    lag = [Lag(blocks=1, payments=501, seconds=2.0, payments_per_second=100.0)]
+    resources = dataclasses.replace(town.node.resources, store_lag=lambda: lag[0], max_store_lag_payments=250)
+    admit = Admit(resources)
+    with pytest.raises(Overloaded, match="501 payments behind, 250 is the most") as caught:
+        admit(town.batch_before("admit"))
+    assert (caught.value.code, caught.value.retry_after_s) == ("store_lagging", 3)
+    lag[0] = dataclasses.replace(lag[0], payments=1_000_000)
+    with pytest.raises(Overloaded) as caught:
+        admit(town.batch_before("admit"))
+    assert caught.value.retry_after_s == LONGEST_WAIT_S
+    lag[0] = dataclasses.replace(lag[0], payments=251, payments_per_second=0.0)
+    with pytest.raises(Overloaded) as caught:
+        admit(town.batch_before("admit"))
+    assert caught.value.retry_after_s == 1
+    lag[0] = dataclasses.replace(lag[0], payments=250)
+    assert admit(town.batch_before("admit")).debtor_row[0] != NO_ROW, "it recovers by itself"
 
 
 # screen

@@ -162,6 +162,10 @@ class EmbeddedEngine:
         for number in range(max(height, 1), self._journal.durable_height + 1):
             yield self._reader.load(number)
 
+    def receipts_until(self, height: int) -> int:
+        """Return how many receipts the blocks up to a durable height have."""
+        return self._reader.receipts_until(height)
+
     def prove(self, payment: int) -> Evidence:
         return self._reader.payment(payment)
 

@@ -43,6 +43,11 @@ class BlockReader:
         self._ledger, self._network = ledger, network_id(ledger.genesis)
         self._node_key, self._ledger_seed = node_key, ledger_seed
 
+    def receipts_until(self, height: int) -> int:
+        """Return how many receipts the blocks up to a durable height have."""
+        with self.reading:
+            return self._archive.rows_until(height) if height else 0
+
     def load(self, height: int) -> CommittedBlock:
         """Return a durable block as its subscribers heard of it."""
         journaled, columns = self._ordered(height)

@@ -101,6 +101,16 @@ def _own_node(data: Path) -> Iterator[tuple[httpx.ASGITransport, str]]:
 
 def running_at(data: Path) -> str | None:
     """Return where the node on a data folder listens, None when none answers."""
+    return found[0] if (found := _node_of(data)) else None
+
+
+def health_at(data: Path) -> dict[str, Any] | None:
+    """Return the health that the node on a data folder tells of, None when none answers."""
+    found = _node_of(data)
+    return dict(found[1].json()) if found else None
+
+
+def _node_of(data: Path) -> tuple[str, httpx.Response] | None:
     import httpx
 
     try:
@@ -108,10 +118,9 @@ def running_at(data: Path) -> str | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     try:
-        httpx.get(f"{url}/health", timeout=2.0)
+        return url, httpx.get(f"{url}/health", timeout=2.0)
     except httpx.TransportError:
         return None
-    return url
 
 
 def read_token(data: Path) -> str:

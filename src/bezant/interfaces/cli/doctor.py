@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -58,7 +58,7 @@ def doctor(
     self_test: Annotated[bool, typer.Option(help="Make a real payment in a temporary folder.")] = True,
     as_json: AsJson = False,
 ) -> None:
-    """Check Python, packages, disk, permissions, data folder, port and clock; make a test payment.
+    """Check Python, packages, disk, permissions, data folder, read model, port, clock; make a test payment.
 
     Exit code 1 when something failed, with the exact fix.
 
@@ -81,6 +81,7 @@ def _checks(data: Path) -> Iterator[Check]:
     yield check_disk(data)
     yield check_folder(data)
     yield check_secrets(data)
+    yield check_store(data)
     yield check_port(data)
     yield check_clock()
 
@@ -128,6 +129,33 @@ def check_folder(data: Path) -> Check:
     except BezantError as error:
         return Check("data folder", "failed", error.message, "stop that process, or restore what is missing")
     return Check("data folder", "ok", f"{data}, no node runs on it")
+
+
+def check_store(data: Path) -> Check:
+    """Say how far the read model of a running node is behind, and how soon it will not be."""
+    from bezant.interfaces.cli.client import health_at
+
+    health = health_at(data)
+    if health is None:
+        return Check("read model", "ok", "no node runs, so nothing is behind")
+    return judge_lag(health)
+
+
+def judge_lag(health: dict[str, Any]) -> Check:
+    """Return what the health of a node says of its read model: a warning from half of the bound on."""
+    behind, most = int(health["store_lag_payments"]), int(health["store_max_lag_payments"])
+    found = f"{behind:,} payments behind"
+    if behind:
+        found += (
+            f", the oldest by {health['store_lag_seconds']} s; up to date in "
+            f"{health['store_drain_seconds']} s at {health['store_payments_per_second']:,.0f}/s"
+        )
+    fix = "wait, give the node's disk and processors less else to do, or put the store on a PostgreSQL"
+    if behind > most:
+        return Check("read model", "failed", f"{found}; above {most:,} payments are refused", fix)
+    if behind > most // 2:
+        return Check("read model", "warning", f"{found}; above {most:,} payments are refused", fix)
+    return Check("read model", "ok", found)
 
 
 def check_secrets(data: Path) -> Check:

@@ -51,13 +51,19 @@ def health_of(node: Node) -> HealthView:
     """Return the health of a node; the text of a failure is its message, never a path of a secret."""
     engine, follower = node.engine, node.follower
     failure = engine.failure or node.intake.failure or (follower.failure if follower else None)
+    lag, most = node.resources.store_lag(), node.resources.max_store_lag_payments
     return HealthView(
         live=engine.failure is None and node.intake.failure is None,
-        ready=failure is None,
+        ready=failure is None and lag.payments <= most,
         height=engine.height,
         durable_height=engine.durable_height,
         store_height=follower.height if follower else 0,
-        store_lag_blocks=follower.lag if follower else 0,
+        store_lag_blocks=lag.blocks,
+        store_lag_payments=lag.payments,
+        store_lag_seconds=round(lag.seconds, 3),
+        store_drain_seconds=round(lag.drain_seconds, 3),
+        store_payments_per_second=round(lag.payments_per_second, 1),
+        store_max_lag_payments=most,
         waiting_payments=node.intake.waiting,
         version=bezant.__version__,
         model=node.model.name.hex() if node.model else "rules",
@@ -91,6 +97,22 @@ class _NodeCollector:
             ("bezant_height", "Last block applied", health.height),
             ("bezant_durable_height", "Last block on disk", health.durable_height),
             ("bezant_store_lag_blocks", "Blocks the read model is behind", health.store_lag_blocks),
+            ("bezant_store_lag_payments", "Payments the read model is behind", health.store_lag_payments),
+            (
+                "bezant_store_lag_seconds",
+                "Age of the oldest payment not in the read model",
+                health.store_lag_seconds,
+            ),
+            (
+                "bezant_store_drain_seconds",
+                "Seconds until the read model is up to date, if nothing else comes",
+                health.store_drain_seconds,
+            ),
+            (
+                "bezant_store_max_lag_payments",
+                "Lag above which payments are refused",
+                health.store_max_lag_payments,
+            ),
             ("bezant_waiting_payments", "Payments queued in front of the pipeline", health.waiting_payments),
             ("bezant_pipeline_generation", "Grows with every replaced stage", self._node.flow.generation),
             ("bezant_accounts", "Accounts open", self._node.engine.ledger.account_count),

@@ -12,7 +12,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import Send
 
-from bezant.errors import BezantError
+from bezant.errors import BezantError, Overloaded
 from bezant.interfaces.reasons import OUTCOMES, Reason, reason_of
 from bezant.model.outcomes import Outcome
 
@@ -38,6 +38,8 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     """ISO 20022 ExternalStatusReason1Code."""
     payment_id: str | None = None
     """What to query, where a payment was ordered or may have been."""
+    retry_after_s: int | None = None
+    """When to ask again, where the node knows; the header Retry-After says the same."""
 
 
 _LOG: Final = logging.getLogger("bezant.rest")
@@ -54,7 +56,10 @@ _PATH: Final = re.compile(r" - at `(?:key in )?\$\.?(.*)`$")
 
 def problem_of(error: BezantError, request_id: str, payment_id: str | None = None) -> Problem:
     """Return an operating error as a problem."""
-    return _problem(reason_of(error), error.code, error.message, request_id, error.param, payment_id)
+    problem = _problem(reason_of(error), error.code, error.message, request_id, error.param, payment_id)
+    if isinstance(error, Overloaded) and error.retry_after_s > RETRY_AFTER_S:
+        return msgspec.structs.replace(problem, retry_after_s=error.retry_after_s)
+    return problem
 
 
 def refusal(outcome: Outcome, request_id: str, payment_id: str) -> Problem:
@@ -77,7 +82,7 @@ def problem_headers(problem: Problem) -> dict[str, str]:
     if problem.status == HTTPStatus.UNAUTHORIZED:
         return {"WWW-Authenticate": 'Bearer realm="bezant"'}
     if problem.status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
-        return {"Retry-After": str(RETRY_AFTER_S)}
+        return {"Retry-After": str(problem.retry_after_s or RETRY_AFTER_S)}
     return {}
 
 

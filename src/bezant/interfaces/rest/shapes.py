@@ -312,6 +312,16 @@ class HealthView(Out, frozen=True):
     durable_height: int
     store_height: int
     store_lag_blocks: int
+    store_lag_payments: int
+    """Payments that are durable and that lists and statements do not show yet."""
+    store_lag_seconds: float
+    """How old the oldest of them is."""
+    store_drain_seconds: float
+    """How long the store takes to be up with the chain if nothing else comes, at the rate it works."""
+    store_payments_per_second: float
+    """How fast it took in the last payments while it had work."""
+    store_max_lag_payments: int
+    """Above this lag payments are refused with `store_lagging` until the store is nearer."""
     waiting_payments: int
     version: str
     model: str = ""

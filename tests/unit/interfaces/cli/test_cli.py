@@ -126,8 +126,24 @@ def test_the_doctor_makes_a_payment(data: Path) -> None:
     results = {one["check"]: one["result"] for one in report["checks"]}
     assert results.pop("port") in ("ok", "failed")
     assert results == dict.fromkeys(
-        ("python", "packages", "disk", "data folder", "secrets", "clock", "test payment"), "ok"
+        ("python", "packages", "disk", "data folder", "secrets", "read model", "clock", "test payment"), "ok"
     )
+
+
+@pytest.mark.parametrize(("behind", "result"), [(0, "ok"), (50, "ok"), (51, "warning"), (101, "failed")])
+def test_the_doctor_says_how_far_the_read_model_is_behind(behind: int, result: str) -> None:
+    health = {
+        "store_lag_payments": behind,
+        "store_max_lag_payments": 100,
+        "store_lag_seconds": 1.5,
+        "store_drain_seconds": 0.25,
+        "store_payments_per_second": 20_000.0,
+    }
+    check = doctor.judge_lag(health)
+    assert check.result == result
+    assert f"{behind} payments behind" in check.found
+    assert ("up to date in 0.25 s at 20,000/s" in check.found) == (behind > 0)
+    assert (check.fix != "") == (result != "ok")
 
 
 def test_the_doctor_names_the_fix(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,6 +180,8 @@ def test_commands_use_the_running_node_and_a_second_one_is_refused(data: Path) -
             assert re.search(r"Bezant is at http://127\.0\.0\.1:\d+", said)
             assert json.loads((data / "node.json").read_text())["pid"] == node.pid
             payer, payee = accounts_of(data)
+            checks = {one["check"]: one for one in told("doctor", "--no-self-test", data=data)["checks"]}
+            assert re.search(r"\d+ payments behind", checks["read model"]["found"])
             paid = told("pay", payer, payee, "1", data=data)
             assert paid["status"] == "settled"
             waiting = told("pay", payer, payee, "77.77", data=data)
