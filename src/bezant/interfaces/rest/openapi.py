@@ -135,6 +135,10 @@ def _complete(
             "description": _STATUSES[status],
             "content": {PROBLEM_JSON: {"schema": schema}},
         }
+    if handler.opt.get("binary"):
+        responses["200"]["content"]["application/octet-stream"] = {
+            "schema": {"type": "string", "format": "binary"}
+        }
     for status in handler.opt.get("own", ()):
         success = next(iter(responses.values()))
         responses[str(status)] = {**success, "description": handler.opt["own"][status]}

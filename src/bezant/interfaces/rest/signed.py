@@ -15,7 +15,7 @@ from msgspec import Meta
 from bezant.errors import DecodeError, InputError
 from bezant.interfaces.reasons import OUTCOMES
 from bezant.interfaces.rest.idempotency import Answer
-from bezant.interfaces.rest.services import AnyRequest, Given, Services, read_body, respond
+from bezant.interfaces.rest.services import REPLAYED, AnyRequest, Given, Services, read_body, respond
 from bezant.interfaces.rest.shapes import Hex32, In, Out, Scheme
 from bezant.model.digest import TAG_PAYLOAD, sha256
 from bezant.model.identifiers import AuthorityId, render_payment_id, words
@@ -28,6 +28,8 @@ from bezant.pipeline.batch import Submission
 from bezant.pipeline.intake import Answers
 
 BINARY = "application/octet-stream"
+RESULT = np.dtype([("block", "<u8"), ("outcome", "<u2"), ("first_outcome", "<u2"), ("reserved", "<u4")])
+"""The answer to one record where octets were asked for; `block` 0: it was not ordered."""
 
 
 class KeySignature(In, frozen=True):
@@ -72,21 +74,34 @@ class SignedResults(Out, frozen=True):
 
 
 @post("/payments/signed", opt={"body": SignedPayments, "binary": True}, status_code=200)
-async def submit_signed(request: AnyRequest, services: Given) -> Response[SignedResults]:
+async def submit_signed(request: AnyRequest, services: Given) -> Response[Any]:
     """Submit records under the payer's own signatures; the ids that were signed make it idempotent.
 
     Records of every kind, commands too. As JSON, or as application/octet-stream: an AUTHORISATION of 96
     bytes, one more (of count 0) for every co-signature, then the RECORDs of 128 that all of them sign.
     Always 200 with one result a record, in order; `Idempotency-Replayed` when all were answered before.
+    Who accepts application/octet-stream is answered in 16 bytes a record, little-endian: block u64, outcome
+    u16, first outcome u16, zero u32; the numbers of outcomes are in the documentation of the wire format.
     """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() == BINARY:
         submission = _read_binary(await request.body())
     else:
         submission = _read_json(await read_body(request, SignedPayments), services)
     answers = await services.replies.submit(submission)
+    if request.headers.get("accept", "").strip().lower() == BINARY:
+        return _respond_binary(answers)
     results = tuple(_result(submission.records[row], answers, row) for row in range(len(submission)))
     replayed = all(result.outcome == Outcome.EXISTS.label for result in results)
     return respond(Answer(200, msgspec.json.encode(SignedResults(results)), replayed=replayed))
+
+
+def _respond_binary(answers: Answers) -> Response[bytes]:
+    """Return the answers as RESULT rows."""
+    results = np.zeros(len(answers.outcome), RESULT)
+    results["outcome"], results["first_outcome"] = answers.outcome, answers.first_outcome
+    results["block"] = np.where(answers.receipts["id_hi"] != 0, answers.height, 0)
+    headers = {REPLAYED: "true"} if (answers.outcome == Outcome.EXISTS).all() else {}
+    return Response(results.tobytes(), media_type=BINARY, headers=headers)
 
 
 def _read_binary(data: bytes) -> Submission:

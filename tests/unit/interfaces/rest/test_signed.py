@@ -5,13 +5,16 @@ from __future__ import annotations
 import base64
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bezant.gateway.commands import seal_payload, transfer
+from bezant.interfaces.rest.signed import RESULT
 from bezant.model.digest import TAG_PAYLOAD, sha256
 from bezant.model.identifiers import PaymentId, new_payment_id, parse_account_id, render_payment_id
 from bezant.model.keys import SigningKey
 from bezant.model.orders import authorise
+from bezant.model.outcomes import Outcome
 from bezant.model.payment import SALT_BYTES, Payload
 from bezant.model.records import RecordArray, id_of
 from bezant.testing.ledgers import seeded_key
@@ -72,6 +75,19 @@ def test_as_octets(api: Api, own: tuple[str, str]) -> None:
     answer = api.send("POST", "/v1/payments/signed", content=body, headers=OCTETS)
     expected = render_payment_id(id_of(records[0], "id"))
     assert [(r["id"], r["outcome"]) for r in answer.json()["results"]] == [(expected, "applied")]
+
+
+def test_answered_as_octets(api: Api, own: tuple[str, str]) -> None:
+    records = record(api, own)
+    body = authorise(api.node.engine.network, KEY, records).tobytes() + records.tobytes()
+    headers = OCTETS | {"accept": "application/octet-stream"}
+    first, again = (api.send("POST", "/v1/payments/signed", content=body, headers=headers) for _ in range(2))
+    assert first.headers["content-type"] == "application/octet-stream"
+    (answer,) = np.frombuffer(first.content, RESULT)
+    assert (answer["outcome"], answer["block"]) == (Outcome.APPLIED, api.node.engine.height)
+    (answer,) = np.frombuffer(again.content, RESULT)
+    assert answer.tolist() == (0, Outcome.EXISTS, Outcome.APPLIED, 0)
+    assert again.headers["idempotency-replayed"] == "true"
 
 
 def test_another_networks_signature_means_nothing(api: Api, own: tuple[str, str]) -> None:
