@@ -1,4 +1,4 @@
-"""Payments over HTTP, one a request, the client on the same machine as the node."""
+"""Payments over HTTP, the client on the same machine as the node."""
 
 from __future__ import annotations
 
@@ -6,41 +6,92 @@ import asyncio
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import closing, suppress
 from pathlib import Path
 
-from bezant.errors import BezantError
-from bezant.interfaces.bench.load import open_accounts, run_load
-from bezant.interfaces.cli.client import read_token, running_at
+import numpy as np
+
+from bezant.folder import DataFolder
+from bezant.gateway.bulk import new_ids, transfers
+from bezant.interfaces.bench.load import octet_requests, open_accounts, payment_requests, run_load
+from bezant.interfaces.bench.wrk import has_wrk, run_wrk
+from bezant.interfaces.cli.client import read_token, wait_for_node
+from bezant.model.genesis import network_id
+from bezant.model.identifiers import parse_account_id, words
+from bezant.model.keys import SigningKey
+from bezant.model.orders import authorise
 
 CONNECTIONS = 64
 ACCOUNTS = 32
+BATCH, BATCH_CONNECTIONS = 1_000, 8
 START_S = 120.0
+WRK_SECONDS = 8
+HALF_LOAD_SECONDS = 5
 
 
-def measure_http(folder: Path, payments: int, connections: int = CONNECTIONS) -> dict[str, object]:
-    """Start ``bezant run`` on a data folder that is closed, load it, stop it; return the figures.
+def measure_http(
+    folder: Path, payments: int, seed: int, note: Callable[[str], None], connections: int = CONNECTIONS
+) -> dict[str, dict[str, object]]:
+    """Start ``bezant run`` on a data folder that is closed, load it, stop it; return the figures by run.
 
-    Raises: BezantError when the node does not start.
+    One payment a request as fast as they are answered, by wrk where it is installed, and at half of that
+    rate; then `payments` in signed batches as octets. Raises: BezantError when the node does not start.
     """
+    with closing(DataFolder(folder)) as opened:
+        network, institution = network_id(opened.genesis), opened.keys.institution
     command = [sys.executable, "-m", "bezant", "run", "--data", str(folder), "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
         try:
-            url = _wait_for_node(folder, process)
+            url = wait_for_node(folder, process, START_S)
             token = read_token(folder)
             accounts = open_accounts(url, token, ACCOUNTS)
-            asyncio.run(run_load(url, token, accounts, payments // 10, connections))
-            return asyncio.run(run_load(url, token, accounts, payments, connections))
+
+            def one_each(count: int, per_second: float | None = None) -> dict[str, object]:
+                requests = payment_requests(url, token, accounts, count)
+                return asyncio.run(run_load(url, requests, connections, per_second=per_second))
+
+            one_each(max(payments // 100, 500))
+            note("over HTTP, one payment a request")
+            if has_wrk():
+                fast = run_wrk(folder, url, token, accounts, WRK_SECONDS, connections)
+            else:
+                fast = one_each(max(payments // 20, 2_000))
+            note("over HTTP, at half of that load")
+            half = float(str(fast["payments_per_second"])) / 2
+            slow = one_each(int(half * HALF_LOAD_SECONDS), half)
+            note("over HTTP, 1,000 under one signature")
+            bodies = _signed_batches(network, institution, accounts, max(payments // BATCH, 20), seed)
+            many = asyncio.run(
+                run_load(url, octet_requests(url, token, bodies), BATCH_CONNECTIONS, payments_each=BATCH)
+            )
+            return {
+                "http_one_a_request": fast,
+                "http_at_half_load": slow,
+                "http_batches_of_1000": many,
+            }
         finally:
             process.terminate()
-            process.wait(30)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(30)
 
 
-def _wait_for_node(folder: Path, process: subprocess.Popen[bytes]) -> str:
-    deadline = time.monotonic() + START_S
-    while time.monotonic() < deadline and process.poll() is None:
-        url = running_at(folder)
-        if url is not None:
-            return url
-        time.sleep(0.1)
-    told = process.stderr.read().decode(errors="replace") if process.poll() and process.stderr else ""
-    raise BezantError(f"the node to be measured did not start: {told[-500:]}", code="bench_failed")
+def _signed_batches(
+    network: bytes, key: SigningKey, accounts: list[str], count: int, seed: int
+) -> list[bytes]:
+    """Return batches of cents between accounts, each as an AUTHORISATION and its RECORDs."""
+    random, total = np.random.default_rng(seed), len(accounts)
+    low, high = np.array([words(parse_account_id(one)) for one in accounts], np.uint64).T
+    now_ms, batches = time.time_ns() // 1_000_000, []
+    for _ in range(count):
+        debtor = random.integers(0, total, BATCH)
+        creditor = (debtor + random.integers(1, total, BATCH)) % total
+        records = transfers(
+            new_ids(np.full(BATCH, now_ms), random),
+            (low[debtor], high[debtor]),
+            (low[creditor], high[creditor]),
+            1,
+            np.ones(BATCH, np.uint64),
+        )
+        batches.append(authorise(network, key, records).tobytes() + records.tobytes())
+    return batches

@@ -1,4 +1,4 @@
-"""The ledger at its limits: the kernel alone, and the whole way of a payment at half of its load."""
+"""The ledger at its limits: every way of handing payments in, what bounds each, and the kernel alone."""
 
 from __future__ import annotations
 
@@ -6,53 +6,85 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bezant.economy.training import train_on_economy
+from bezant.interfaces.bench.http import measure_http
 from bezant.interfaces.bench.kernel import KernelBench
-from bezant.interfaces.bench.machine import describe_machine, signature_limit, sync_latency
-from bezant.interfaces.bench.payments import Bench, warm_up
+from bezant.interfaces.bench.machine import describe_machine, describe_model, signature_limit, sync_latency
+from bezant.interfaces.bench.payments import Bench, Measured, warm_up
 from bezant.interfaces.bench.run import ACCOUNTS, make_folder
+from bezant.model.keys import SCHEME_NUMBERS, SCHEME_SECP256K1, SigningKey
 from bezant.node import Node
 
 SECONDS_AT_HALF_LOAD = 5.0
+MOST_SIGNED, MOST_RECORDS, MOST_HTTP = 200_000, 1_000_000, 1_000_000
+"""Beyond these a longer run says nothing new, and takes its memory for what it hands in."""
 
 
 def run_ledger_bench(
-    folder: Path, *, payments: int, seed: int, most_accounts: int, note: Callable[[str], None]
+    folder: Path,
+    *,
+    payments: int,
+    seed: int,
+    most_accounts: int,
+    with_http: bool,
+    note: Callable[[str], None],
 ) -> dict[str, object]:
     """Measure in a fresh data folder and return the report, ready for JSON.
 
-    `payments` go through the run of batches and, as records, through each run of the kernel, which is
-    measured with 10,000 accounts and with `most_accounts`, and with one account that everybody pays.
+    `payments` go through the run of batches; up to a million records through each run of the kernel, which
+    is measured with 10,000 accounts and with `most_accounts`, and with one account that everybody pays.
     """
     note("train a model")
-    make_folder(folder, train_on_economy(seed))
+    model = train_on_economy(seed)
+    make_folder(folder, model)
     with Node(folder, with_store=False) as node:
         note("open accounts")
         bench = Bench(node, ACCOUNTS, seed)
         warm_up(bench, note)
         note("limits of the machine")
-        limit, sync = signature_limit(), sync_latency(folder)
+        limits = {name: signature_limit(scheme) for name, scheme in SCHEME_NUMBERS.items()}
+        sync = sync_latency(folder)
+        signed = min(max(payments // 8, 2_048), MOST_SIGNED)
         note("one signature each")
-        each = bench.individually(max(payments // 8, 2_048))
+        each = bench.individually(signed)
+        note("one secp256k1 signature each")
+        curve = SigningKey(bytes(range(1, 33)), SCHEME_SECP256K1)
+        bench.individually_by(curve, 2_048)
+        other = bench.individually_by(curve, signed)
         note("at half of that load")
         half = bench.paced(each.per_second / 2, SECONDS_AT_HALF_LOAD)
         note("1,000 under one signature")
         many = bench.batches(payments)
         genesis, institution = node.engine.genesis, node.desk.institution_key
-    kernel = []
+    runs = {
+        "individually_signed": each.as_dict() | _share(each, limits["ed25519"]),
+        "individually_signed_secp256k1": other.as_dict() | _share(other, limits["secp256k1"]),
+        "at_half_load": half.as_dict(),
+        "batches_of_1000": many.as_dict(),
+    }
+    if with_http:
+        served = folder.with_name("served")
+        make_folder(served, model)
+        runs |= measure_http(served, min(payments, MOST_HTTP), seed, note)
+    kernel, records = [], min(payments, MOST_RECORDS)
     for accounts in dict.fromkeys((min(ACCOUNTS, most_accounts), most_accounts)):
         note(f"the kernel alone, {accounts:,} accounts")
         alone = KernelBench(genesis, institution, accounts, seed)
-        alone.measure(payments // 10)
-        kernel += [alone.measure(payments), alone.measure(payments, hot_share=1.0)]
+        alone.measure(records // 10)
+        kernel += [alone.measure(records), alone.measure(records, hot_share=1.0)]
     return {
         "machine": describe_machine(),
         "seed": seed,
-        "limits": {"signatures_per_second": round(limit), "sync": sync},
-        "runs": {
-            "individually_signed": each.as_dict()
-            | {"share_of_signature_limit": round(each.per_second / limit, 3)},
-            "at_half_load": half.as_dict(),
-            "batches_of_1000": many.as_dict(),
+        "model": describe_model(model),
+        "accounts": ACCOUNTS,
+        "limits": {
+            "signatures_per_second": round(limits["ed25519"]),
+            "secp256k1_signatures_per_second": round(limits["secp256k1"]),
+            "sync": sync,
         },
+        "runs": runs,
         "kernel": kernel,
     }
+
+
+def _share(run: Measured, limit: float) -> dict[str, float]:
+    return {"share_of_signature_limit": round(run.per_second / limit, 3)}

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from bezant import __version__
-from bezant.model.keys import SigningKey, verify_rows
+from bezant.intelligence.model import Model
+from bezant.model.keys import SCHEME_ED25519, SigningKey, verify_rows
 
 MESSAGE_BYTES = 112
 SAMPLE = 2_000
@@ -32,9 +33,13 @@ def describe_machine() -> dict[str, object]:
     }
 
 
-def signature_limit(threads: int = 2, seconds: float = 1.5) -> float:
-    """Return Ed25519 verifications a second with nothing else going on, all threads together."""
-    key = SigningKey(bytes(range(32)))
+def describe_model(model: Model) -> dict[str, int]:
+    return {"trees": model.card.trees, "leaves": model.card.leaves, "features": len(model.card.features)}
+
+
+def signature_limit(scheme: int = SCHEME_ED25519, threads: int = 2, seconds: float = 1.5) -> float:
+    """Return verifications a second with nothing else going on, all threads together."""
+    key = SigningKey(bytes(range(1, 33)), scheme)
     messages = np.random.default_rng(0).integers(0, 256, (SAMPLE, MESSAGE_BYTES), np.uint8)
     signatures = np.array([np.frombuffer(key.sign(m.tobytes()), np.uint8) for m in messages])
     keys = np.tile(np.frombuffer(key.public, np.uint8), (SAMPLE, 1))
@@ -42,7 +47,7 @@ def signature_limit(threads: int = 2, seconds: float = 1.5) -> float:
     def work(until: float) -> int:
         done = 0
         while time.perf_counter() < until:
-            done += int(verify_rows(signatures, messages, keys).sum())
+            done += int(verify_rows(signatures, messages, keys, scheme).sum())
         return done
 
     with ThreadPoolExecutor(threads) as executor:

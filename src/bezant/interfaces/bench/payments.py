@@ -13,9 +13,11 @@ import numpy.typing as npt
 
 from bezant.gateway.accounts import Opening, PartyProfile
 from bezant.gateway.bulk import AccountColumns, new_ids, transfers
+from bezant.model.identifiers import words
+from bezant.model.keys import SigningKey, authority_id
 from bezant.model.orders import authorise
 from bezant.model.outcomes import Outcome
-from bezant.model.records import RecordArray
+from bezant.model.records import Kind, RecordArray, Role, new_records
 from bezant.node import Node
 from bezant.pipeline.batch import Submission
 from bezant.pipeline.intake import Answers
@@ -73,6 +75,26 @@ class Bench:
         return self._measure(
             [self._sign(per_submission, together=False) for _ in range(payments // per_submission)]
         )
+
+    def individually_by(self, key: SigningKey, payments: int, per_submission: int = 256) -> Measured:
+        """As `individually`, signed by another key, which becomes the institution's second."""
+        node = self._node
+        institution = authority_id(node.desk.institution_key.public)
+        record = new_records(1)
+        record["id_lo"], record["id_hi"] = new_ids(np.array([node.desk.now_ms()]), self._random)
+        record["debtor_lo"], record["debtor_hi"] = words(institution)
+        record["kind"], record["related_lo"], record["valid_for_s"] = Kind.SET_KEY, 1, 60
+        record["amount"], record["max_fee"] = key.scheme, Role.PAY
+        record["payload_commitment"] = np.frombuffer(key.public, np.uint8)
+        node.desk.order(record, node.desk.institution_key)
+        submissions = []
+        for _ in range(payments // per_submission):
+            records = self._records(per_submission)
+            signed = authorise(
+                node.engine.network, key, records, together=False, authority=institution, key_index=1
+            )
+            submissions.append(Submission(signed, records))
+        return self._measure(submissions)
 
     def one_at_a_time(self, payments: int) -> Measured:
         """Pay, wait until it is durable, pay again."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from bezant.economy.training import train_on_economy
 from bezant.folder import create_folder
 from bezant.intelligence.model import Model
-from bezant.interfaces.bench.machine import describe_machine, signature_limit, sync_latency
+from bezant.interfaces.bench.machine import describe_machine, describe_model, signature_limit, sync_latency
 from bezant.interfaces.bench.memory import bytes_per_account, bytes_per_id
 from bezant.interfaces.bench.payments import Bench, warm_up
 from bezant.node import Node
@@ -51,18 +51,16 @@ def run_bench(
         runs["one_at_a_time"] = bench.one_at_a_time(1_000).as_dict()
         memory = {"account": bytes_per_account(node), "remembered_id": bytes_per_id()}
     if with_http:
-        note("over HTTP")
         from bezant.interfaces.bench.http import measure_http
 
         # A folder of its own: the store would still be catching up with the runs before.
         served = folder.with_name("served")
         make_folder(served, model)
-        runs["http_one_a_request"] = measure_http(served, max(payments // 20, 2_000))
-    card = model.card
+        runs |= measure_http(served, payments, seed, note)
     return {
         "machine": describe_machine(),
         "seed": seed,
-        "model": {"trees": card.trees, "leaves": card.leaves, "features": len(card.features)},
+        "model": describe_model(model),
         "accounts": ACCOUNTS,
         "limits": {"signatures_per_second": round(limit), "sync": sync},
         "runs": runs,

@@ -67,13 +67,17 @@ def ledger(
     accounts: Annotated[
         int, typer.Option(help="Most accounts that the kernel is measured with.")
     ] = 1_000_000,
+    http: Annotated[bool, typer.Option(help="Measure over HTTP too.")] = True,
     seed: Annotated[int, typer.Option(help="Seed of accounts, amounts and model.")] = 1,
     data: Annotated[
         Path | None, typer.Option(help="Where to put the data folder; a temporary one if not given.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Measure the ledger at its limits: the kernel alone, and latency at half of the load.
+    """Measure the ledger at its limits: by signature scheme, in batches, over HTTP, and the kernel alone.
+
+    Load over HTTP comes from wrk where that is installed (Debian: apt install wrk); its share of the CPU
+    is in the report.
 
     \b
     bezant bench ledger
@@ -86,7 +90,12 @@ def ledger(
         Console(stderr=True).status("starting") as status,
     ):
         report = run_ledger_bench(
-            Path(folder) / "node", payments=payments, seed=seed, most_accounts=accounts, note=status.update
+            Path(folder) / "node",
+            payments=payments,
+            seed=seed,
+            most_accounts=accounts,
+            with_http=http,
+            note=status.update,
         )
     if as_json:
         print(json.dumps(report, indent=1))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -121,6 +122,21 @@ def _node_of(data: Path) -> tuple[str, httpx.Response] | None:
         return url, httpx.get(f"{url}/health", timeout=2.0)
     except httpx.TransportError:
         return None
+
+
+def wait_for_node(data: Path, process: subprocess.Popen[bytes], seconds: float) -> str:
+    """Return where a node that was just started on a data folder listens.
+
+    Raises: BezantError ``not_started``, with what the process said of it on standard error.
+    """
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and process.poll() is None:
+        url = running_at(data)
+        if url is not None:
+            return url
+        time.sleep(0.05)
+    told = process.stderr.read().decode(errors="replace") if process.poll() and process.stderr else ""
+    raise BezantError(f"the node on {data} did not start: {told[-1000:]}", code="not_started")
 
 
 def read_token(data: Path) -> str:

@@ -17,7 +17,7 @@ import httpx
 
 from bezant.folder import create_folder
 from bezant.interfaces.bench.load import open_accounts
-from bezant.interfaces.cli.client import read_token, running_at
+from bezant.interfaces.cli.client import read_token, wait_for_node
 from bezant.testing.blackbox.clients import Crowd, ask, connect, look
 from bezant.testing.blackbox.history import Fate, History, Operation
 
@@ -109,22 +109,11 @@ def _node(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment
     ) as process:
         try:
-            yield _wait_for(folder, process), process
+            yield wait_for_node(folder, process, START_S), process
         finally:
             if process.poll() is None:
                 process.terminate()
             process.wait(30)
-
-
-def _wait_for(folder: Path, process: subprocess.Popen[bytes]) -> str:
-    deadline = time.monotonic() + START_S
-    while time.monotonic() < deadline and process.poll() is None:
-        url = running_at(folder)
-        if url is not None:
-            return url
-        time.sleep(0.05)
-    told = process.stderr.read().decode(errors="replace") if process.poll() and process.stderr else ""
-    raise AssertionError(f"the node did not start again: {told[-1000:]}")
 
 
 def _minor(amount: str) -> int:
