@@ -37,6 +37,13 @@ class Measured:
     latency: Histogram
     outcomes: dict[str, int]
     stages_us: dict[str, float]
+    cpu_seconds: float = 0.0
+    """Of all threads of the process."""
+
+    @property
+    def cpu_us(self) -> float:
+        """CPU time a payment, microseconds."""
+        return self.cpu_seconds / self.payments * 1e6
 
     @property
     def per_second(self) -> float:
@@ -141,21 +148,21 @@ class Bench:
             latency.add(time.perf_counter_ns() - sent_ns, count)
             np.add.at(outcomes, answers.outcome, 1)
 
-        started = time.perf_counter()
+        started, cpu = time.perf_counter(), time.process_time()
         for submission in submissions:
             if len(waiting) == callers:
                 finish()
             waiting.append((time.perf_counter_ns(), len(submission), self._node.intake.future(submission)))
         while waiting:
             finish()
-        seconds = time.perf_counter() - started
+        seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
         stages = {
             name: round(
                 (stage.busy_ns - before[name][0]) / 1000 / max(stage.payments - before[name][1], 1), 3
             )
             for name, stage in telemetry.items()
         }
-        return Measured(sum(len(s) for s in submissions), seconds, latency, _named(outcomes), stages)
+        return Measured(sum(len(s) for s in submissions), seconds, latency, _named(outcomes), stages, cpu)
 
     def _sign(self, count: int, *, together: bool) -> Submission:
         records, key = self._records(count), self._node.desk.institution_key

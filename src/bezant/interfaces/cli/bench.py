@@ -115,6 +115,59 @@ def ledger(
     console.print(table)
 
 
+@app.command()
+def scale(
+    accounts: Annotated[int, typer.Option(help="Most accounts; measured at every power of ten.")] = 1_000_000,
+    payments: Annotated[int, typer.Option(help="Payments that come before the last one.")] = 10_000_000,
+    per_point: Annotated[int, typer.Option(help="Payments in each of the three runs at a point.")] = 200_000,
+    seed: Annotated[int, typer.Option(help="Seed of accounts, amounts and model.")] = 1,
+    data: Annotated[
+        Path | None, typer.Option(help="Where to put the data folders; a temporary one if not given.")
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(help="Draw the lines into this file, .svg or .png; takes the extra 'plots'."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure what a payment costs as accounts and past payments grow: CPU time, signing left out.
+
+    \b
+    bezant bench scale
+    bezant bench scale --accounts 100000 --payments 1000000 --plot scale.svg --json > scale.json
+    """
+    from bezant.interfaces.bench.scale import draw, run_scale_bench
+    from bezant.interfaces.cli.output import progress_bar
+
+    with tempfile.TemporaryDirectory(prefix="bezant-bench-", dir=data) as folder, progress_bar() as bar:
+        task = bar.add_task("starting", total=1.0)
+        report = run_scale_bench(
+            Path(folder),
+            most_accounts=accounts,
+            most_payments=payments,
+            per_point=per_point,
+            seed=seed,
+            note=lambda doing, share: bar.update(task, description=doing, completed=share),
+        )
+    if plot is not None:
+        draw(report, plot)
+    if as_json:
+        print(json.dumps(report, indent=1))
+        return
+    table = Table(show_edge=False)
+    for heading in ("line", "at", "CPU µs a payment", "most of the runs"):
+        table.add_column(heading, justify="left" if heading == "line" else "right")
+    for name, line in report["lines"].items():
+        for point in line:
+            cells = f"{point['at']:,}", str(point["cpu_us"]), str(point["most_us"])
+            table.add_row(name.replace("_", " "), *cells)
+    console = Console()
+    console.print(table)
+    for name, ratio in report["last_to_first"].items():
+        console.print(f"{name.replace('_', ' ')}: the last point costs {ratio} of the first")
+    console.print(f"{report['memory']['remembered_id']['total']} B a remembered id")
+
+
 def _show(console: Console, report: dict[str, Any]) -> None:
     machine, limits = report["machine"], report["limits"]
     console.print(
