@@ -1,4 +1,4 @@
-"""What a payment costs as the ledger grows: by how many accounts there are, and how many payments came before.
+"""What a payment costs as the ledger grows: by how many accounts there are, and how many payments before it.
 
 CPU time of all threads, so that others on the machine disturb little; the least of a few runs at each
 point, because whatever disturbs adds. Signing is not in it. Flat means that the last point of a line costs
