@@ -20,11 +20,12 @@ from bezant.model.keys import SigningKey, authority_id
 from bezant.model.money import parse_minor
 from bezant.model.outcomes import Outcome
 from bezant.model.payment import SALT_BYTES, Payload, decode_payload
-from bezant.model.records import RECORD, RecordArray, id_of
+from bezant.model.records import RECORD, Kind, RecordArray, id_of
 from bezant.pipeline.batch import Submission, join_submissions
 from bezant.pipeline.intake import Answers
 from bezant.vault import VaultKind
 
+_LOCK = int(Kind.LOCK)
 _SIGNED_BESIDE_TEXT = [name for name in RECORD.names or () if name != "payload_commitment"]
 
 
@@ -43,13 +44,19 @@ class Answered:
 
 
 def answered_rows(submission: Submission, answers: Answers) -> list[Answered]:
-    """Return what became of each record of a submission."""
+    """Return what became of each payment of a submission; a LOCK is part of the hold in front of it."""
     ordered = answers.receipts["id_hi"] != 0
     return [
         Answered(record, receipt, Outcome(outcome), answers.height if known else 0, answers.time_ns)
-        for record, receipt, outcome, known in zip(
-            submission.records, answers.receipts, answers.outcome.tolist(), ordered.tolist(), strict=True
+        for record, receipt, outcome, known, kind in zip(
+            submission.records,
+            answers.receipts,
+            answers.outcome.tolist(),
+            ordered.tolist(),
+            submission.records["kind"].tolist(),
+            strict=True,
         )
+        if kind != _LOCK
     ]
 
 

@@ -27,7 +27,7 @@ from bezant.errors import DecodeError
 from bezant.ledger.batch import no_originals
 from bezant.model.digest import sha256
 from bezant.model.orders import Order, decode_order, encode_order
-from bezant.model.records import ORIGINAL, RecordArray
+from bezant.model.records import ORIGINAL, Kind, RecordArray
 
 SEGMENT_HEADER = np.dtype(
     [
@@ -121,13 +121,25 @@ def decode_block(body: bytes | memoryview, network: bytes) -> JournaledBlock:
     many, originals = int(header["authorisations"]), int(header["originals"])
     if len(view) != at + 2 * many + originals * ORIGINAL.itemsize or header["reserved"]:
         raise DecodeError("a block has bytes that belong to nothing", code="block_malformed")
+    # What is read beside the Orders goes into compiled code, which checks no bounds.
+    reversing = sum(int(np.count_nonzero(order.records["kind"] == Kind.REVERSE)) for order in orders)
+    marks = np.frombuffer(view, np.uint8, 2 * many, at).copy()
+    if (
+        many != sum(len(order.authorisations) for order in orders)
+        or originals != reversing
+        or (marks > 1).any()
+    ):
+        raise DecodeError(
+            "a block says other than its Orders how many signatures and originals there are",
+            code="block_malformed",
+        )
     return JournaledBlock(
         int(header["height"]),
         int(header["time_ns"]),
         AppHash.known(header["previous_app_hash"].tobytes()),
         tuple(orders),
-        np.frombuffer(view, np.uint8, many, at).copy(),
-        np.frombuffer(view, np.uint8, many, at + many).copy(),
+        marks[:many],
+        marks[many:],
         np.frombuffer(view, ORIGINAL, originals, at + 2 * many).copy(),
     )
 

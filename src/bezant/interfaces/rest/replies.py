@@ -58,8 +58,10 @@ class Replies:
     def _hand_in(self, by_institution: bool) -> None:
         """Sign and submit what this turn of the loop has gathered."""
         gathered, self._gathered[by_institution] = self._gathered[by_institution], []
-        for start in range(0, len(gathered), MAX_AUTHORISED_RECORDS):
-            group = gathered[start : start + MAX_AUTHORISED_RECORDS]
+        # A hold with a lock is two records.
+        most = MAX_AUTHORISED_RECORDS // (2 if any(one.hashlock for one, _ in gathered) else 1)
+        for start in range(0, len(gathered), most):
+            group = gathered[start : start + most]
             futures = [future for _, future in group]
             submission = self._payments.sign([one for one, _ in group], by_institution=by_institution)
             self._submit_group(submission, futures)

@@ -92,6 +92,24 @@ def test_a_secret_opens_a_locked_hold(api: Api, accounts: tuple[str, str]) -> No
     assert api.get(f"/v1/accounts/{accounts[1]}")["balance"] == "40.00"
 
 
+def test_locked_holds_and_plain_payments_are_answered_side_by_side(
+    api: Api, accounts: tuple[str, str]
+) -> None:
+    asked = [
+        payment(*accounts, "0.01", **({"hashlock": sha256(SECRET).hex(), "hold_for_s": 60} if n % 2 else {}))
+        for n in range(9)
+    ]
+    keys = [uuid7() for _ in asked]
+    answers = api.together(
+        *(
+            ("POST", "/v1/payments", {"headers": {"Idempotency-Key": key}, "json": body})
+            for key, body in zip(keys, asked, strict=True)
+        )
+    )
+    assert [one.json()["id"] for one in answers] == keys
+    assert [one.json()["status"] for one in answers] == ["settled", "held"] * 4 + ["settled"]
+
+
 @pytest.mark.parametrize("more", [{"hashlock": "11" * 32}, {"hashlock": "00" * 32, "hold_for_s": 60}])
 def test_only_a_hold_has_a_lock(api: Api, accounts: tuple[str, str], more: dict[str, Any]) -> None:
     refused = api.send("POST", "/v1/payments", key=uuid7(), json=payment(*accounts, "1", **more))
