@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from bezant.economy.training import train_on_economy
+from bezant.store.scratch import scratch_schema
 from bezant.testing.nodes import SmallNode
-from bezant.testing.postgres import fresh_schema, private_postgres, server_programs
+from bezant.testing.postgres import private_postgres, server_programs
 
 POSTGRES_VARIABLE = "BEZANT_TEST_POSTGRES"
 """Holds the URL of a PostgreSQL to test on, instead of one that the tests start for themselves."""
@@ -51,5 +52,5 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'store.db'}"
         return
-    with fresh_schema(request.getfixturevalue("postgres")) as inside:
+    with scratch_schema(request.getfixturevalue("postgres")) as inside:
         yield inside

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from bezant.model.outcomes import Verdict
 from bezant.model.records import Flag, Kind
 from bezant.store import PaymentStatus, Store, projection
+from bezant.store.scratch import scratch_schema
 from bezant.testing.blocks import BlockScribe
 from bezant.testing.ledgers import BANK
-from bezant.testing.postgres import fresh_schema
 
 Step = tuple[str, bool, int, int]
 steps = st.lists(
@@ -83,7 +83,7 @@ def test_they_do_so_in_postgresql(postgres: str) -> None:
     @settings(max_examples=15, deadline=None, derandomize=True)
     @given(steps, st.integers(1, 7))
     def entries_add_up(sequence: list[Step], group: int) -> None:
-        with fresh_schema(postgres) as url:
+        with scratch_schema(postgres) as url:
             check_entries(url, sequence, group)
 
     entries_add_up()

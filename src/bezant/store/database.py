@@ -136,6 +136,18 @@ class Database:
                     .values(version=len(migrations))
                 )
 
+    def size_bytes(self) -> int:
+        """Return how large tables and indexes are; of a SQLite file without its log."""
+        if self.is_sqlite:
+            size = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
+        else:
+            size = (
+                "SELECT sum(pg_total_relation_size(oid)) FROM pg_class "
+                "WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace"
+            )
+        with self.read() as connection:
+            return int(connection.exec_driver_sql(size).scalar_one() or 0)
+
     def close(self) -> None:
         self._writer.dispose()
         self._reader.dispose()

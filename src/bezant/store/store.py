@@ -142,6 +142,10 @@ class Store:
         """How many receipts there are in the blocks projected."""
         return self._receipts
 
+    def size_bytes(self) -> int:
+        """Return how large the tables of the database are, indexes included."""
+        return self._database.size_bytes()
+
     def project(
         self, blocks: Sequence[CommittedBlock], end_to_end_ids: Mapping[int, str] | None = None
     ) -> int:

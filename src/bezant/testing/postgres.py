@@ -7,7 +7,6 @@ root hands the folder to the account that Debian's package made for it.
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 import signal
 import subprocess
@@ -17,8 +16,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
-
-import sqlalchemy as sa
 
 from bezant.errors import StorageError
 
@@ -64,22 +61,6 @@ def private_postgres(programs: Path, *, synced: bool = False) -> Iterator[str]:
             # SIGINT ends it at once and cleanly, with whoever is still connected.
             server.send_signal(signal.SIGINT)
             server.wait()
-
-
-@contextmanager
-def fresh_schema(url: str) -> Iterator[str]:
-    """Yield a URL of the same database that sees an empty schema of its own, dropped on leaving."""
-    server, schema = sa.make_url(url).set(drivername="postgresql+psycopg"), f"bezant_{secrets.token_hex(6)}"
-    engine = sa.create_engine(server)
-    with engine.begin() as connection:
-        connection.execute(sa.schema.CreateSchema(schema))
-    try:
-        inside = server.update_query_dict({"options": f"-csearch_path={schema}"})
-        yield inside.render_as_string(hide_password=False)
-    finally:
-        with engine.begin() as connection:
-            connection.execute(sa.schema.DropSchema(schema, cascade=True))
-        engine.dispose()
 
 
 def _as_server(command: list[str | Path], folder: Path) -> subprocess.Popen[bytes]:

@@ -62,6 +62,11 @@ class KernelBench:
             "outcomes": counted,
         }
 
+    def apply_mixed(self, count: int) -> tuple[Batch, RecordArray]:
+        """Apply one block of payments as `measure` does; return it with its receipts."""
+        batch = self._batch(self._mixed(count, 0.0))
+        return batch, self._ledger.apply(batch)
+
     def _mixed(self, count: int, hot_share: float) -> RecordArray:
         random, total = self._random, len(self._low)
         debtor = random.integers(1, total, count)
@@ -73,7 +78,7 @@ class KernelBench:
         rows["kind"][holds], rows["hold_for_s"][holds] = Kind.HOLD, 3_600
         linked = drawn >= 0.9
         # A chain never runs over the end of its Authorisation.
-        linked[MAX_AUTHORISED_RECORDS - 1 :: MAX_AUTHORISED_RECORDS] = False
+        linked[MAX_AUTHORISED_RECORDS - 1 :: MAX_AUTHORISED_RECORDS] = linked[-1] = False
         rows["flags"][linked] = Flag.LINKED
         return rows
 

@@ -168,6 +168,58 @@ def scale(
     console.print(f"{report['memory']['remembered_id']['total']} B a remembered id")
 
 
+@app.command()
+def store(
+    payments: Annotated[int, typer.Option(help="Payments in each run that is as fast as can be.")] = 200_000,
+    accounts: Annotated[int, typer.Option(help="Accounts that pay each other.")] = 100_000,
+    rate: Annotated[int, typer.Option(help="Payments a second of the run at a fixed rate.")] = 20_000,
+    seconds: Annotated[float, typer.Option(help="How long that run lasts.")] = 10.0,
+    url: Annotated[
+        str,
+        typer.Option(help="A PostgreSQL, postgresql://...; a schema is made in it and dropped. Or SQLite."),
+    ] = "",
+    seed: Annotated[int, typer.Option(help="Seed of accounts and amounts.")] = 1,
+    data: Annotated[
+        Path | None, typer.Option(help="Where to put the data folder; a temporary one if not given.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure the SQL store: how fast it takes payments in, and what becomes of a lag.
+
+    \b
+    bezant bench store
+    bezant bench store --url postgresql://user@host/database --json > store.json
+    """
+    from bezant.interfaces.bench.store import run_store_bench
+
+    with (
+        tempfile.TemporaryDirectory(prefix="bezant-bench-", dir=data) as folder,
+        Console(stderr=True).status("starting") as status,
+    ):
+        report = run_store_bench(
+            Path(folder) / "node",
+            url=url,
+            payments=payments,
+            accounts=accounts,
+            rate=rate,
+            seconds=seconds,
+            seed=seed,
+            note=status.update,
+        )
+    if as_json:
+        print(json.dumps(report, indent=1))
+        return
+    console = Console()
+    paced = {"sustained": report["sustained"], "overload": report["overload"]}
+    for title, runs in (("as fast as can be", report["drain"]), ("at a rate", paced)):
+        table = Table(show_edge=False, title=title)
+        for heading in ("", *runs):
+            table.add_column(heading.replace("_", " "), justify="right" if heading else "left")
+        for figure in next(iter(runs.values())):
+            table.add_row(figure.replace("_", " "), *(f"{run[figure]:,}" for run in runs.values()))
+        console.print(table)
+
+
 def _show(console: Console, report: dict[str, Any]) -> None:
     machine, limits = report["machine"], report["limits"]
     console.print(
