@@ -158,6 +158,14 @@ class ColumnarLedger:
         recall(self.state, records, hashes, signers, seen, same, first)
         return seen.view(np.bool_), same.view(np.bool_), first
 
+    def id_room(self, time_ns: int) -> int:
+        """Return how many ids a block of that time may enter before the ledger answers CAPACITY."""
+        counters = self.state.counters
+        since = time_ns - int(counters["generation_ns"][0])
+        kept = 0 if since >= 2 * self._lifetime_ns else int(counters["ids"][0])
+        kept += 0 if since >= self._lifetime_ns else int(counters["old_ids"][0])
+        return max(self.genesis.rules.max_live_ids - kept, 0)
+
     @property
     def account_count(self) -> int:
         return int(self.state.counters["accounts"][0])
@@ -251,12 +259,11 @@ class ColumnarLedger:
     def _forget_old_ids(self, time_ns: int) -> None:
         """Drop a generation of ids once none of them could pass the time check any more."""
         rules, counters = self.genesis.rules, self.state.counters
-        lifetime_ns = (rules.id_window_s + rules.id_future_s + 1) * NS_PER_S
         since = time_ns - int(counters["generation_ns"][0])
-        if since < lifetime_ns:
+        if since < self._lifetime_ns:
             return
         used, state = int(counters["ids"][0]), self.state
-        both_gone = since >= 2 * lifetime_ns
+        both_gone = since >= 2 * self._lifetime_ns
         # What was new is old now; readers and snapshots may go on with the tables they hold.
         old = {"old_ids": state.ids, "old_id_index": state.id_index, "old_id_pages": state.id_pages}
         self.state = state._replace(
@@ -265,6 +272,12 @@ class ColumnarLedger:
         )
         counters["old_ids"] = 0 if both_gone else used
         counters["ids"], counters["generation_ns"] = 0, time_ns
+
+    @property
+    def _lifetime_ns(self) -> int:
+        """After how long none of the ids of a generation could pass the time check any more."""
+        rules = self.genesis.rules
+        return (rules.id_window_s + rules.id_future_s + 1) * NS_PER_S
 
     @staticmethod
     def _rows(table: RecordArray, index: Rows, lo: Any, hi: Any) -> Rows:

@@ -42,6 +42,7 @@ class Admit:
         self._check_shape(batch)
         self._check_time(batch)
         self._check_new(batch)
+        self._check_room(batch)
         ledger, records = self._engine.ledger, batch.records
         batch.debtor_row = ledger.account_rows(records["debtor_lo"], records["debtor_hi"])
         batch.creditor_row = ledger.account_rows(records["creditor_lo"], records["creditor_hi"])
@@ -99,3 +100,17 @@ class Admit:
         batch.first_outcome[seen & open_rows] = first[seen & open_rows]
         batch.refuse(seen & same, Outcome.EXISTS)
         batch.refuse(seen & ~same, Outcome.EXISTS_WITH_OTHER_CONTENT)
+
+    def _check_room(self, batch: PaymentBatch) -> None:
+        """Shed what the ledger could not remember, from the first Authorisation on that does not fit.
+
+        It would answer the same, at the price of a block. Room comes as time passes, with no block at all.
+        """
+        new = batch.refused == PENDING
+        room = self._engine.ledger.id_room(max(self._now_ns(), self._engine.time_ns))
+        if np.count_nonzero(new) <= room:
+            return
+        counts = batch.authorisations["count"]
+        counts = counts[counts != 0].astype(np.intp)
+        needed = np.cumsum(new)[np.cumsum(counts) - 1]
+        batch.refuse(new & np.repeat(needed > room, counts), Outcome.CAPACITY)

@@ -12,6 +12,7 @@ from bezant.chain.clock import SetClock
 from bezant.folder import create_folder
 from bezant.gateway import commands
 from bezant.gateway.accounts import Opening, PartyProfile
+from bezant.model.genesis import Rules
 from bezant.model.identifiers import AccountId, PaymentId, new_payment_id
 from bezant.model.orders import authorise
 from bezant.model.outcomes import Outcome
@@ -35,11 +36,17 @@ class SmallNode:
     """
 
     def __init__(
-        self, path: Path, *, model: Path | None = None, settings: str = "", with_store: bool = False
+        self,
+        path: Path,
+        *,
+        model: Path | None = None,
+        settings: str = "",
+        with_store: bool = False,
+        rules: Rules | None = None,
     ) -> None:
         self.path = path
         self.clock = SetClock(START_NS)
-        create_folder(path, created_ms=START_NS // 1_000_000)
+        create_folder(path, created_ms=START_NS // 1_000_000, rules=rules)
         if model is not None:
             shutil.copy(model, path / "models" / "current.model")
         (path / "bezant.toml").write_text(settings, "utf-8")
