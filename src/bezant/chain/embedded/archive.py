@@ -7,6 +7,7 @@ payment is a binary search over block times and a scan of a few blocks: no index
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ import numpy as np
 from bezant.chain.blocks import CommittedBlock, StateRoot
 from bezant.chain.embedded.disk import Disk, SystemDisk
 from bezant.chain.embedded.rows import RowFile
-from bezant.errors import NotFound
+from bezant.errors import NotFound, StorageError
 from bezant.model.genesis import Rules
 from bezant.model.identifiers import U64_MASK, payment_time_ms, words
 from bezant.model.outcomes import Outcome
@@ -31,10 +32,13 @@ ENTRY = np.dtype(
         ("state_block", "<u8"),
         ("state_height", "<u8"),
         ("state_root", "u1", (32,)),
+        ("receipts_check", "<u4"),
+        ("check", "<u4"),
     ]
 )
 """A block: its time, where its receipts are, and the last state root that the chain covers by then:
-the block whose leaves hold it, the height it is of, the root; zeros before the first."""
+the block whose leaves hold it, the height it is of, the root; zeros before the first. Then CRC-32 of its
+receipts, and of all in front of it: whatever is read back is known to be what was written."""
 SCAN_ROWS, SCAN_BLOCKS = 65_536, 4_096
 NS_PER_MS, NS_PER_S = 1_000_000, 1_000_000_000
 
@@ -55,7 +59,13 @@ def next_entry(last: RecordArray, block: CommittedBlock, first: int) -> RecordAr
     if block.state_root is not None:
         entry["state_block"], entry["state_height"] = block.height, block.state_root.height
         entry["state_root"] = np.frombuffer(block.state_root.root, np.uint8)
+    entry["receipts_check"] = zlib.crc32(np.ascontiguousarray(block.receipts).view(np.uint8).data)
+    entry["check"] = _entry_check(entry[0])
     return entry
+
+
+def _entry_check(entry: np.void) -> int:
+    return zlib.crc32(entry.tobytes()[: -ENTRY["check"].itemsize])
 
 
 class ReceiptArchive:
@@ -93,9 +103,12 @@ class ReceiptArchive:
         self._state = entry
 
     def receipts(self, height: int) -> RecordArray:
-        """Return the receipts of a block. Raises: NotFound."""
+        """Return the receipts of a block. Raises: NotFound, StorageError ``archive_damaged``."""
         entry = self._entry(height)
-        return self._read(int(entry["first"]), int(entry["count"]))
+        found = self._read(int(entry["first"]), int(entry["count"]))
+        if zlib.crc32(found.view(np.uint8).data) != int(entry["receipts_check"]):
+            raise _damaged("receipts.log", height)
+        return found
 
     def time_ns(self, height: int) -> int:
         return int(self._entry(height)["time_ns"])
@@ -190,7 +203,17 @@ class ReceiptArchive:
         if not 1 <= height <= self.height:
             raise NotFound(f"there is no block {height}; the last one is {self.height}", code="block_unknown")
         row: np.void = self._entries.read(height - 1, 1)[0]
+        if int(row["check"]) != _entry_check(row):
+            raise _damaged("blocks.log", height)
         return row
 
     def _read(self, first: int, count: int) -> RecordArray:
         return self._rows.read(first, count)
+
+
+def _damaged(name: str, height: int) -> StorageError:
+    return StorageError(
+        f"{name} does not hold what was written of block {height}. Stop the node and delete receipts.log and "
+        "blocks.log: both are made again from the journal",
+        code="archive_damaged",
+    )
