@@ -43,7 +43,7 @@ bench: $(STAMP) ## measure, beside this machine's own limits
 sim: $(STAMP) ## COUNT seeds from SEED on through the simulated disk, clock and scheduler
 	@$(BIN)/python -m bezant.testing.simulator --seed $(SEED) --count $(COUNT)
 
-soak: $(STAMP) ## for a night: 100,000 seeds, 100 kills through HTTP, a million hostile inputs
+soak: $(STAMP) ## for a night: 100,000 seeds, 100 kills through HTTP, hundreds of thousands of hostile inputs
 	@$(BIN)/python -m bezant.testing.blackbox --seed $(SEED) --kills 100
 	@$(BIN)/python -m pytest tests/fuzzing --hypothesis-profile=soak
 	@$(BIN)/python -m bezant.testing.simulator --seed $(SEED) --count 100000

@@ -57,8 +57,9 @@ class EventAmount(msgspec.Struct, frozen=True):
     asset: str
 
 
-class PaymentChange(msgspec.Struct, frozen=True):
-    """What happened to one payment. `id` is the event's, ``height-position``."""
+class PaymentChange(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What happened to one payment. `id` is the event's, ``height-position``; `refund_of` what a
+    ``payment.reversed`` pays back, a payment or a capture of one."""
 
     id: str
     payment_id: str
@@ -67,6 +68,7 @@ class PaymentChange(msgspec.Struct, frozen=True):
     debtor: str
     creditor: str
     height: int
+    refund_of: str = ""
 
 
 class PaymentEvent(msgspec.Struct, frozen=True):
@@ -114,13 +116,15 @@ class PaymentEvents:
     def _change(
         self, block: CommittedBlock, position: int, receipt: np.void, outcome: Outcome
     ) -> PaymentChange:
-        index = position - block.system_count
+        index, refund_of = position - block.system_count, ""
         if index >= 0:
             record = block.records[index]
             closes = int(record["kind"]) in (Kind.CAPTURE, Kind.RELEASE)
             payment = id_of(record, "related" if closes else "id")
             debtor, creditor = id_of(record, "debtor"), id_of(record, "creditor")
             asset = int(record["asset"])
+            if record["kind"] == Kind.REVERSE:
+                refund_of = render_payment_id(id_of(record, "related"))
             # A refusal moved nothing: what was asked for is told.
             amount = int(record["amount"] if outcome.refused else receipt["amount"])
         else:
@@ -137,6 +141,7 @@ class PaymentEvents:
             render_id(debtor),
             render_id(creditor),
             block.height,
+            refund_of,
         )
 
     def _amount(self, number: int, minor: int) -> EventAmount:

@@ -82,6 +82,8 @@ def test_every_change_of_a_payment_has_its_type(town: Town) -> None:
     back = town.pays(Kind.REVERSE, town.bob, town.alice, 100, related=id_of(capture[0], "id"))
     (reversal,) = town.events_of(town.commit((BANK, back)))
     assert (reversal.type, reversal.data.amount.amount) == ("payment.reversed", "1.00")
+    assert reversal.data.refund_of == render_payment_id(id_of(capture[0], "id"))
+    assert captured.data.refund_of == ""
     assert captured.data.payment_id == render_payment_id(id_of(hold[0], "id")), "the payment, not its capture"
     assert captured.data.amount.amount == "4.00"
     assert released.data.payment_id == render_payment_id(id_of(reviewed[0], "id"))

@@ -49,6 +49,8 @@ class PaymentEvent(msgspec.Struct, frozen=True, omit_defaults=True):
     debtor: str | None = None
     creditor: str | None = None
     verdict: str | None = None
+    refund_of: str | None = None
+    """What a `payment.reversed` pays back: a payment, or a capture of one."""
 
 
 class Feed:
@@ -154,6 +156,7 @@ class Feed:
             render_id(id_of(record, "debtor")),
             render_id(id_of(record, "creditor")),
             None if closes else verdict_word(int(receipt["verdict"])),
+            render_payment_id(id_of(record, "related")) if record["kind"] == Kind.REVERSE else None,
         )
 
 

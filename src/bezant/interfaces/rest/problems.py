@@ -56,7 +56,11 @@ _PATH: Final = re.compile(r" - at `(?:key in )?\$\.?(.*)`$")
 
 def problem_of(error: BezantError, request_id: str, payment_id: str | None = None) -> Problem:
     """Return an operating error as a problem."""
-    problem = _problem(reason_of(error), error.code, error.message, request_id, error.param, payment_id)
+    reason, detail = reason_of(error), error.message
+    if type(error) is BezantError and reason in OUTCOMES.values():
+        # It names what the ledger answered by its code; people are told in words too.
+        detail = f"{detail}: {reason.title[0].lower()}{reason.title[1:]}"
+    problem = _problem(reason, error.code, detail, request_id, error.param, payment_id)
     if isinstance(error, Overloaded) and error.retry_after_s > RETRY_AFTER_S:
         return msgspec.structs.replace(problem, retry_after_s=error.retry_after_s)
     return problem

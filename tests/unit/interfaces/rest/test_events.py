@@ -41,12 +41,15 @@ def test_events_follow_payments(api: Api, accounts: tuple[str, str]) -> None:
     api.post(f"/v1/payments/{held}/capture", status=200)
     refused = api.send("POST", "/v1/payments", key=(key := uuid7()), json=payment(*accounts, "5000"))
     assert refused.status_code == 422
-    told = [(event["type"], event["payment_id"]) for event in all_events(api, api.services.feed, here, 4)]
-    assert told == [
+    back = api.post(f"/v1/payments/{settled}/refunds", {"amount": "0.50"})["id"]
+    events = all_events(api, api.services.feed, here, 5)
+    assert [event.get("refund_of") for event in events] == [None] * 4 + [settled]
+    assert [(event["type"], event["payment_id"]) for event in events] == [
         ("payment.settled", settled),
         ("payment.held", held),
         ("payment.captured", held),
         ("payment.refused", key),
+        ("payment.reversed", back),
     ]
 
 

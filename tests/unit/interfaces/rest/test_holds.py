@@ -87,6 +87,7 @@ def test_a_secret_opens_a_locked_hold(api: Api, accounts: tuple[str, str]) -> No
     for wrong in ({}, {"preimage": "00" * 31 + "01"}):
         refused = api.send("POST", path, key=uuid7(), json=wrong)
         assert (refused.status_code, refused.json()["code"]) == (422, "preimage_mismatch")
+        assert "this does not open the hold's lock" in refused.json()["detail"]
     opened = api.post(path, {"preimage": SECRET.hex()}, status=200)
     assert opened["outcome"] == "captured"
     assert api.get(f"/v1/accounts/{accounts[1]}")["balance"] == "40.00"
