@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -167,6 +168,7 @@ def is_news(kind: int, outcome: Outcome) -> bool:
     return not (outcome.refused and kind in (Kind.CAPTURE, Kind.RELEASE))
 
 
+@lru_cache(maxsize=256)
 def render_time(time_ns: int) -> str:
     """Return an RFC 3339 time in UTC with nanoseconds.
 

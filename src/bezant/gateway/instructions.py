@@ -53,6 +53,11 @@ class Instruction:
             flags |= _UNDER_MANDATE
         return flags | _LINKED if self.hashlock else flags
 
+    @property
+    def records(self) -> int:
+        """How many records it becomes: itself, and the LOCK behind it."""
+        return 2 if self.hashlock else 1
+
 
 def lock_id(hold: int) -> PaymentId:
     """Return the id of the LOCK behind a hold: a UUIDv7 of the same time, so that the same request asked

@@ -125,7 +125,7 @@ def _serving(node: Node) -> Iterator[tuple[Services, Server]]:
     from bezant.interfaces.rest.server import Server
 
     services = create_services(node)
-    yield services, Server(create_app(services), services.feed)
+    yield services, Server(create_app(services), services)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The application: routes, services, error handlers, the lane for payments, and the door in front."""
+"""The application: routes, services, error handlers, and the door in front."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from litestar import Litestar, Router
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
-from litestar.types import ASGIApp, ControllerRouterHandler
+from litestar.types import ControllerRouterHandler
 
 from bezant.errors import BezantError
 from bezant.interfaces.rest import (
@@ -28,7 +28,6 @@ from bezant.interfaces.rest import (
 from bezant.interfaces.rest.door import Door
 from bezant.interfaces.rest.events import Feed
 from bezant.interfaces.rest.idempotency import Keyring
-from bezant.interfaces.rest.lane import PaymentLane
 from bezant.interfaces.rest.openapi import describe, schema_routes
 from bezant.interfaces.rest.problems import on_bezant_error, on_exception, on_http_exception
 from bezant.interfaces.rest.render import Renderer
@@ -61,7 +60,7 @@ def create_services(node: Node) -> Services:
     )
 
 
-def create_app(services: Services, more: Sequence[ControllerRouterHandler] = ()) -> ASGIApp:
+def create_app(services: Services, more: Sequence[ControllerRouterHandler] = ()) -> Door:
     """Return the ASGI application; `more` are routes of other interfaces behind the same door."""
     http = services.node.config.http
     resources = [route for module in V1 for route in module.ROUTES]
@@ -82,6 +81,4 @@ def create_app(services: Services, more: Sequence[ControllerRouterHandler] = ())
         request_max_body_size=http.max_body_bytes,
         logging_config=None,
     )
-    return Door(
-        PaymentLane(litestar, services), services.node.folder.keys.operator_token, http.rate_per_s, http.burst
-    )
+    return Door(litestar, services.node.folder.keys.operator_token, http.rate_per_s, http.burst)

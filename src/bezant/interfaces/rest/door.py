@@ -11,7 +11,7 @@ import hmac
 import secrets
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
@@ -57,8 +57,7 @@ class Door:
         if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
             return
-        self._count += 1
-        request_id = f"req_{self._run}{self._count:08x}"
+        request_id = self.next_id()
         scope[REQUEST_ID] = request_id  # type: ignore[typeddict-unknown-key]
         tag = (b"x-request-id", request_id.encode())
 
@@ -68,15 +67,20 @@ class Door:
             await send(message)
 
         try:
-            self._check(scope)
+            self.admit(scope["method"], scope["path"], dict(scope["headers"]))
         except BezantError as error:
             await send_problem(problem_of(error, request_id), tagged)
             return
         await self._app(scope, receive, tagged)
 
-    def _check(self, scope: Any) -> None:
-        headers: dict[bytes, bytes] = dict(scope["headers"])
-        shown, path = headers.get(b"authorization", b""), scope["path"]
+    def next_id(self) -> str:
+        """Return a request's id."""
+        self._count += 1
+        return f"req_{self._run}{self._count:08x}"
+
+    def admit(self, method: str, path: str, headers: dict[bytes, bytes]) -> None:
+        """Let a request pass, or raise why it may not: Overloaded, AuthError, InputError."""
+        shown = headers.get(b"authorization", b"")
         known = hmac.compare_digest(shown, self._expected)
         if not (self._known if known else self._strangers).take():
             raise Overloaded("too many requests with this token; slow down", code="rate_limited")
@@ -86,7 +90,7 @@ class Door:
                 "in the data folder",
                 param="Authorization",
             )
-        if scope["method"] == "POST" and _has_body(headers):
+        if method == "POST" and _has_body(headers):
             _check_media_type(headers.get(b"content-type", b""), path)
 
 

@@ -62,7 +62,7 @@ class Keyring:
     def __init__(self, keys: IdempotencyKeys, secret: bytes, now_ns: Callable[[], int]) -> None:
         """`secret` keys the hashes of requests, so that no text can be guessed from the table."""
         self._keys, self._secret, self._now_ns = keys, secret, now_ns
-        self._in_flight: dict[str, bytes] = {}
+        self._in_flight: dict[str | PaymentId, bytes] = {}
         # One thread: what is finished is stored before the next request of that key is looked up.
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="idempotency")
 
@@ -74,18 +74,25 @@ class Keyring:
         """
         key = check_key(key)
         identity = key_as_id(key)
-        slot = key if identity is None else str(UUID(int=identity))
+        slot = self.enter(key if identity is None else identity, target, body)
+        try:
+            if identity is not None:
+                return await act(identity)
+            return await self._answer_bound(key, self._in_flight[slot], act)
+        finally:
+            self.leave(slot)
+
+    def enter(self, slot: str | PaymentId, target: str, body: bytes) -> str | PaymentId:
+        """Take the slot of a key, its id if it is one, until `leave`. Raises: ConflictError."""
         request = target.encode() + b"\0" + body
         other = self._in_flight.get(slot)
         if other is not None:
             raise _taken(other == request)
         self._in_flight[slot] = request
-        try:
-            if identity is not None:
-                return await act(identity)
-            return await self._answer_bound(key, request, act)
-        finally:
-            del self._in_flight[slot]
+        return slot
+
+    def leave(self, slot: str | PaymentId) -> None:
+        del self._in_flight[slot]
 
     def close(self) -> None:
         self._executor.shutdown()

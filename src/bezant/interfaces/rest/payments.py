@@ -12,6 +12,7 @@ from litestar.params import FromPath, QueryParameter
 from bezant.chain.receipts import Receipt, render_receipt
 from bezant.errors import UnknownOutcome
 from bezant.gateway.instructions import Instruction
+from bezant.gateway.payments import Answered
 from bezant.interfaces.rest.idempotency import Answer, Ending
 from bezant.interfaces.rest.problems import problem_of, refusal
 from bezant.interfaces.rest.render import parse_time, verdict_word
@@ -71,20 +72,46 @@ async def pay(
     request_id: str, services: Services, instruction: Instruction, *, by_institution: bool = False
 ) -> Answer:
     """Submit one payment and answer for it; one that was answered before is answered the same."""
-    identity = instruction.identity
     try:
         answered = await services.replies.pay(instruction, by_institution=by_institution)
     except UnknownOutcome as error:
-        problem = problem_of(error, request_id, render_payment_id(identity))
-        return Answer(problem.status, _ENCODER.encode(problem), Ending.UNKNOWN)
-    if answered.outcome in _ANSWERED_BEFORE:
-        before = await in_thread(services.node.payments.recall, instruction)
-        if before is not None:
-            texts, erased = await in_thread(services.node.history.texts, identity)
-            view = services.render.answered(before, texts, erased, instruction.hashlock)
-            return _answer(request_id, before.outcome, view, replayed=True)
+        return unknown(error, request_id, instruction.identity)
+    found = conclude(request_id, services, instruction, answered)
+    return found or await look_back(request_id, services, instruction, answered)
+
+
+def unknown(error: BaseException, request_id: str, identity: PaymentId) -> Answer:
+    """Return the answer that nobody knows the outcome; raises any other error than that."""
+    if not isinstance(error, UnknownOutcome):
+        raise error
+    problem = problem_of(error, request_id, render_payment_id(identity))
+    return Answer(problem.status, _ENCODER.encode(problem), Ending.UNKNOWN)
+
+
+def conclude(
+    request_id: str, services: Services, instruction: Instruction, answered: Answered
+) -> Answer | None:
+    """Return the answer to a payment, None where it may have been given before: then `look_back`."""
+    return (
+        None if answered.outcome in _ANSWERED_BEFORE else _tell(request_id, services, instruction, answered)
+    )
+
+
+async def look_back(
+    request_id: str, services: Services, instruction: Instruction, answered: Answered
+) -> Answer:
+    """Return the answer that a payment was given before, or this one if there is none."""
+    before = await in_thread(services.node.payments.recall, instruction)
+    if before is None:
+        return _tell(request_id, services, instruction, answered)
+    texts, erased = await in_thread(services.node.history.texts, instruction.identity)
+    view = services.render.answered(before, texts, erased, instruction.hashlock)
+    return _answer(request_id, before.outcome, view, replayed=True)
+
+
+def _tell(request_id: str, services: Services, instruction: Instruction, answered: Answered) -> Answer:
     if answered.height == 0:
-        problem = refusal(answered.outcome, request_id, render_payment_id(identity))
+        problem = refusal(answered.outcome, request_id, render_payment_id(instruction.identity))
         return Answer(problem.status, _ENCODER.encode(problem), Ending.NOTHING)
     view = services.render.answered(answered, instruction.payload or Payload(), hashlock=instruction.hashlock)
     return _answer(request_id, answered.outcome, view)

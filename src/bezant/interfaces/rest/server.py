@@ -8,13 +8,16 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
+from typing import Any
 
 import uvicorn
-from litestar.types import ASGIApp
 
 from bezant.errors import ConfigError
-from bezant.interfaces.rest.events import Feed
+from bezant.interfaces.rest.door import Door
+from bezant.interfaces.rest.lane import LaneProtocol, PaymentLane
+from bezant.interfaces.rest.services import Services
 
 GRACE_S = 10
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -48,11 +51,12 @@ def listen(host: str, port: int) -> socket.socket:
 class Server(uvicorn.Server):
     """Uvicorn that ends the event streams when it is told to stop; they would never end by themselves."""
 
-    def __init__(self, app: ASGIApp, feed: Feed) -> None:
+    def __init__(self, app: Door, services: Services) -> None:
+        lane: Any = partial(LaneProtocol, PaymentLane(services, app))
         config = uvicorn.Config(
             app,
             loop="uvloop",
-            http="httptools",
+            http=lane,
             ws="none",
             lifespan="off",
             access_log=False,
@@ -61,7 +65,7 @@ class Server(uvicorn.Server):
             timeout_graceful_shutdown=GRACE_S,
         )
         super().__init__(config)
-        self._feed = feed
+        self._feed = services.feed
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

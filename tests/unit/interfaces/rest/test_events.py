@@ -87,7 +87,7 @@ def test_over_a_real_socket_and_the_server_stops_while_somebody_listens(
     api.node.engine.subscribe(feed.on_durable)
     before, api.services.feed = api.services.feed, feed
     bound = listen("127.0.0.1", 0)
-    server = Server(api.app, feed)
+    server = Server(api.app, api.services)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
     thread.start()
     url = f"http://127.0.0.1:{bound.getsockname()[1]}"
