@@ -1,11 +1,13 @@
-"""Where a sealed row can be: an index in memory that names batches, never rows or texts.
+"""Where a sealed row can be: an index in memory that names places in the log, never rows or texts.
 
-Time-ordered kinds cost about 30 bytes a batch: the span of times in it, searched with numpy.
-Ids in no order would make every batch a candidate, so their kinds cost 20 bytes an id.
+Time-ordered kinds cost 32 bytes for every stretch of the log, however many batches are in it: at most
+a 4,096th of the log in memory. A stretch is told by the span of times in it, and walked header by
+header. Ids in no order would make every stretch a candidate, so their kinds cost 20 bytes an id.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -13,34 +15,63 @@ import numpy as np
 from bezant.vault.sealing import U64Array
 from bezant.vault.segments import Place
 
-_SPAN = np.dtype([("min_hi", "<u8"), ("max_hi", "<u8"), ("segment", "<u4"), ("offset", "<u8")])
+STRETCH_BYTES: Final = 128 << 10
+"""How far one entry reaches; a longer batch has one of its own."""
+_SPAN = np.dtype(
+    [("min_hi", "<u8"), ("max_hi", "<u8"), ("start", "<u8"), ("length", "<u4"), ("segment", "<u4")]
+)
 _RECENT: Final = 4096
 
 
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Bytes `start..end` of a segment, from one frame's first to another's last; any kind may be between."""
+
+    segment: int
+    start: int
+    end: int
+
+
 class TimeIndex:
-    """Batches of one kind by the high words of the ids in them."""
+    """Stretches with batches of one kind by the high words of the ids in those."""
 
     def __init__(self) -> None:
         self._spans = np.zeros(256, _SPAN)
         self._count = 0
 
-    def add(self, place: Place, min_hi: int, max_hi: int) -> None:
+    @property
+    def nbytes(self) -> int:
+        return self._spans.nbytes
+
+    def add(self, place: Place, length: int, min_hi: int, max_hi: int) -> None:
+        """Take in a batch whose frame of `length` bytes is at a place; mostly the one behind the last."""
+        last = self._spans[self._count - 1]
+        reach = place.offset + length - int(last["start"])
+        if self._count and place.segment == last["segment"] and reach - length > 0 and reach <= STRETCH_BYTES:
+            last["length"] = max(int(last["length"]), reach)
+            last["min_hi"], last["max_hi"] = (
+                min(int(last["min_hi"]), min_hi),
+                max(int(last["max_hi"]), max_hi),
+            )
+            return
         if self._count == len(self._spans):
-            self._spans = np.concatenate([self._spans, np.zeros(self._count, _SPAN)])
-        self._spans[self._count] = (min_hi, max_hi, place.segment, place.offset)
+            self._spans = np.concatenate([self._spans, np.zeros(self._count // 2, _SPAN)])
+        self._spans[self._count] = (min_hi, max_hi, place.offset, length, place.segment)
         self._count += 1
 
-    def candidates(self, id_: int) -> list[Place]:
-        """Return every batch that may hold an id, the newest first."""
+    def candidates(self, id_: int) -> list[Stretch]:
+        """Return every stretch that may hold an id, the newest first."""
         spans, high = self._spans[: self._count], np.uint64(id_ >> 64)
         hits = np.flatnonzero((spans["min_hi"] <= high) & (high <= spans["max_hi"]))
-        return [self._place(int(hit)) for hit in hits[::-1]]
+        return [self._stretch(hit) for hit in hits[::-1].tolist()]
 
-    def places(self) -> list[Place]:
-        return [self._place(batch) for batch in range(self._count)]
+    def stretches(self) -> list[Stretch]:
+        return [self._stretch(number) for number in range(self._count)]
 
-    def _place(self, batch: int) -> Place:
-        return Place(int(self._spans["segment"][batch]), int(self._spans["offset"][batch]))
+    def _stretch(self, number: int) -> Stretch:
+        span = self._spans[number]
+        start = int(span["start"])
+        return Stretch(int(span["segment"]), start, start + int(span["length"]))
 
 
 class IdIndex:

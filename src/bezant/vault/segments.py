@@ -80,8 +80,8 @@ class Segments:
 
     def append(
         self, kind: int, nonce: bytes, columns: Columns, width: int, sealed: U8Array
-    ) -> tuple[int, Place]:
-        """Write one frame; return its ticket for `sync` and its place.
+    ) -> tuple[int, Place, int]:
+        """Write one frame; return its ticket for `sync`, its place and its length in bytes.
 
         Raises: StorageError, ``disk_full`` among them; the log is then as it was before.
         """
@@ -96,7 +96,7 @@ class Segments:
             ticket = tail.sequence
             tail.end += len(frame)
             tail.sequence += 1
-            return ticket, place
+            return ticket, place, len(frame)
 
     def sync(self, ticket: int | None = None) -> None:
         """Return once everything up to the ticket (None: all that was appended) is on disk.
@@ -127,6 +127,18 @@ class Segments:
         if header is None:
             raise self._damaged(place.segment, place.offset, "a batch header")
         return header
+
+    def walk(self, segment: int, start: int, end: int) -> Iterator[tuple[Place, np.void]]:
+        """Yield (place, header) of the frames that fill bytes `start..end` of a segment.
+
+        Raises: StorageError ``vault_damaged``.
+        """
+        with disk_errors(self._path(segment)):
+            for place, header in self._walk(segment, start, end, check_bodies=False):
+                yield place, header
+                start = place.offset + frames.frame_bytes(header)
+        if start != end:
+            raise self._damaged(segment, start, "a batch header")
 
     def read_columns(self, place: Place, header: np.void) -> Columns:
         data = self._read(place.segment, place.offset + HEADER.itemsize, frames.columns_bytes(header))
@@ -238,7 +250,7 @@ class Segments:
         offset, expected = 0, None
         if self._recovered:
             expected = int(self._recovered[-1][1]["sequence"]) + 1
-        for place, header in self._walk(segment, size, check_bodies=newest):
+        for place, header in self._walk(segment, 0, size, check_bodies=newest):
             if expected is not None and int(header["sequence"]) != expected:
                 raise self._damaged(segment, place.offset, f"not batch {expected}, which must be here")
             self._recovered.append((place, header))
@@ -248,9 +260,10 @@ class Segments:
             raise self._damaged(segment, offset, "a batch that was already durable")
         return offset
 
-    def _walk(self, segment: int, size: int, *, check_bodies: bool) -> Iterator[tuple[Place, np.void]]:
-        """Yield frames from the start to the first that is not whole."""
-        offset = 0
+    def _walk(
+        self, segment: int, offset: int, size: int, *, check_bodies: bool
+    ) -> Iterator[tuple[Place, np.void]]:
+        """Yield frames from an offset to the first that is not whole, or to `size`."""
         with self._path(segment).open("rb") as file:
             while offset < size:
                 file.seek(offset)

@@ -72,7 +72,9 @@ class Vault:
             kind = VaultKind(int(header["kind"]))
             index = self._index[kind]
             if isinstance(index, TimeIndex):
-                index.add(place, int(header["min_hi"]), int(header["max_hi"]))
+                if not int(header["rows"]):
+                    continue
+                index.add(place, frames.frame_bytes(header), int(header["min_hi"]), int(header["max_hi"]))
             else:
                 columns = segments.read_columns(place, header)
                 index.add(place, columns.ids_lo, columns.ids_hi)
@@ -211,14 +213,25 @@ class Vault:
         Batches that have no id above the one given are passed over unread. Raises: StorageError
         ``vault_damaged``; VaultError for an altered row.
         """
-        with self._index_lock:
-            places = self._index[kind].places()
-        for place in places:
+        for place in self.places(kind):
             if above >= 0:
                 header = self._segments.read_header(place)
                 if int(header["max_hi"]) << 64 | int(header["max_lo"]) <= above:
                     continue
             yield self._open_batch(kind, place)
+
+    def places(self, kind: VaultKind) -> Iterator[Place]:
+        """Yield where every batch of a kind is, in the order they were sealed."""
+        with self._index_lock:
+            index = self._index[kind]
+            found = index.places() if isinstance(index, IdIndex) else index.stretches()
+        for one in found:
+            if isinstance(one, Place):
+                yield one
+                continue
+            for place, header in self._segments.walk(one.segment, one.start, one.end):
+                if int(header["kind"]) == kind:
+                    yield place
 
     def entries(self, kind: VaultKind, *, above: int = -1) -> Iterator[Entry]:
         """Yield every readable row of a kind in the order it was sealed; replaced rows included.
@@ -266,13 +279,13 @@ class Vault:
         )
         prefix = secrets.token_bytes(NONCE_PREFIX_BYTES)
         sealed = self._encrypt(kind, columns, plain, prefix)
-        ticket, place = self._segments.append(kind, prefix, columns, width, sealed)
+        ticket, place, length = self._segments.append(kind, prefix, columns, width, sealed)
         with self._index_lock:
             index = self._index[kind]
             if isinstance(index, IdIndex):
                 index.add(place, columns.ids_lo, columns.ids_hi)
             elif count:
-                index.add(place, int(columns.ids_hi.min()), int(columns.ids_hi.max()))
+                index.add(place, length, int(columns.ids_hi.min()), int(columns.ids_hi.max()))
         return ticket
 
     def _encrypt(self, kind: VaultKind, columns: frames.Columns, plain: U8Array, prefix: bytes) -> U8Array:
@@ -301,15 +314,29 @@ class Vault:
 
     def _find(self, kind: VaultKind, id_: int) -> tuple[Place, np.void, frames.Columns, int]:
         low, high = np.uint64(id_ & 0xFFFFFFFFFFFFFFFF), np.uint64(id_ >> 64)
-        with self._index_lock:
-            candidates = self._index[kind].candidates(id_)
-        for place in candidates:
+        for place in self._candidates(kind, id_):
             header = self._segments.read_header(place)
             columns = self._segments.read_columns(place, header)
             rows = np.flatnonzero((columns.ids_lo == low) & (columns.ids_hi == high))
             if len(rows):
                 return place, header, columns, int(rows[-1])
         raise NotFound(f"the vault holds no {kind.name.lower()} of id {id_:032x}")
+
+    def _candidates(self, kind: VaultKind, id_: int) -> Iterator[Place]:
+        """Yield the batches that may hold an id, the newest first."""
+        index, high = self._index[kind], id_ >> 64
+        with self._index_lock:
+            found = index.candidates(id_)
+        for one in found:
+            if isinstance(one, Place):
+                yield one
+                continue
+            walked = self._segments.walk(one.segment, one.start, one.end)
+            yield from [
+                place
+                for place, header in walked
+                if int(header["kind"]) == kind and int(header["min_hi"]) <= high <= int(header["max_hi"])
+            ][::-1]
 
     def _open_batch(self, kind: VaultKind, place: Place) -> OpenedBatch:
         while True:

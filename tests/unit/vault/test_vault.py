@@ -17,6 +17,7 @@ from bezant.errors import InputError, NotFound, StorageError, VaultError
 from bezant.model.identifiers import new_payment_id
 from bezant.vault import Vault, VaultKind, sealing
 from bezant.vault.frames import HEADER, parse_header
+from bezant.vault.index import STRETCH_BYTES, TimeIndex
 from bezant.vault.parties import SLOT, load_master_key
 from bezant.vault.segments import Segments
 
@@ -124,7 +125,7 @@ def sealed_in_three_batches(folder: Path) -> tuple[list[int], list[int]]:
         part = slice(first, first + 10)
         vault.seal_rows(VaultKind.EVIDENCE, low[part], high[part], 0, rows(10))
         vault.sync()
-    places = [place.offset for place in vault._index[VaultKind.EVIDENCE].places()]
+    places = [place.offset for place in vault.places(VaultKind.EVIDENCE)]
     abandon(vault)
     return values, places
 
@@ -152,7 +153,7 @@ def test_a_torn_tail_followed_by_a_whole_unsynced_batch_is_cut_off_too(tmp_path:
     for first in (10, 20):  # neither is synced, so the disk may hold the second and not the first
         part = slice(first, first + 10)
         vault.seal_rows(VaultKind.EVIDENCE, low[part], high[part], 0, rows(10))
-    places = [place.offset for place in vault._index[VaultKind.EVIDENCE].places()]
+    places = [place.offset for place in vault.places(VaultKind.EVIDENCE)]
     abandon(vault)
     flip(tmp_path / SEGMENT, places[1] + 200)
     vault = Vault.open(tmp_path)
@@ -349,7 +350,7 @@ def test_no_nonce_repeats_across_batches_crashes_and_reopening(tmp_path: Path) -
         vault = Vault.open(tmp_path)
         for _ in range(20):
             vault.seal_rows(VaultKind.EVIDENCE, low, high, 0, rows(8))
-        for place in vault._index[VaultKind.EVIDENCE].places()[-20:]:
+        for place in list(vault.places(VaultKind.EVIDENCE))[-20:]:
             prefix = vault._segments.read_header(place)["nonce"].tobytes()
             seen += [sealing.row_nonce(prefix, row) for row in range(8)]
         abandon(vault)
@@ -365,9 +366,7 @@ def test_the_same_text_twice_gives_other_bytes(tmp_path: Path) -> None:
     vault = Vault.open(tmp_path)
     for _ in range(2):
         vault.seal_texts(VaultKind.PAYLOAD, low, high, 0, [b"the same text"])
-    sealed = [
-        vault._segments.read_body(place)[2].tobytes() for place in vault._index[VaultKind.PAYLOAD].places()
-    ]
+    sealed = [vault._segments.read_body(place)[2].tobytes() for place in vault.places(VaultKind.PAYLOAD)]
     assert sealed[0] != sealed[1]
     vault.close()
 
@@ -538,3 +537,52 @@ def test_keys_of_many_parties_come_back_and_the_erased_do_not(tmp_path: Path) ->
     assert set(range(1001)) - set(vault.parties.tolist()) == {3, 500, 1000}
     assert len(parties) == 1000
     vault.close()
+
+
+def test_many_small_batches_take_few_places_in_the_index(tmp_path: Path) -> None:
+    """What the index has in memory follows from the log's length, not from how many batches are in it."""
+    vault = Vault.open(tmp_path)
+    low, high, values = ids(3_000)
+    for i in range(3_000):
+        kind = VaultKind.EVIDENCE if i % 3 else VaultKind.PAYLOAD
+        vault.seal_rows(kind, low[i : i + 1], high[i : i + 1], 0, rows(1, seed=i))
+    large = rows(2_000)
+    more_low, more_high, more = ids(2_000, start_ms=1_800_000_000_000)
+    vault.seal_rows(VaultKind.EVIDENCE, more_low, more_high, 0, large)
+
+    def told(vault: Vault) -> list[object]:
+        index = vault._index[VaultKind.EVIDENCE]
+        assert isinstance(index, TimeIndex)
+        for i in (0, 1, 2, 1_499, 2_998, 2_999):
+            kind = VaultKind.EVIDENCE if i % 3 else VaultKind.PAYLOAD
+            assert vault.read(kind, values[i]) == rows(1, seed=i).tobytes()
+            with pytest.raises(NotFound):
+                vault.read(VaultKind.RAW_MESSAGE, values[i])
+        assert vault.read(VaultKind.EVIDENCE, more[7]) == large[7].tobytes()
+        evidence = [e.id for e in vault.entries(VaultKind.EVIDENCE)]
+        assert evidence == [v for i, v in enumerate(values) if i % 3] + more
+        return index.stretches()
+
+    stretches = told(vault)
+    size = (tmp_path / SEGMENT).stat().st_size
+    assert len(stretches) <= size // (STRETCH_BYTES // 2)
+    vault.close()
+    vault = Vault.open(tmp_path)
+    assert told(vault) == stretches, "the same index is found again on opening"
+    vault.close()
+
+
+def test_damage_between_the_batches_of_a_stretch_is_named(tmp_path: Path) -> None:
+    vault = Vault.open(tmp_path)
+    low, high, values = ids(4)
+    for i in range(4):
+        vault.seal_rows(VaultKind.EVIDENCE, low[i : i + 1], high[i : i + 1], 0, rows(1, seed=i))
+    vault.sync()
+    second = list(vault.places(VaultKind.EVIDENCE))[1].offset
+    with (tmp_path / SEGMENT).open("r+b") as file:
+        file.seek(second + 20)
+        file.write(b"!")
+    with pytest.raises(StorageError, match=f"offset {second}") as damaged:
+        vault.read(VaultKind.EVIDENCE, values[3])
+    assert damaged.value.code == "vault_damaged"
+    abandon(vault)

@@ -22,7 +22,7 @@ from bezant.interfaces.bench.payments import Bench, warm_up
 from bezant.interfaces.bench.run import make_folder
 from bezant.node import Node
 
-RUNS = 3
+RUNS = 5
 """Runs at each point."""
 FEWEST_ACCOUNTS = 1_000
 PAST_ACCOUNTS = 10_000
@@ -53,6 +53,7 @@ def run_scale_bench(
 
     `per_point` payments make a run. `note` hears what is done and how far that is, from 0 to 1.
     """
+    machine = describe_machine()
     note("train a model", 0.0)
     model = train_on_economy(seed)
     sizes = _powers(FEWEST_ACCOUNTS, most_accounts)
@@ -75,7 +76,7 @@ def run_scale_bench(
     past = _over_the_past(folder / "past", model, most_payments, per_point, seed, note)
     lines = {"kernel_by_accounts": kernel, "whole_by_accounts": whole, "whole_by_past_payments": past}
     return {
-        "machine": describe_machine(),
+        "machine": machine,
         "seed": seed,
         "per_point": per_point,
         "lines": {name: [asdict(point) for point in line] for name, line in lines.items()},

@@ -119,7 +119,7 @@ def ledger(
 def scale(
     accounts: Annotated[int, typer.Option(help="Most accounts; measured at every power of ten.")] = 1_000_000,
     payments: Annotated[int, typer.Option(help="Payments that come before the last one.")] = 10_000_000,
-    per_point: Annotated[int, typer.Option(help="Payments in each of the three runs at a point.")] = 200_000,
+    per_point: Annotated[int, typer.Option(help="Payments in each of the five runs at a point.")] = 200_000,
     seed: Annotated[int, typer.Option(help="Seed of accounts, amounts and model.")] = 1,
     data: Annotated[
         Path | None, typer.Option(help="Where to put the data folders; a temporary one if not given.")
