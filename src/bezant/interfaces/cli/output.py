@@ -53,15 +53,16 @@ def show(answer: Any, as_json: bool, *columns: str, rows: Iterable[Mapping[str, 
             table.add_column(column, overflow="fold", no_wrap=column in _IDS)
         for row in rows:
             table.add_row(*(text_of(row.get(column)) for column in columns))
-        console = Console()
-        # A pipe has no width; ids must come through it whole.
-        Console(width=None if console.is_terminal else WIDTH).print(table)
-        return
-    table = Table(show_header=False, box=None, pad_edge=False)
-    for name, value in answer.items():
-        if not columns or name in columns:
-            table.add_row(f"[bold]{name}[/bold]", text_of(value))
-    Console().print(table, soft_wrap=True)
+    else:
+        table = Table(show_header=False, box=None, pad_edge=False)
+        table.add_column(style="bold")
+        table.add_column(overflow="fold")
+        for name, value in answer.items():
+            if not columns or name in columns:
+                table.add_row(name, text_of(value))
+    console = Console()
+    # A pipe has no width; ids must come through it whole.
+    Console(width=None if console.is_terminal else WIDTH).print(table)
 
 
 def text_of(value: Any) -> str:
