@@ -25,17 +25,21 @@ from bezant.chain.receipts import build_receipt
 from bezant.ledger.state import dump
 from bezant.model.keys import verify_rows
 from bezant.model.native import compress
-from bezant.model.records import id_of
+from bezant.model.records import Kind, id_of
 from bezant.testing.chains import ChainWorld
 from bezant.testing.kernels import floats_in, is_inlined, kernels, mixed_signs_in, name_of
-from bezant.testing.ledgers import ALICE
+from bezant.testing.ledgers import ALICE, record
 
 chain = ChainWorld(Path(sys.argv[1]), segment_bytes=64 * 1024)
 alice, bob = chain.fund()
+times = {"id": chain.scribe.new_id(), "hold_for_s": 1}
+chain.submit((ALICE, record(Kind.HOLD, debtor=alice, creditor=bob, amount=1, **times)))
+chain.skip(5)  # the next block finds it expired
 block = chain.submit((ALICE, chain.transfer(alice, bob, 1)))
 build_receipt(chain.engine.prove(id_of(block.records[0], "id")))
 ledger = chain.engine.ledger
 ledger.remembered(block.records, np.zeros((1, 32), np.uint8), np.zeros(1, np.uint32))
+ledger.foresee(block.records, 0)
 ledger.check_invariants()
 chain.engine.cover_state()
 for table in ("holds", "mandates"):

@@ -18,7 +18,7 @@ from bezant.ledger.batch import NS_PER_S, Batch
 from bezant.ledger.kernel.apply import apply_records, count_due, expire_holds
 from bezant.ledger.kernel.authorities import judge_groups
 from bezant.ledger.kernel.books import find_rows, sum_books
-from bezant.ledger.kernel.checks import recall
+from bezant.ledger.kernel.checks import foresee, recall
 from bezant.ledger.kernel.identities import enter_ids
 from bezant.ledger.kernel.tables import fill_hold_index, fill_index, fill_owned_index
 from bezant.model.digest import Digests, new_scratch
@@ -57,15 +57,16 @@ class ColumnarLedger:
         records = np.ascontiguousarray(batch.records)
         time_ns = np.uint64(batch.time_ns)
         self._forget_old_ids(batch.time_ns)
-        self._make_room(records)
+        changes = self._make_room(records)
         covering = np.ascontiguousarray(batch.authorisations)
         signers = self.authority_rows(covering["authority_lo"], covering["authority_hi"])
         authentic, reached = np.zeros(len(covering), np.uint8), np.zeros(len(covering), np.uint8)
         judge_groups(self.state, covering, signers, batch.authentic, authentic, reached)
-        due = count_due(self.state, time_ns)
+        due = count_due(self.state, time_ns) if self._may_be_due(batch.time_ns) else 0
         receipts = np.zeros(due + len(records), RECEIPT)
         receipts["debtor_row"] = receipts["creditor_row"] = NO_ROW
-        expire_holds(self.state, time_ns, receipts[:due])
+        if due:
+            expire_holds(self.state, time_ns, receipts[:due])
         apply_records(
             self.state,
             records,
@@ -82,7 +83,7 @@ class ColumnarLedger:
             self._undo,
             receipts[due:],
         )
-        if np.isin(records["kind"], _KEY_KINDS).any():
+        if changes and np.isin(records["kind"], _KEY_KINDS).any():
             self.keys_version += 1
         self._blocks += 1
         if self._blocks % self.genesis.rules.checkpoint_interval == 0:
@@ -166,6 +167,13 @@ class ColumnarLedger:
         kept += 0 if since >= self._lifetime_ns else int(counters["old_ids"][0])
         return max(self.genesis.rules.max_live_ids - kept, 0)
 
+    def foresee(self, records: RecordArray, time_ns: int) -> npt.NDArray[np.uint16]:
+        """Return what shape or time alone would have each record refused with in a block of that time,
+        0xFFFF where nothing would: an outcome (n,) uint16."""
+        refusals = np.empty(len(records), np.uint16)
+        foresee(np.ascontiguousarray(records), np.uint64(time_ns // 1_000_000), self.limits, refusals)
+        return refusals
+
     @property
     def account_count(self) -> int:
         return int(self.state.counters["accounts"][0])
@@ -216,13 +224,18 @@ class ColumnarLedger:
 
     # Room.
 
-    def _make_room(self, records: RecordArray) -> None:
-        """Grow every table that this block could fill, so that kernels never have to."""
+    def _may_be_due(self, time_ns: int) -> bool:
+        """Return whether the earliest expiry has come; of a hold that is still open or not."""
+        return bool(self.state.counters["expiries"][0]) and time_ns >= self.state.expiries["expires_ns"][0]
+
+    def _make_room(self, records: RecordArray) -> bool:
+        """Grow every table that this block could fill, so that kernels never have to; return whether there
+        is anything but everyday payments in it."""
         self._grow("holds", len(records))
         self._grow("expiries", len(records))
         kinds = records["kind"]
         if not (kinds > _EVERYDAY).any():
-            return
+            return False
         counts = np.bincount(kinds, minlength=max(Kind) + 1)
         self._grow("accounts", int(counts[Kind.OPEN_ACCOUNT]))
         self._grow("authorities", int(counts[Kind.REGISTER_AUTHORITY]))
@@ -231,6 +244,7 @@ class ColumnarLedger:
         changing = int(counts[Kind.SET_KEY] + counts[Kind.SET_THRESHOLDS])
         self._grow("keysets", changing + int(counts[Kind.RECOVER]))
         self._grow("past_keys", int(counts[Kind.SET_KEY]) + MAX_KEYS * int(counts[Kind.RECOVER]))
+        return True
 
     def _grow(self, table: str, more: int) -> None:
         """Make room for more rows in a table; its counter has its name, its index is filled again."""

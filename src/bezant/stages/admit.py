@@ -9,14 +9,9 @@ import numpy as np
 
 from bezant.errors import Overloaded
 from bezant.model.outcomes import Outcome
-from bezant.model.records import SCORED_KINDS, Flag, Kind, Use, form_column
 from bezant.pipeline.batch import PENDING, PaymentBatch
 from bezant.stages.resources import Resources
 from bezant.store import Lag
-
-_LAST_KIND = max(Kind)
-_ROLES, _FLAGS = form_column(lambda form: form.role), form_column(lambda form: form.flags)
-_RELATED, _HOLD_FOR = form_column(lambda form: form.related), form_column(lambda form: form.hold_for_s)
 
 LONGEST_WAIT_S: Final = 60
 """Nobody is told to stay away for longer, however far the store is behind."""
@@ -39,11 +34,11 @@ class Admit:
 
     def __call__(self, batch: PaymentBatch) -> PaymentBatch:
         self._check_store(self._store_lag())
-        self._check_shape(batch)
-        self._check_time(batch)
+        ledger, records = self._engine.ledger, batch.records
+        now_ns = max(self._now_ns(), self._engine.time_ns)
+        batch.refused = np.minimum(batch.refused, ledger.foresee(records, now_ns))
         self._check_new(batch)
         self._check_room(batch)
-        ledger, records = self._engine.ledger, batch.records
         batch.debtor_row = ledger.account_rows(records["debtor_lo"], records["debtor_hi"])
         batch.creditor_row = ledger.account_rows(records["creditor_lo"], records["creditor_hi"])
         return batch
@@ -57,35 +52,6 @@ class Admit:
                 code="store_lagging",
                 retry_after_s=wait_s,
             )
-
-    def _check_shape(self, batch: PaymentBatch) -> None:
-        records = batch.records
-        kind, flags = records["kind"], records["flags"]
-        uuid7 = ((records["id_hi"] >> np.uint64(12)) & np.uint64(0xF)) == 7
-        uuid7 &= (records["id_lo"] >> np.uint64(62)) == 2
-        form = np.minimum(kind, np.uint16(_LAST_KIND))
-        bad = (kind > _LAST_KIND) | (_ROLES[form] == 0) | ~uuid7 | ((flags & ~_FLAGS[form]) != 0)
-        has_related = (records["related_lo"] | records["related_hi"]) != 0
-        for use, present in ((_RELATED[form], has_related), (_HOLD_FOR[form], records["hold_for_s"] != 0)):
-            bad |= (use == Use.NEVER) & present | (use == Use.ALWAYS) & ~present
-        scored = np.isin(kind, SCORED_KINDS)
-        bad |= scored & (has_related != ((flags & Flag.UNDER_MANDATE) != 0))
-        if bad.any():
-            batch.refuse(bad, Outcome.MALFORMED)
-
-    def _check_time(self, batch: PaymentBatch) -> None:
-        # In milliseconds, as the ledger does: an id may name any time up to the year 10889, and
-        # nanoseconds of that do not fit an integer.
-        rules = self._engine.genesis.rules
-        made_ms = (batch.records["id_hi"] >> np.uint64(16)).astype(np.int64)
-        now_ms = max(self._now_ns(), self._engine.time_ns) // 1_000_000
-        future = made_ms > now_ms + rules.id_future_s * 1_000
-        valid_s = np.minimum(batch.records["valid_for_s"].astype(np.int64), rules.id_window_s)
-        expired = made_ms + valid_s * 1_000 < now_ms
-        if future.any():
-            batch.refuse(future, Outcome.ID_IN_FUTURE)
-        if expired.any():
-            batch.refuse(expired, Outcome.EXPIRED)
 
     def _check_new(self, batch: PaymentBatch) -> None:
         """Answer what the ledger still remembers, with the answer it gave."""

@@ -59,7 +59,7 @@ def is_zero(field, start):
 
 
 @njit(**KERNEL)
-def well_formed(record, decision):
+def well_formed(record, verdict):
     """Return whether kind, flags and the fields that must be zero are as the format says."""
     kind, flags = record.kind, record.flags
     if kind > LAST_KIND or ROLE_OF[kind] == NO_FLAG or (flags & ~FLAGS_OF[kind]) != NO_FLAG:
@@ -67,14 +67,14 @@ def well_formed(record, decision):
     is_uuid7 = (record.id_hi >> np.uint64(12)) & np.uint64(0xF) == np.uint64(7)
     if not is_uuid7 or record.id_lo >> np.uint64(62) != np.uint64(2):
         return False
-    if decision.verdict > BLOCK or decision.reserved != np.uint16(0):
+    if verdict > BLOCK:
         return False
     has_related = record.related_lo != ZERO or record.related_hi != ZERO
     has_hold_for = record.hold_for_s != np.uint32(0)
     if kind == TRANSFER or kind == HOLD:
         under_mandate = (flags & UNDER_MANDATE) != NO_FLAG
         return has_related == under_mandate and has_hold_for == (kind == HOLD)
-    if decision.verdict != ALLOW and JUDGED_OF[kind] == NO_FLAG:
+    if verdict != ALLOW and JUDGED_OF[kind] == NO_FLAG:
         return False
     if misused(RELATED_OF[kind], has_related) or misused(HOLD_FOR_OF[kind], has_hold_for):
         return False
@@ -86,10 +86,29 @@ def well_formed(record, decision):
 
 
 @njit(**KERNEL)
+def check_time(record, now_ms, limits):
+    """Return PASSED, or that the id names a time that is not yet, or no longer, to be accepted."""
+    made_ms = record.id_hi >> np.uint64(16)
+    if made_ms > now_ms + limits.id_future_ms:
+        return ID_IN_FUTURE
+    valid_ms = min(limits.id_window_ms, np.uint64(record.valid_for_s) * np.uint64(1000))
+    if made_ms + valid_ms < now_ms:
+        return EXPIRED
+    return PASSED
+
+
+@njit(cache=True, **KERNEL)
+def foresee(records, now_ms, limits, refusals):
+    """Write for each record what its shape or time would be refused with, PASSED where with nothing."""
+    for i in range(len(records)):
+        refusals[i] = check_time(records[i], now_ms, limits) if well_formed(records[i], ALLOW) else MALFORMED
+
+
+@njit(**KERNEL)
 def check_authentic(record, decision, signer, now_ms, limits):
     """Return PASSED or the first refusal of shape, signatures, gateway or time."""
     signer_row, authentic, accepted, reached = signer
-    if not well_formed(record, decision):
+    if decision.reserved != np.uint16(0) or not well_formed(record, decision.verdict):
         return MALFORMED
     if signer_row == NOWHERE:
         return UNKNOWN_AUTHORITY
@@ -99,13 +118,7 @@ def check_authentic(record, decision, signer, now_ms, limits):
         return GATEWAY_NOT_ACCEPTED
     if (ROLE_OF[record.kind] & np.uint16(reached)) == NO_FLAG:
         return THRESHOLD_NOT_MET
-    made_ms = record.id_hi >> np.uint64(16)
-    if made_ms > now_ms + limits.id_future_ms:
-        return ID_IN_FUTURE
-    valid_ms = min(limits.id_window_ms, np.uint64(record.valid_for_s) * np.uint64(1000))
-    if made_ms + valid_ms < now_ms:
-        return EXPIRED
-    return PASSED
+    return check_time(record, now_ms, limits)
 
 
 @njit(inline="always", **KERNEL)
