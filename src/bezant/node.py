@@ -32,7 +32,7 @@ from bezant.chain.embedded.snapshots import Arrays
 from bezant.chain.signatures import Signatures
 from bezant.config import Config, load_config
 from bezant.config import Pipeline as PipelineConfig
-from bezant.errors import ConfigError, InvariantViolation, VaultError
+from bezant.errors import ConfigError, InvariantViolation
 from bezant.folder import DataFolder
 from bezant.gateway import commands
 from bezant.gateway.accounts import Accounts
@@ -55,7 +55,6 @@ from bezant.model.genesis import network_id
 from bezant.model.identifiers import join
 from bezant.model.keys import authority_id
 from bezant.model.outcomes import Outcome
-from bezant.model.payment import Payload
 from bezant.pipeline.batch import PaymentBatch
 from bezant.pipeline.conformance import check_declaration
 from bezant.pipeline.flow import STAGES, Flow
@@ -258,13 +257,6 @@ class Node:
     def _store_lag(self) -> Lag:
         return Lag() if self.follower is None else self.follower.lag
 
-    def _readable_payload(self, payment: int) -> Payload | None:
-        """Return the texts of a payment, None once its party was erased."""
-        try:
-            return self.payments.payload(payment)
-        except VaultError:
-            return None
-
     def _new_store(self, opened: ExitStack) -> tuple[Store, Endpoints]:
         url = self.config.store.url or self.folder.store_url
         endpoints = Endpoints.open(url)
@@ -274,7 +266,7 @@ class Node:
         store = Store.open(
             url,
             key=sha256(TAG_STORE, self.folder.keys.blinding),
-            payload_of=self._readable_payload,
+            texts_of=self.payments.end_to_end_ids,
             events=events.rows,
         )
         opened.callback(store.close)

@@ -27,14 +27,13 @@ import numpy.typing as npt
 from bezant.chain.blocks import CommittedBlock
 from bezant.errors import InvariantViolation
 from bezant.model.outcomes import Outcome
-from bezant.model.payment import Payload
 from bezant.model.records import Kind, RecordArray
 from bezant.store import columns
 from bezant.store.schema import ERA_BITS, HASH_BYTES, POSITION_BITS, STATUS_OF, PaymentStatus
 
 Row = tuple[Any, ...]
-PayloadSource = Callable[[int], Payload | None]
-"""Gives the texts of a payment by its id; None if there are none or they were erased."""
+TextSource = Callable[[Sequence[int]], Mapping[int, str]]
+"""Gives end-to-end ids by the ids of payments; leaves out who has none, or had it erased."""
 
 UNREMEMBERED: Final = (Outcome.ID_IN_FUTURE, Outcome.EXPIRED, Outcome.CAPACITY)
 _STATUS: Final = {int(outcome): status.value for outcome, status in STATUS_OF.items()}
@@ -67,11 +66,11 @@ class ProjectedRows:
 class EndToEndHashes:
     """How an end-to-end id becomes what it is found by: BLAKE2b under a key of the store.
 
-    `payload_of` is asked for payments that are not in the `known` texts of a call.
+    `texts_of` is asked for payments that are not in the `known` texts of a call.
     """
 
     key: bytes
-    payload_of: PayloadSource | None = None
+    texts_of: TextSource | None = None
 
     def digest(self, end_to_end_id: str) -> bytes:
         return hashlib.blake2b(end_to_end_id.encode(), key=self.key, digest_size=HASH_BYTES).digest()
@@ -80,19 +79,15 @@ class EndToEndHashes:
         self, ids: list[bytes], committed: list[bool], known: Mapping[int, str] | None
     ) -> list[bytes | None]:
         """Return the hash, or None, of every payment; `committed` says which have any texts."""
-        if known is None and self.payload_of is None:
+        texts = known or {}
+        numbers = [int.from_bytes(id_, "big") for id_ in ids] if texts or self.texts_of else []
+        if self.texts_of is not None:
+            asked = [n for n, has in zip(numbers, committed, strict=True) if has and n not in texts]
+            texts = {**texts, **self.texts_of(asked)} if asked else texts
+        if not texts:
             return [None] * len(ids)
-        found = (
-            self._text(int.from_bytes(id_, "big"), known) if has else ""
-            for id_, has in zip(ids, committed, strict=True)
-        )
+        found = (texts.get(n) if has else None for n, has in zip(numbers, committed, strict=True))
         return [self.digest(text) if text else None for text in found]
-
-    def _text(self, id_: int, known: Mapping[int, str] | None) -> str:
-        if known is not None and id_ in known:
-            return known[id_]
-        payload = self.payload_of(id_) if self.payload_of is not None else None
-        return payload.end_to_end_id if payload is not None else ""
 
 
 @dataclass(frozen=True, slots=True)

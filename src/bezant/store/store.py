@@ -23,8 +23,8 @@ from bezant.store.outbox import Event, Outbox
 from bezant.store.projection import (
     UNREMEMBERED,
     EndToEndHashes,
-    PayloadSource,
     ProjectedRows,
+    TextSource,
     project_rows,
 )
 from bezant.store.queries import Queries
@@ -113,13 +113,13 @@ class Store:
         url: str,
         *,
         key: bytes,
-        payload_of: PayloadSource | None = None,
+        texts_of: TextSource | None = None,
         events: EventSource | None = None,
     ) -> Store:
         """Open or create the store at ``sqlite:///path`` or ``postgresql://...``.
 
-        `key` (32 bytes, secret, kept) makes the hashes of end-to-end ids; `payload_of` reads texts of
-        payments whose end-to-end id is not given to `project`. Raises: ConfigError; StorageError,
+        `key` (32 bytes, secret, kept) makes the hashes of end-to-end ids; `texts_of` reads those
+        that are not given to `project`. Raises: ConfigError; StorageError,
         ``schema_newer`` among them.
         """
         if len(key) != 32:
@@ -127,7 +127,7 @@ class Store:
         database = Database(url, durable=False)
         try:
             database.migrate("store", _VERSIONS)
-            return Store(database, EndToEndHashes(key, payload_of), events)
+            return Store(database, EndToEndHashes(key, texts_of), events)
         except BaseException:
             database.close()
             raise

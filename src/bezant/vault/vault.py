@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +19,9 @@ import numpy.typing as npt
 from bezant.errors import InputError, NotFound, StorageError, VaultError
 from bezant.vault import frames, sealing
 from bezant.vault.files import create_durably, disk_errors
-from bezant.vault.index import IdIndex, TimeIndex
+from bezant.vault.index import IdIndex, Stretch, TimeIndex
 from bezant.vault.kinds import VaultKind
+from bezant.vault.opened import Entry, OpenedBatch, joined
 from bezant.vault.parties import PartyKeys, load_master_key
 from bezant.vault.sealing import (
     KEY_BYTES,
@@ -32,29 +33,10 @@ from bezant.vault.sealing import (
 )
 from bezant.vault.segments import SEGMENT_BYTES, Place, Segments
 
-
-@dataclass(frozen=True, slots=True)
-class OpenedBatch:
-    """The readable rows of one sealed batch, as columns.
-
-    ids_lo, ids_hi (n,) uint64; party (n,) uint32; text i is data[offsets[i]:offsets[i + 1]],
-    offsets (n + 1,) int64. Rows of erased parties are not in it.
-    """
-
-    ids_lo: U64Array
-    ids_hi: U64Array
-    party: U32Array
-    offsets: I64Array
-    data: U8Array
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One readable row."""
-
-    id: int
-    party: int
-    text: bytes
+_OPENED_BATCHES: Final = 256
+"""How many batches are kept open while many ids are read."""
+_Batch = tuple[Place, int, int]
+"""Where a batch is, and the first and last high word of its ids."""
 
 
 class Vault:
@@ -202,6 +184,31 @@ class Vault:
             raise _altered(kind, id_)
         return text
 
+    def read_many(self, kind: VaultKind, ids: Iterable[int]) -> dict[int, bytes]:
+        """Return by id the texts that `read` would, for many ids that were sealed near each other.
+
+        A batch is opened whole, and once, which costs a fraction of reading its rows one by one. Left out
+        are ids that the vault does not hold and those of erased parties. Raises: VaultError for an
+        altered row; StorageError ``vault_damaged``.
+        """
+        texts: dict[int, bytes] = {}
+        walked: dict[Stretch, list[_Batch]] = {}
+        opened: dict[Place, dict[int, bytes | None]] = {}
+        for id_ in ids:
+            if len(walked) > _OPENED_BATCHES:
+                walked.clear()
+            for place in self._candidates(kind, id_, walked):
+                if place not in opened:
+                    if len(opened) == _OPENED_BATCHES:
+                        opened.clear()
+                    opened[place] = self._texts_of(kind, place)
+                if id_ in opened[place]:
+                    text = opened[place][id_]
+                    if text is not None:
+                        texts[id_] = text
+                    break
+        return texts
+
     def party_of(self, kind: VaultKind, id_: int) -> int:
         """Return the party an id was last sealed for, erased or not; raises NotFound."""
         _, _, columns, row = self._find(kind, id_)
@@ -218,7 +225,7 @@ class Vault:
                 header = self._segments.read_header(place)
                 if int(header["max_hi"]) << 64 | int(header["max_lo"]) <= above:
                     continue
-            yield self._open_batch(kind, place)
+            yield self._open_batch(kind, place)[0]
 
     def places(self, kind: VaultKind) -> Iterator[Place]:
         """Yield where every batch of a kind is, in the order they were sealed."""
@@ -239,10 +246,7 @@ class Vault:
         Those in batches without an id above the one given are left out.
         """
         for batch in self.batches(kind, above=above):
-            data, ends = batch.data.tobytes(), batch.offsets.tolist()
-            ids = zip(batch.ids_lo.tolist(), batch.ids_hi.tolist(), batch.party.tolist(), strict=True)
-            for row, (low, high, party) in enumerate(ids):
-                yield Entry(high << 64 | low, party, data[ends[row] : ends[row + 1]])
+            yield from batch.entries()
 
     def verify(self) -> int:
         """Read and check every byte and every tag; return how many rows can be read.
@@ -322,23 +326,38 @@ class Vault:
                 return place, header, columns, int(rows[-1])
         raise NotFound(f"the vault holds no {kind.name.lower()} of id {id_:032x}")
 
-    def _candidates(self, kind: VaultKind, id_: int) -> Iterator[Place]:
-        """Yield the batches that may hold an id, the newest first."""
+    def _candidates(
+        self, kind: VaultKind, id_: int, walked: dict[Stretch, list[_Batch]] | None = None
+    ) -> Iterator[Place]:
+        """Yield the batches that may hold an id, the newest first; `walked` keeps what was read before."""
         index, high = self._index[kind], id_ >> 64
+        walked = {} if walked is None else walked
         with self._index_lock:
             found = index.candidates(id_)
         for one in found:
             if isinstance(one, Place):
                 yield one
                 continue
-            walked = self._segments.walk(one.segment, one.start, one.end)
-            yield from [
-                place
-                for place, header in walked
-                if int(header["kind"]) == kind and int(header["min_hi"]) <= high <= int(header["max_hi"])
-            ][::-1]
+            if one not in walked:
+                walked[one] = self._batches_in(kind, one)
+            yield from (place for place, first, last in walked[one] if first <= high <= last)
 
-    def _open_batch(self, kind: VaultKind, place: Place) -> OpenedBatch:
+    def _batches_in(self, kind: VaultKind, stretch: Stretch) -> list[_Batch]:
+        """Return the batches of a kind in a stretch of the log, the newest first."""
+        return [
+            (place, int(header["min_hi"]), int(header["max_hi"]))
+            for place, header in self._segments.walk(stretch.segment, stretch.start, stretch.end)
+            if int(header["kind"]) == kind
+        ][::-1]
+
+    def _texts_of(self, kind: VaultKind, place: Place) -> dict[int, bytes | None]:
+        """Return the text of every id of a batch, None where its party was erased."""
+        batch, columns = self._open_batch(kind, place)
+        texts: dict[int, bytes | None] = dict.fromkeys(joined(columns.ids_lo, columns.ids_hi))
+        return texts | {entry.id: entry.text for entry in batch.entries()}
+
+    def _open_batch(self, kind: VaultKind, place: Place) -> tuple[OpenedBatch, frames.Columns]:
+        """Return what can be read of a batch, and the columns of all of it."""
         while True:
             version = self._keys.version
             header, columns, sealed = self._segments.read_body(place)
@@ -361,9 +380,10 @@ class Vault:
             raise _altered(kind, int(columns.ids_hi[bad]) << 64 | int(columns.ids_lo[bad]))
         offsets = np.zeros(len(readable) + 1, np.int64)
         np.cumsum(np.diff(columns.offsets)[readable], out=offsets[1:])
-        return OpenedBatch(
+        batch = OpenedBatch(
             columns.ids_lo[readable], columns.ids_hi[readable], columns.party[readable], offsets, data
         )
+        return batch, columns
 
 
 def _party_column(party: U32Array | int, count: int) -> U32Array:

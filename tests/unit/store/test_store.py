@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +16,6 @@ from bezant.model.identifiers import AuthorityId, PaymentId
 from bezant.model.keys import authority_id
 from bezant.model.money import U64_MAX
 from bezant.model.outcomes import Outcome, SigningMode, Verdict
-from bezant.model.payment import Payload
 from bezant.model.records import Flag, Kind
 from bezant.store import PaymentStatus, Store, projection, schema
 from bezant.store.outbox import Event
@@ -295,10 +294,17 @@ def test_end_to_end_ids_are_found_by_hash_and_forgotten_with_their_party(
         paid = world.pays(Kind.TRANSFER, world.alice, world.bob, 1 + number, id=id_, commitment=COMMITTED)
         world.commit((BANK, paid))
     first, second, third, fourth = texts
-    vault = {id_: Payload(end_to_end_id=text) for id_, text in texts.items()}
-    store = Store.open(url, key=KEY, payload_of=vault.get)
+    asked: list[int] = []
+
+    def texts_of(ids: Sequence[int]) -> dict[int, str]:
+        asked.extend(ids)
+        return {id_: texts[id_] for id_ in ids}
+
+    store = Store.open(url, key=KEY, texts_of=texts_of)
     store.project(world.blocks[:4], {first: "INV-0", second: "INV-1"})
+    assert asked == []
     store.project(world.blocks)  # the other two come from the vault
+    assert asked == [third, fourth], "together, and those of funding have none to ask for"
     assert [p.id for p in store.queries.payments_by_end_to_end_id("INV-0")] == [third, first]
     assert [p.id for p in store.queries.payments_by_end_to_end_id("INV-1")] == [fourth, second]
     assert store.queries.payments_by_end_to_end_id("INV-2") == []
@@ -314,7 +320,7 @@ def test_end_to_end_ids_are_found_by_hash_and_forgotten_with_their_party(
     store.bind_parties({world.alice: 5})
     assert store.queries.account(world.alice).party == 3, "an erased binding is final"
     store.close()
-    store = Store.open(url, key=KEY, payload_of=vault.get)
+    store = Store.open(url, key=KEY, texts_of=texts_of)
     store.rebuild(world.blocks)
     assert store.queries.payments_by_end_to_end_id("INV-1") == []
     store.close()

@@ -586,3 +586,27 @@ def test_damage_between_the_batches_of_a_stretch_is_named(tmp_path: Path) -> Non
         vault.read(VaultKind.EVIDENCE, values[3])
     assert damaged.value.code == "vault_damaged"
     abandon(vault)
+
+
+def test_many_are_read_as_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sealed twice, in batches that overlap, for parties of which one is erased, with few kept open."""
+    monkeypatch.setattr("bezant.vault.vault._OPENED_BATCHES", 2)
+    low, high, values = ids(60)
+    vault = Vault.open(tmp_path)
+    parties = vault.new_parties(3)
+    owner = parties[np.arange(60) % 3]
+    for turn, order in enumerate(([*range(0, 60, 2)], [*range(1, 60, 2)], [*range(10, 20)], [5, 55])):
+        texts = [f"text {row} of turn {turn}".encode() for row in order]
+        vault.seal_texts(VaultKind.PAYLOAD, low[order], high[order], owner[order], texts)
+    vault.erase(int(parties[1]))
+    wanted = [*values, *ids(3, start_ms=1_800_000_000_000)[2]]
+    found = vault.read_many(VaultKind.PAYLOAD, wanted)
+    for row, value in enumerate(values):
+        if row % 3 == 1:
+            assert value not in found
+        else:
+            assert found[value] == vault.read(VaultKind.PAYLOAD, value)
+    assert found[values[12]] == b"text 12 of turn 2", "what was sealed last"
+    assert len(found) == 40
+    assert vault.read_many(VaultKind.PAYLOAD, []) == {}
+    vault.close()
