@@ -37,6 +37,7 @@ from bezant.chain.engine import Subscriber
 from bezant.chain.receipts import Evidence
 from bezant.chain.signatures import Checked, Signatures, gateway_accepted, gateway_keys
 from bezant.errors import BezantError, JournalDamaged, NotFound, StorageError
+from bezant.ledger import state as layout
 from bezant.ledger.batch import Batch
 from bezant.ledger.columnar import ColumnarLedger
 from bezant.model.digest import Digests, as_rows
@@ -398,6 +399,9 @@ class EmbeddedEngine:
     def _restore(self, snapshot: Snapshot, files: ChainFiles) -> None:
         """Be where a snapshot left off. Raises: StorageError where it contradicts itself."""
         at = snapshot.position
+        expected = {name: rows.dtype for name, rows in layout.tables(self.ledger.state).items()}
+        if {name: rows.dtype for name, rows in snapshot.tables.items()} != expected:
+            raise StorageError("the snapshot's tables are not the ledger's", code="snapshot_differs")
         self.ledger.restore(snapshot.tables, at.height)
         covered = files.archive.state_root(at.height)
         self._roots.restore(at.height, at.waiting, covered[1] if covered else None)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -158,22 +159,33 @@ class Snapshots:
             raise _unusable(path, "its header was changed")
         try:
             header = msgspec.json.decode(encoded, type=_Header)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise _unusable(path, "its header is of another release") from None
         if (header.format, header.network, header.layout) != (FORMAT, self._network.hex(), layout_id()):
             raise _unusable(path, "it is of another network or layout")
-        arrays = {array.name: self._read_array(path, array, _start(length)) for array in header.arrays}
+        try:
+            position = _position(header)
+        except ValueError:
+            raise _unusable(path, "its header has no position") from None
         parts: dict[str, dict[str, npt.NDArray[Any]]] = {"ledger": {}, "companion": {}}
-        for name, rows in arrays.items():
-            kind, _, rest = name.partition(".")
-            parts[kind][rest] = rows
-        return Snapshot(_position(header), parts["ledger"], parts["companion"])
+        for array in header.arrays:
+            kind, _, name = array.name.partition(".")
+            if kind not in parts:
+                raise _unusable(path, f"{array.name[:40]} belongs to nothing")
+            parts[kind][name] = self._read_array(path, array, _start(length))
+        return Snapshot(position, parts["ledger"], parts["companion"])
 
     def _read_array(self, path: Path, array: _Array, start: int) -> npt.NDArray[Any]:
-        dtype = _dtype(array.dtype)
+        try:
+            dtype = _dtype(array.dtype)
+        except (TypeError, ValueError, SyntaxError):
+            raise _unusable(path, f"{array.name[:40]} is of no type") from None
+        # Before any room is taken: what is claimed must be in the file.
+        size = math.prod(array.shape) * dtype.itemsize
+        last = read_span(self._disk, path, max(start + array.offset + array.length - 1, 0), 1)
+        if dtype.hasobject or min(array.shape, default=0) < 0 or size != array.length or not last:
+            raise _unusable(path, f"{array.name[:40]} has another size")
         rows: npt.NDArray[Any] = np.empty(array.shape, dtype)
-        if rows.nbytes != array.length:
-            raise _unusable(path, f"{array.name} has another size")
         target, check = rows.view(np.uint8).reshape(-1), hashlib.sha256()
         for at in range(0, array.length, STEP):
             data = read_span(self._disk, path, start + array.offset + at, min(STEP, array.length - at))
