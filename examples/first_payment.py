@@ -39,7 +39,8 @@ def main(folder: Path) -> bytes:
             # the rules ask for a person, and here we are that person.
             reasons = Reasons(int(node.payments.evidence(identity)["reasons"])).words
             print("held because:", *reasons, sep="\n  ")
-            print(f"approved: {node.payments.approve(identity).first.label}")
+            approved, _ = node.holds.approve(identity)
+            print(f"approved: {approved.outcome.label}")
 
         receipt = node.payments.receipt(identity, open_debtor=True)
         genesis_hash = node.engine.network.hex()
