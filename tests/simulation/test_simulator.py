@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from bezant.chain.embedded import engine as engine_module
-from bezant.chain.embedded.engine import EmbeddedEngine
 from bezant.chain.embedded.journal import Journal
+from bezant.chain.embedded.writer import JournalWriter
 from bezant.chain.signatures import Signatures
 from bezant.errors import InvariantViolation, StorageError
 from bezant.ledger.batch import Batch
@@ -180,13 +180,13 @@ def skips_the_sync(self: Journal) -> None:
     self.durable_height = self.height
 
 
-def tells_too_early(self: EmbeddedEngine, pending: list[Any]) -> None:
+def tells_too_early(self: JournalWriter, pending: list[Any]) -> None:
     for item in pending:
-        for subscriber in self._subscribers:
+        for subscriber in self.subscribers:
             subscriber(item.block)
-    subscribers, self._subscribers = self._subscribers, []
+    subscribers, self.subscribers = self.subscribers, []
     WRITE(self, pending)
-    self._subscribers = subscribers
+    self.subscribers = subscribers
 
 
 def takes_damage_for_a_torn_write(self: Journal, *where: object) -> None:
@@ -199,7 +199,7 @@ def trusts_the_cache(self: Journal, last: Any) -> None:
     RESUME(self, last)
 
 
-WRITE, RESUME, CHECK = EmbeddedEngine._write, Journal._resume, Signatures.check
+WRITE, RESUME, CHECK = JournalWriter._write, Journal._resume, Signatures.check
 Plant = Callable[[pytest.MonkeyPatch], None]
 PLANTS: dict[str, tuple[Plant, int]] = {
     "skip the sync": (lambda patch: patch.setattr(Journal, "sync", skips_the_sync), 20),
@@ -224,7 +224,7 @@ PLANTS: dict[str, tuple[Plant, int]] = {
         lambda patch: patch.setattr(Signatures, "check", looks_at_the_first_signature),
         40,
     ),
-    "tell before it is durable": (lambda patch: patch.setattr(EmbeddedEngine, "_write", tells_too_early), 20),
+    "tell before it is durable": (lambda patch: patch.setattr(JournalWriter, "_write", tells_too_early), 20),
     "take damage for a torn write": (
         lambda patch: patch.setattr(Journal, "_check_tail", takes_damage_for_a_torn_write),
         20,

@@ -7,16 +7,13 @@ and then tells the subscribers. While one group is on its way to the disk the ne
 
 from __future__ import annotations
 
-import contextlib
-import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from bezant.chain import history, leaves
+from bezant.chain import leaves
 from bezant.chain.balances import AccountEvidence
 from bezant.chain.blocks import AppHash, CommittedBlock
 from bezant.chain.checkpoints import Note
@@ -33,6 +30,7 @@ from bezant.chain.embedded.reader import BlockReader
 from bezant.chain.embedded.snapshot_writer import Cadence, SnapshotWriter
 from bezant.chain.embedded.snapshots import Arrays, Snapshot, Snapshots
 from bezant.chain.embedded.state_roots import StateRoots
+from bezant.chain.embedded.writer import JournalWriter, Pending
 from bezant.chain.engine import Subscriber
 from bezant.chain.receipts import Evidence
 from bezant.chain.signatures import Checked, Signatures, gateway_accepted, gateway_keys
@@ -48,23 +46,12 @@ from bezant.model.merkle import leaf_hashes
 from bezant.model.orders import Order, check_shape, signed_roots
 from bezant.model.records import NO_ROW
 
-QUEUE_BLOCKS = 64
-"""Blocks applied ahead of the disk; beyond that the caller waits."""
 IDLE_S = 0.02
 """Seconds without a block after which the journal confirms its last one."""
 
 
 def _nothing() -> None:
     """Prepare nothing: the block has no evidence to seal."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Pending:
-    """A block that is applied and not yet durable, and what has to be durable before it."""
-
-    journaled: JournaledBlock
-    block: CommittedBlock
-    prepare: Callable[[], object]
 
 
 class EmbeddedEngine:
@@ -108,34 +95,26 @@ class EmbeddedEngine:
         self._app = AppHash.known(bytes(32))
         self._node_key, self._ledger_seed = node_key, ledger_seed
         self._clock = clock or SystemClock()
-        self._before_sync, self._on_applied = before_sync, on_applied
+        self._on_applied = on_applied
         self._gateways = gateway_keys(genesis.gateways)
-        self._subscribers: list[Subscriber] = []
-        self._on_failure: list[Callable[[BezantError], None]] = []
         disk = disk or SystemDisk()
         snapshots = Snapshots(folder / "snapshots", self.network, disk)
         place = Place(folder, genesis, segment_bytes, disk, runner)
         self._files = self._open(snapshots, place, load_companions)
-        self._journal, self._archive, self._history = (
-            self._files.journal,
-            self._files.archive,
-            self._files.history,
-        )
+        self._journal, self._archive = self._files.journal, self._files.archive
         self._snapshots = SnapshotWriter(
             snapshots, self._files, dump_companions, cadence or Cadence(), runner
         )
         self._reader = BlockReader(self._files, self.ledger, node_key, ledger_seed)
         self._reading, self._applying = self._reader.reading, threading.Lock()
-        self._failure: BezantError | None = None
+        self._writer = JournalWriter(self.network, self._files, self._reading, self._snapshots, before_sync)
         try:
             self._replay(progress)
         except BaseException:
             self._files.close()
             raise
-        self._queue: queue.Queue[_Pending | None] = queue.Queue(QUEUE_BLOCKS)
-        self._durable = threading.Condition()
-        self._closed, self._idle_s = False, idle_s
-        self._writing = runner("journal", self._write_group)
+        self._closed = False
+        self._writer.start(runner, idle_s)
 
     # The engine's protocol.
 
@@ -153,11 +132,11 @@ class EmbeddedEngine:
             return self._order(orders, prepare, record_hashes, checked)
 
     def subscribe(self, subscriber: Subscriber) -> None:
-        self._subscribers.append(subscriber)
+        self._writer.subscribers.append(subscriber)
 
     def watch_failure(self, listener: Callable[[BezantError], None]) -> None:
         """Have `listener` told, once, when the engine can go on no more."""
-        self._on_failure.append(listener)
+        self._writer.on_failure.append(listener)
 
     def blocks_from(self, height: int) -> Iterator[CommittedBlock]:
         for number in range(max(height, 1), self._journal.durable_height + 1):
@@ -186,19 +165,13 @@ class EmbeddedEngine:
 
     def wait_durable(self, height: int) -> None:
         """Return once block `height` is durable. Raises: what stopped the engine."""
-        with self._durable:
-            self._durable.wait_for(
-                lambda: self._journal.durable_height >= height or self._failure is not None
-            )
-        if self._journal.durable_height < height:
-            self._check_running()
+        self._writer.wait_durable(height)
 
     def close(self) -> None:
         if not self._closed:
             self._closed = True
-            self._queue.put(None)
-            self._writing.join()
-            if self._failure is None:
+            self._writer.close()
+            if self.failure is None:
                 self._snapshots.close(self.time_ns, self.app_hash, self._roots, self.ledger)
         self._files.close()
 
@@ -242,7 +215,7 @@ class EmbeddedEngine:
     @property
     def failure(self) -> BezantError | None:
         """What stopped the engine, if anything has."""
-        return self._failure
+        return self._writer.failure
 
     # Applying.
 
@@ -253,7 +226,7 @@ class EmbeddedEngine:
         record_hashes: Digests | None,
         checked: Checked | None,
     ) -> CommittedBlock:
-        self._check_running()
+        self._writer.check_running()
         self._journal.check_room()
         now_ns = max(self._clock.now_ns(), self.time_ns + 1)
         columns = join_orders(orders)
@@ -276,9 +249,9 @@ class EmbeddedEngine:
             block = self._apply(journaled, columns, hashes)
         except Exception as error:
             # The block may be half in memory and is not in the journal: nothing may follow it.
-            self._fail(_as_storage_error(f"applying block {journaled.height}", error))
+            self._writer.fail(f"applying block {journaled.height}", error)
             raise
-        self._queue.put(_Pending(journaled, block, prepare))
+        self._writer.put(Pending(journaled, block, prepare))
         return block
 
     def _apply(self, journaled: JournaledBlock, columns: Columns, hashes: Digests) -> CommittedBlock:
@@ -316,64 +289,6 @@ class EmbeddedEngine:
         if taken is not None and taken.kept:
             self._snapshots.begin(block, taken)
         return block
-
-    # Making durable.
-
-    def _write_group(self) -> bool:
-        """Take what is queued, write it, sync once, tell the subscribers; return False when told to stop.
-
-        Where nothing comes for a while, have the journal confirm its last block instead.
-        """
-        group: list[_Pending | None] = []
-        with contextlib.suppress(queue.Empty):
-            group.append(self._queue.get(timeout=None if self._confirmed else self._idle_s))
-        while not self._queue.empty():
-            group.append(self._queue.get())
-        pending = [item for item in group if item is not None]
-        try:
-            if pending and self._failure is None:
-                self._write(pending)
-            elif self._failure is None:
-                self._journal.confirm()
-        except Exception as error:
-            self._fail(_as_storage_error("writing the journal", error))
-        with self._durable:
-            self._durable.notify_all()
-        return len(pending) == len(group)
-
-    @property
-    def _confirmed(self) -> bool:
-        return self._journal.confirmed or self._failure is not None
-
-    def _write(self, pending: list[_Pending]) -> None:
-        for item in pending:
-            item.prepare()
-        self._before_sync()
-        for item in pending:
-            self._journal.append(frames.encode_block(self.network, item.journaled))
-            self._file(item.block)
-        self._journal.sync()
-        self._snapshots.durable(self._journal.durable_height)
-        for item in pending:
-            for subscriber in self._subscribers:
-                subscriber(item.block)
-
-    def _fail(self, error: BezantError) -> None:
-        """Stop for good: memory is ahead of the disk now, and only a restart brings them together."""
-        self._failure = error
-        for listener in self._on_failure:
-            listener(error)
-
-    def _file(self, block: CommittedBlock) -> None:
-        with self._reading:
-            self._archive.append(block)
-            self._history.append(
-                history.block_leaf(block.height, block.time_ns, block.leaf_count, block.app_hash)
-            )
-
-    def _check_running(self) -> None:
-        if self._failure is not None:
-            raise self._failure
 
     # Reading back.
 
@@ -420,11 +335,5 @@ class EmbeddedEngine:
                     code="history_differs",
                 )
             columns = join_orders(journaled.orders)
-            self._file(self._apply(journaled, columns, leaf_hashes(as_rows(columns.records))))
+            self._writer.file(self._apply(journaled, columns, leaf_hashes(as_rows(columns.records))))
             progress(frame.height)
-
-
-def _as_storage_error(doing: str, error: Exception) -> BezantError:
-    if isinstance(error, BezantError):
-        return error
-    return StorageError(f"{doing} failed and the engine stopped: {error!r}", code="storage_failed")
