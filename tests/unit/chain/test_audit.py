@@ -294,6 +294,12 @@ def test_an_old_checkpoint_binds_what_was_before_it(audited: Audited, copy: Path
     found = only(report)
     assert (found.block, found.file, found.field) == (other.checkpoint.height, "checkpoint given", "root")
     assert report.consistent_since is None
+    assert only(audit(audited, copy, first=12, known=(other,))).field == "root", "wherever comparing begins"
+    change(copy / "history.tree", place(audited.kept.checkpoint.height - 1) * 32)
+    assert audit(audited, copy, first=12).differences == []
+    found = only(audit(audited, copy, first=12, known=(audited.kept,)))
+    assert (found.file, found.field) == ("history.tree", "consistency")
+    shutil.copy(audited.folder / "history.tree", copy / "history.tree")
     later = sign_checkpoint(replace(audited.kept.checkpoint, height=audited.height + 1), NODE)
     assert only(audit(audited, copy, known=(later,))).field == "height"
 

@@ -11,7 +11,7 @@ vault, and the features that lie beside the ledger in snapshots.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,8 +29,8 @@ from bezant.chain.embedded.disk import ReadOnlyDisk
 from bezant.chain.embedded.frames import JournaledBlock
 from bezant.chain.embedded.journal import PLACE, SEGMENT_BYTES, Journal
 from bezant.chain.embedded.originals import find_originals
-from bezant.chain.embedded.replica import Progress, Recomputed, Replica
-from bezant.chain.embedded.rows import RowFile
+from bezant.chain.embedded.replica import Recomputed, Replica
+from bezant.chain.embedded.rows import RowFile, first_field, shown
 from bezant.chain.embedded.snapshots import Snapshots
 from bezant.chain.embedded.tree_file import NODE, HistoryTree, place
 from bezant.chain.signatures import Signatures, gateway_accepted, gateway_keys
@@ -43,6 +43,8 @@ from bezant.model.orders import signed_roots
 from bezant.model.records import RECEIPT, Kind, RecordArray
 
 THREADS = 2
+Progress = Callable[[int, int], None]
+"""Hears how many blocks are done, and of how many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ class Audit:
         executor: Executor | None = None,
     ) -> None:
         """`first` and `last` bound what is compared; all before is recomputed too, but its signatures are
-        taken as the journal says. `known` are checkpoints kept from earlier, by whoever audits."""
+        taken as the journal says. `known` are checkpoints kept by whoever audits; all are compared."""
         self._folder, self._genesis, self._seed = folder, genesis, ledger_seed
         self._network = network_id(genesis)
         self._first, self._last = first, last
@@ -126,6 +128,8 @@ class Audit:
                 self._compare(made)
                 self._report.last = height
             self._rows += len(made.block.receipts)
+            for name, note in self._notes.get(height, ()):
+                self._compare_checkpoint(name, note)
             progress(height, self._total)
             if height == self._last:
                 break
@@ -224,8 +228,6 @@ class Audit:
         self._compare_rows("places.log", height, height - 1, where)
         if height in self._snapshot_at:
             self._compare_snapshot(self._snapshot_at[height], height)
-        for name, note in self._notes.get(height, ()):
-            self._compare_checkpoint(name, note)
 
     def _compare_rows(
         self, name: str, height: int, first: int, rows: npt.NDArray[Any], system: int | None = None
@@ -313,7 +315,7 @@ class Audit:
         if made != right:
             pairs = ((one, getattr(made, one), getattr(right, one)) for one in Checkpoint.__slots__)
             field_name, was, expected = next(pair for pair in pairs if pair[1] != pair[2])
-            self._note(replica.height, name, field_name, _shown(was), _shown(expected))
+            self._note(replica.height, name, field_name, shown(was), shown(expected))
         elif not any(is_signed(note, bytes.fromhex(key)) for key in self._genesis.sealers):
             self._note(replica.height, name, "signature", "by nobody whom the genesis names", "a sealer's")
 
@@ -335,6 +337,9 @@ class Audit:
             return
         if history.is_consistent(oldest.height, size, oldest.root, self._replica.history.root(), path):
             self._report.consistent_since = oldest.height
+        elif not self._report.differences:
+            told = f"no proof from block {oldest.height} to {size}"
+            self._note(oldest.height, "history.tree", "consistency", told, "a tree that proves it")
 
     # Reporting.
 
@@ -371,26 +376,6 @@ class Audit:
         for table in self._tables.values():
             table.close()
         return report
-
-
-def first_field(found: np.void, right: np.void) -> tuple[str, str, str]:
-    """Return (name, found, expected) of the first field in which two rows of one layout differ."""
-    for name in found.dtype.names or ():
-        if found[name].tobytes() != right[name].tobytes():
-            if found[name].dtype.names:
-                inner, was, expected = first_field(found[name], right[name])
-                return f"{name}.{inner}", was, expected
-            return name, _shown(found[name]), _shown(right[name])
-    return "row", _shown(found), _shown(right)
-
-
-def _shown(value: Any) -> str:
-    """Return a value as a person can compare it: bytes in hexadecimal."""
-    if isinstance(value, bytes):
-        return value.hex()
-    if isinstance(value, np.ndarray) and value.dtype == np.uint8:
-        return value.tobytes().hex()
-    return str(value)
 
 
 def _rows(path: Path, dtype: np.dtype[Any], disk: ReadOnlyDisk) -> RowFile:

@@ -6,7 +6,6 @@ that the two have to agree.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -103,7 +102,3 @@ def _at_once(name: str, step: Step) -> _Done:
     while step():
         pass
     return _Done()
-
-
-Progress = Callable[[int, int], None]
-"""Hears how many blocks are done, and of how many."""
