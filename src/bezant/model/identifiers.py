@@ -55,7 +55,8 @@ def parse_authority_id(text: str, *, param: str = "authority") -> AuthorityId:
 
 
 def render_payment_id(payment: int) -> str:
-    return str(UUID(int=payment))
+    digits = f"{payment:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def parse_account_id(text: str, *, param: str = "account") -> AccountId:

@@ -15,7 +15,7 @@ from bezant.ledger.open_items import OpenHold
 from bezant.model.genesis import Genesis
 from bezant.model.identifiers import render_id, render_payment_id
 from bezant.model.money import render_minor
-from bezant.model.outcomes import Outcome, SigningMode, Verdict
+from bezant.model.outcomes import Outcome
 from bezant.model.payment import Payload
 from bezant.model.records import Kind, id_of
 from bezant.store import PaymentStatus
@@ -24,6 +24,10 @@ from bezant.store.schema import STATUS_OF
 VerdictWord = Literal["allow", "review", "block"]
 TypeWord = Literal["payment", "refund", "clawback"]
 ClosedWord = Literal["captured", "captured_in_part", "released"]
+ModeWord = Literal["system", "self", "institution", "delegate"]
+# By the numbers of `Verdict` and `SigningMode`.
+_VERDICTS: tuple[VerdictWord, ...] = ("allow", "review", "block")
+_MODES: tuple[ModeWord, ...] = ("system", "self", "institution", "delegate")
 _TYPES: dict[Kind, TypeWord] = {Kind.REVERSE: "refund", Kind.CLAWBACK: "clawback"}
 _CLOSED: dict[Outcome, ClosedWord] = {
     Outcome.CAPTURED: "captured",
@@ -146,8 +150,7 @@ class Renderer:
 
 
 def verdict_word(verdict: int) -> VerdictWord:
-    words: tuple[VerdictWord, ...] = ("allow", "review", "block")
-    return words[Verdict(verdict)]
+    return _VERDICTS[verdict]
 
 
 def parse_time(text: str | None, param: str) -> int | None:
@@ -166,14 +169,8 @@ def parse_time(text: str | None, param: str) -> int | None:
     return (since.days * 86_400 + since.seconds) * _NS_PER_S + since.microseconds * 1_000
 
 
-def _mode_word(mode: int) -> Literal["system", "self", "institution", "delegate"]:
-    words: tuple[Literal["system", "self", "institution", "delegate"], ...] = (
-        "system",
-        "self",
-        "institution",
-        "delegate",
-    )
-    return words[SigningMode(mode)]
+def _mode_word(mode: int) -> ModeWord:
+    return _MODES[mode]
 
 
 def _related(kind: Kind, related: int) -> dict[str, Any]:
