@@ -184,6 +184,14 @@ def test_a_snapshot_of_other_balances_is_named(audited: Audited, copy: Path) -> 
     assert int(found.found) == int(found.expected) + 1
 
 
+def test_a_snapshot_of_another_release_is_passed_over(
+    audited: Audited, copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bezant.chain.embedded.snapshots.layout_id", lambda: "another")
+    report = audit(audited, copy)
+    assert (report.differences, report.snapshots) == ([], 0)
+
+
 Edit = Callable[[frames.JournaledBlock], frames.JournaledBlock]
 
 

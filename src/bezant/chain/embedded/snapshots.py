@@ -33,6 +33,8 @@ from bezant.model.digest import sha256
 
 MAGIC, FORMAT = b"BZSNAPSH", 1
 KEPT = 2
+OTHER_LAYOUT = "snapshot_of_another_layout"
+"""The code of what is raised for a sound snapshot that another release wrote."""
 ALIGNMENT, STEP = 64, 16 << 20
 MAX_HEADER_BYTES = 1 << 20
 _PREFIX_BYTES = 8 + 8 + 32
@@ -149,7 +151,7 @@ class Snapshots:
                 write_all(self._disk, file, data[at : at + STEP], start + array.offset + at)
 
     def read(self, path: Path) -> Snapshot:
-        """Return the snapshot in a file. Raises: StorageError ``snapshot_unusable``."""
+        """Return the snapshot in a file. Raises: StorageError ``snapshot_unusable``, or `OTHER_LAYOUT`."""
         prefix = read_span(self._disk, path, 0, _PREFIX_BYTES)
         length = int.from_bytes(prefix[8:16], "little")
         if len(prefix) != _PREFIX_BYTES or prefix[:8] != MAGIC or length > MAX_HEADER_BYTES:
@@ -161,8 +163,10 @@ class Snapshots:
             header = msgspec.json.decode(encoded, type=_Header)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise _unusable(path, "its header is of another release") from None
-        if (header.format, header.network, header.layout) != (FORMAT, self._network.hex(), layout_id()):
-            raise _unusable(path, "it is of another network or layout")
+        if header.network != self._network.hex():
+            raise _unusable(path, "it is of another network")
+        if (header.format, header.layout) != (FORMAT, layout_id()):
+            raise _unusable(path, "its tables are laid out as another release has them", OTHER_LAYOUT)
         try:
             position = _position(header)
         except ValueError:
@@ -255,5 +259,5 @@ def _start(header_length: int) -> int:
     return end + -end % ALIGNMENT
 
 
-def _unusable(path: Path, why: str) -> StorageError:
-    return StorageError(f"{path.name} cannot be used: {why}", code="snapshot_unusable")
+def _unusable(path: Path, why: str, code: str = "snapshot_unusable") -> StorageError:
+    return StorageError(f"{path.name} cannot be used: {why}", code=code)
