@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 
 from bezant.chain.blocks import CommittedBlock
-from bezant.chain.signatures import Checked
 from bezant.model.digest import Digests
 from bezant.model.orders import join_authorised
 from bezant.model.outcomes import Outcome
@@ -57,8 +56,10 @@ class PaymentBatch:
     """The stages of that generation, which the whole batch goes through."""
     # ---- filled by stages
     record_hashes: Digests = field(default_factory=lambda: np.zeros((0, 32), np.uint8))
-    checked: Checked | None = None
-    """What was found of each Authorisation's signature."""
+    authentic: npt.NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
+    """1 for every Authorisation whose signature verified."""
+    keys_version: int = -1
+    """The ledger's, that `authentic` was found under; -1 before it was."""
     refused: npt.NDArray[np.uint16] = field(default_factory=lambda: np.zeros(0, np.uint16))
     """Outcome that a stage refused a payment with before ordering, or PENDING."""
     first_outcome: npt.NDArray[np.uint16] = field(default_factory=lambda: np.zeros(0, np.uint16))

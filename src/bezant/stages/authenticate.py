@@ -6,7 +6,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from bezant.chain.signatures import Checked
 from bezant.model.digest import as_rows
 from bezant.model.merkle import leaf_hashes
 from bezant.model.orders import signed_roots
@@ -22,7 +21,7 @@ class Authenticate:
     name: ClassVar = "authenticate"
     version: ClassVar = "schemes-2"
     reads: ClassVar = frozenset({"records", "authorisations"})
-    writes: ClassVar = frozenset({"record_hashes", "checked", "refused"})
+    writes: ClassVar = frozenset({"record_hashes", "authentic", "keys_version", "refused"})
     has_fallback: ClassVar = False
     budget_us: ClassVar = 200.0
     budget_base_us: ClassVar = 50_000.0
@@ -35,9 +34,9 @@ class Authenticate:
         batch.record_hashes = leaf_hashes(as_rows(batch.records))
         roots = signed_roots(covering, batch.record_hashes)
         # Read first: keys that change while signatures are checked make the answers old.
-        version = ledger.keys_version
+        batch.keys_version = ledger.keys_version
         authentic = self._engine.signatures.check(ledger, covering, roots)
-        batch.checked = Checked(version, authentic)
+        batch.authentic = authentic
         if authentic.all():
             return batch
         known = ledger.authority_rows(covering["authority_lo"], covering["authority_hi"]) != NO_ROW

@@ -48,7 +48,8 @@ class Settle:
             "records",
             "record_hashes",
             "authorisations",
-            "checked",
+            "authentic",
+            "keys_version",
             "debtor_row",
             "decisions",
             "evidence",
@@ -78,7 +79,7 @@ class Settle:
             orders,
             prepare=lambda: self._seal(batch),
             record_hashes=_chosen(batch.record_hashes, batch.ordered),
-            checked=batch.checked and Checked(batch.checked.keys_version, batch.checked.authentic[kept]),
+            checked=None if batch.keys_version < 0 else Checked(batch.keys_version, batch.authentic[kept]),
         )
         return batch
 
