@@ -4,7 +4,7 @@
 
     genesis.json     the network this node belongs to          models/     model files
     keys/            secrets, readable by the owner alone      store.sqlite the read model
-    chain/           journal and receipts                      vault/      sealed personal data
+    chain/           the journal, and what follows from it     vault/      sealed personal data
     lock             held by the one process that is open      node.json   where that process listens
     bezant.toml      settings, where they differ               idempotency.sqlite  keys of requests
 """

@@ -19,7 +19,7 @@ BESIDE_FROM = 256
 def learn_beside(
     features: FeatureState, block: CommittedBlock, scales: npt.NDArray[np.int64], executor: Executor
 ) -> None:
-    """Learn a block on the executor's one thread while its receipts are hashed on this one.
+    """Learn a block on the executor's one thread while this one goes on; a small block at once.
 
     Whoever looks at the features waits for it, so the next batch sees what it would have seen anyway.
     """

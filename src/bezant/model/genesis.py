@@ -52,7 +52,7 @@ class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long a payment waits for a reviewer before its reserve returns."""
     max_live_ids: int = 100_000_000
     checkpoint_interval: int = 1_000
-    """Blocks between full checks of the invariants, and later between state roots."""
+    """Blocks between full checks of the invariants, and between state roots."""
     schemes: tuple[int, ...] = SCHEMES
     """Signature schemes that new keys may have: 1 Ed25519, 2 BIP-340 over secp256k1."""
     recovery_delay_s: int = 86_400

@@ -1,7 +1,7 @@
 """Sealing and opening many rows by libsodium, without the GIL or a Python object for each.
 
 Arrays come with their addresses; the scratch of one row (nonce 4 words, additional data 3 words)
-comes from outside. What the words mean is written in `sealing`, the only caller.
+comes from outside. What the words mean is written in `sealing`; `parties` unwraps its keys here.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """The embedded engine: apply at once, make durable in groups, tell only then.
 
-The caller applies a block and queues it. The journal's step, which a thread of its own repeats, takes
-everything queued, seals and makes durable what belongs in the vault, writes the frames, syncs once,
-and then tells the subscribers. While one group is on its way to the disk the next blocks are applied.
+The caller applies a block and queues it. `writer`, on a thread of its own, takes everything queued, seals
+and makes durable what belongs in the vault, writes the frames, syncs once, and then tells the
+subscribers. While one group is on its way to the disk the next blocks are applied. `reader` reads
+durable blocks back and makes the proofs.
 """
 
 from __future__ import annotations
@@ -290,7 +291,7 @@ class EmbeddedEngine:
             self._snapshots.begin(block, taken)
         return block
 
-    # Reading back.
+    # Starting.
 
     def _open(
         self, snapshots: Snapshots, place: Place, load_companions: Callable[[Arrays], None]

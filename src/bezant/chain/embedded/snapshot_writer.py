@@ -37,7 +37,7 @@ class _Draft:
 
 
 class SnapshotWriter:
-    """Follows one chain. `applied` by the thread that applies, `durable` by the one that writes."""
+    """Follows one chain. `count` and `begin` by the thread that applies, `durable` by the one that writes."""
 
     def __init__(
         self,
