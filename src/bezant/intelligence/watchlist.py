@@ -197,17 +197,6 @@ class Watchlist:
                 hits[entry.id] = Hit(entry.id, listed, round(score, 2))
         return sorted(hits.values(), key=lambda hit: (-hit.score, hit.entry_id))[:limit]
 
-    def match_many(
-        self, names: Iterable[str], limit: int = 5, *, at_least: float = DEFAULT_THRESHOLDS.review_at
-    ) -> Iterator[list[Hit]]:
-        """Yield the hits of each name in order; a name that comes again is matched once."""
-        known: dict[Name, list[Hit]] = {}
-        for name in names:
-            query = normalise_name(name)
-            if query not in known:
-                known[query] = self.match(name, limit, at_least=at_least)
-            yield known[query]
-
     def changes_since(self, previous: Watchlist) -> ListChange:
         """Return what this version changed."""
         before = {entry.id: entry for entry in previous.entries}

@@ -129,12 +129,6 @@ def test_names_without_letters_match_nothing(watchlist: Watchlist) -> None:
     assert watchlist.match("...") == []
 
 
-def test_match_many_answers_in_order(watchlist: Watchlist, names: list[str]) -> None:
-    asked = [names[3], "zzzz yyyy", names[3].title(), names[8]]
-    found = [[hit.entry_id for hit in hits] for hits in watchlist.match_many(asked)]
-    assert found == [["E3"], [], ["E3"], ["E8"]]
-
-
 def test_csv_with_header_and_aliases(tmp_path: Path) -> None:
     path = tmp_path / "list.csv"
     path.write_text("id,name,kind,aliases\n7,Meru Tolakina,person,Mera Tola;Tolakin\n7,Merut,,\n8,Pedu,,\n")
