@@ -174,7 +174,7 @@ def test_hostile_counts_take_no_room() -> None:
                 assert (many, count) in ((1, 1), (0, 0))
 
 
-def test_a_decision_beyond_the_known_verdicts() -> None:
+def test_a_verdict_that_there_is_not_is_answered_alike() -> None:
     """The one column that neither payer nor ledger bounds by its type."""
     for verdict in (3, 7, 255):
         batch = WORLDS[0].scribe.batch((ALICE, WORLDS[0].transfer(WORLDS[0].alice, WORLDS[0].bob, 1)))

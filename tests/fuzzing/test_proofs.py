@@ -110,7 +110,7 @@ def test_the_originals_are_accepted(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["receipt", "balance", "note", "bundle", "genesis"])
-def test_changed_bytes(name: str) -> None:
+def test_changed_bytes_prove_nothing_else(name: str) -> None:
     verify, files = proofs()[name]
 
     @bounded(200)
@@ -125,7 +125,7 @@ def test_changed_bytes(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", JSON)
-def test_changed_documents_in_canonical_form(name: str) -> None:
+def test_changed_values_in_canonical_form_prove_nothing_else(name: str) -> None:
     """Values of other kinds and sizes, rendered as the format wants it, so that every check is reached."""
     verify, files = proofs()[name]
 
@@ -142,7 +142,7 @@ def test_changed_documents_in_canonical_form(name: str) -> None:
 
 @bounded(150)
 @given(st.data())
-def test_a_note_with_other_numbers(data: st.DataObject) -> None:
+def test_a_note_with_other_numbers_is_read_or_refused_by_name(data: st.DataObject) -> None:
     note = data.draw(st.sampled_from(proofs()["note"][1])).decode()
     lines = note.split("\n")
     at = data.draw(st.integers(0, len(lines) - 1))

@@ -106,7 +106,7 @@ def octets(door: Door, accounts: tuple[str, str]) -> list[bytes]:
     ]
 
 
-def test_batches_of_octets(door: Door, accounts: tuple[str, str]) -> None:
+def test_changed_batches_of_octets_are_answered(door: Door, accounts: tuple[str, str]) -> None:
     good = octets(door, accounts)
 
     @bounded(120)
@@ -118,7 +118,7 @@ def test_batches_of_octets(door: Door, accounts: tuple[str, str]) -> None:
     check()
 
 
-def test_batches_as_json(door: Door, accounts: tuple[str, str]) -> None:
+def test_changed_batches_in_json_are_answered(door: Door, accounts: tuple[str, str]) -> None:
     batch = transfers(door, accounts, 2)
     signed = authorise(door.node.engine.network, FIRST, batch)
     body = {
@@ -149,7 +149,7 @@ def test_batches_as_json(door: Door, accounts: tuple[str, str]) -> None:
     bytes_of_them()
 
 
-def test_bodies_of_every_other_kind(door: Door, accounts: tuple[str, str]) -> None:
+def test_changed_bodies_of_every_other_kind_are_answered(door: Door, accounts: tuple[str, str]) -> None:
     payment = {
         "debtor": accounts[0],
         "creditor": accounts[1],
@@ -189,7 +189,7 @@ def answer_all(door: Door, path: str, body: bytes) -> None:
     check()
 
 
-def test_texts_in_the_place_of_ids(door: Door) -> None:
+def test_a_text_in_the_place_of_an_id_is_refused(door: Door) -> None:
     @bounded(30)
     @given(st.text(max_size=40))
     def check(text: str) -> None:

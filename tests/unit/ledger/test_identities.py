@@ -69,7 +69,7 @@ def test_room_is_reserved_and_not_taken() -> None:
 
 
 @pytest.mark.parametrize("room", [1, 16, 17, 10**6, 10**8])
-def test_an_id_takes_less_than_48_bytes(room: int) -> None:
+def test_an_id_has_less_than_48_bytes_of_room(room: int) -> None:
     made = layout.new_generation("", room)
     assert len(made["ids"]) >= room
     page = len(made["ids"]) // len(made["id_pages"])

@@ -79,7 +79,7 @@ def test_an_authorisation_that_does_not_fit_is_shed_whole(full: SmallNode) -> No
     assert ids_of(full) == MOST - 2
 
 
-def test_an_id_takes_no_more_than_48_bytes() -> None:
+def test_an_id_takes_no_more_than_48_bytes_as_measured() -> None:
     assert bytes_per_id()["total"] <= 48
 
 

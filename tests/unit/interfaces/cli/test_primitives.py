@@ -109,7 +109,7 @@ def test_a_mandate_is_set_used_and_revoked(shop: Shop) -> None:
     assert mandate not in shop.show("mandates", "list", shop.payer)
 
 
-def test_limits_keys_and_closing(shop: Shop) -> None:
+def test_an_account_is_bounded_shown_with_its_keys_and_closed(shop: Shop) -> None:
     empty = shop.open("Cleo", "")
     limited = shop.tell("accounts", "limits", empty, "--credit", "5", "--balance", "100")
     assert (limited["credit_limit"], limited["balance_limit"]) == ("5.00", "100.00")
@@ -132,14 +132,14 @@ def test_an_issuer_pauses_and_claws_back(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("policy", ["EUR:stoppable", "EUR", "XYZ:pausable"])
-def test_a_policy_that_is_none(tmp_path: Path, policy: str) -> None:
+def test_a_policy_that_there_is_not_makes_no_folder(tmp_path: Path, policy: str) -> None:
     folder = tmp_path / "data"
     result = bezant("init", "--data", str(folder), "--policy", policy, code=1)
     assert "error [input_invalid] (policy)" in result.stderr
     assert not folder.exists()
 
 
-def test_every_new_command_teaches() -> None:
+def test_help_shows_commands_in_use() -> None:
     for group in ("holds", "refunds", "mandates", "assets"):
         assert "Commands" in bezant(group, "--help").stdout
     for command in (("holds", "capture"), ("refunds", "make"), ("mandates", "set"), ("accounts", "limits")):

@@ -108,5 +108,5 @@ def test_a_clawback_takes_from_a_frozen_account_once(strict: Api) -> None:
 
 
 @pytest.mark.parametrize("action", ["limits", "close", "approve", "disapprove"])
-def test_an_account_that_is_not_there(api: Api, action: str) -> None:
+def test_an_account_that_is_not_there_is_not_found(api: Api, action: str) -> None:
     assert code_of(api, f"/v1/accounts/{'ab' * 16}/{action}") == (404, "account_unknown")

@@ -234,14 +234,14 @@ def test_every_kind_can_be_submitted_by_who_may_sign_it(server: Server, tmp_path
         ({"signatures": [{"signature": "00" * 64}] * 17}, "signatures"),
     ],
 )
-def test_what_signs_nothing(server: Server, change: dict[str, Any], param: str) -> None:
+def test_signatures_of_no_known_form_are_refused(server: Server, change: dict[str, Any], param: str) -> None:
     rows = pays("11" * 16, "22" * 16, 1)
     body = {"records": rows.tobytes().hex(), "authority": "33" * 16, "signatures": [{"signature": "00" * 64}]}
     answer = server.client.post("/v1/payments/signed", json=body | change)
     assert (answer.status_code, answer.json()["param"]) == (400, param)
 
 
-def test_keys_count_once_and_in_order(server: Server) -> None:
+def test_a_key_that_signs_twice_is_refused(server: Server) -> None:
     rows = pays("11" * 16, "22" * 16, 1)
     signatures = [{"signature": "00" * 64, "key_index": 1}] * 2
     body = {"records": rows.tobytes().hex(), "authority": "33" * 16, "signatures": signatures}

@@ -188,7 +188,7 @@ def test_requests_behind_each_other_are_answered_in_order(line: Line, pair: tupl
     assert [json.loads(content).get("id") for _, _, content in answers] == [keys[0], keys[1], None, keys[2]]
 
 
-def test_a_body_in_pieces_and_one_that_is_announced(line: Line, pair: tuple[str, str]) -> None:
+def test_a_body_in_pieces_chunked_or_announced_is_paid(line: Line, pair: tuple[str, str]) -> None:
     body = json.dumps(payment(*pair)).encode()
     headers = headers_of(line, body, uuid7())
     line.write(body[:10], *headers)
@@ -210,7 +210,7 @@ def test_a_body_that_is_too_large_is_left_to_the_framework(line: Line) -> None:
     assert line.read()[0] == 413
 
 
-def test_a_connection_that_is_to_be_closed_is(line: Line, pair: tuple[str, str]) -> None:
+def test_a_connection_is_closed_where_the_client_asks(line: Line, pair: tuple[str, str]) -> None:
     body = json.dumps(payment(*pair)).encode()
     line.write(body, *headers_of(line, body, uuid7()), ("Connection", "close"))
     status, headers, _ = line.read()

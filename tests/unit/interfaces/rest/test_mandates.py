@@ -84,7 +84,7 @@ def test_a_mandate_ends(api: Api, accounts: Accounts) -> None:
         ({"expires_at": "tomorrow"}, 400, "input_invalid"),
     ],
 )
-def test_what_makes_no_mandate(
+def test_a_mandate_that_cannot_be_is_refused(
     api: Api, accounts: Accounts, change: dict[str, Any], status: int, code: str
 ) -> None:
     body = {"account": accounts[0], "cap_per_payment": "10"} | change
@@ -92,7 +92,7 @@ def test_what_makes_no_mandate(
     assert (refused.status_code, refused.json()["code"]) == (status, code)
 
 
-def test_what_is_no_mandate(api: Api, accounts: Accounts) -> None:
+def test_what_is_no_mandate_is_not_found(api: Api, accounts: Accounts) -> None:
     paid = api.post("/v1/payments", payment(*accounts, "1"))["id"]
     for unknown in (paid, uuid7()):
         shown = api.send("GET", f"/v1/mandates/{unknown}")
