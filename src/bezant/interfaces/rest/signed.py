@@ -81,7 +81,7 @@ async def submit_signed(request: AnyRequest, services: Given) -> Response[Any]:
     bytes, one more (of count 0) for every co-signature, then the RECORDs of 128 that all of them sign.
     Always 200 with one result a record, in order; `Idempotency-Replayed` when all were answered before.
     Who accepts application/octet-stream is answered in 16 bytes a record, little-endian: block u64, outcome
-    u16, first outcome u16, zero u32; the numbers of outcomes are in the documentation of the wire format.
+    u16, first outcome u16, zero u32. Outcomes are numbered as in `bezant.model.outcomes`.
     """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() == BINARY:
         submission = _read_binary(await request.body())
