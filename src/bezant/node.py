@@ -47,7 +47,7 @@ from bezant.gateway.refunds import Refunds
 from bezant.gateway.screening import Screening
 from bezant.gateway.webhooks import Webhooks
 from bezant.intelligence.features import FeatureState
-from bezant.intelligence.learning import learn_beside
+from bezant.intelligence.learning import learn_block
 from bezant.intelligence.model import Model
 from bezant.intelligence.watchlist import Thresholds, Watchlist
 from bezant.model.digest import TAG_STORE, sha256
@@ -106,7 +106,6 @@ class Node:
         clock = clock or SystemClock()
         keys = self.folder.keys
         executor = opened.enter_context(ThreadPoolExecutor(THREADS, thread_name_prefix="verify"))
-        self._learner = opened.enter_context(ThreadPoolExecutor(1, thread_name_prefix="learn"))
         self.vault = Vault.open(path)
         opened.callback(self.vault.close)
         self.features = FeatureState()
@@ -233,7 +232,7 @@ class Node:
     # Wiring.
 
     def _learn(self, block: CommittedBlock) -> None:
-        learn_beside(self.features, block, self.scales, self._learner)
+        learn_block(self.features, block, self.scales)
 
     def _dump_features(self) -> Arrays:
         return self.features.dump()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bezant.chain.embedded.originals import MOVED
 from bezant.errors import ConflictError, InputError, NotFound
 from bezant.gateway import commands
 from bezant.gateway.desk import Desk
@@ -15,12 +16,6 @@ from bezant.model.outcomes import Outcome
 from bezant.model.payment import Payload
 from bezant.model.records import Kind, id_of
 from bezant.store.views import StoredPayment
-
-_MOVED = (
-    (Kind.TRANSFER, Outcome.APPLIED),
-    (Kind.CAPTURE, Outcome.CAPTURED),
-    (Kind.CAPTURE, Outcome.CAPTURED_IN_PART),
-)
 
 
 class Refunds:
@@ -85,7 +80,7 @@ class Refunds:
                     code="capture_unknown",
                     param="capture",
                 )
-        if (int(found.record["kind"]), found.outcome) not in _MOVED:
+        if (int(found.record["kind"]), found.outcome) not in MOVED:
             raise ConflictError(
                 f"it is {found.outcome.label}, so there is nothing to pay back", code="not_settled"
             )

@@ -38,7 +38,6 @@ amount_over_creditor_mean   log amount less the mean of what the creditor receiv
 
 from __future__ import annotations
 
-from concurrent.futures import Future
 from threading import Lock
 from typing import Any
 
@@ -121,7 +120,6 @@ class FeatureState:
         self._ahead: _Columns | None = None
         self._undo = np.empty(0, windows.UNDO)
         self._turn = Lock()
-        self._learning: Future[None] | None = None
 
     @property
     def nbytes(self) -> int:
@@ -147,7 +145,6 @@ class FeatureState:
         the asset, one for all or (n,). A row of -1 or NO_ROW is an account that does not exist yet.
         The remembered state is the same afterwards. Raises: InputError for columns of unequal length.
         """
-        self.catch_up()
         columns = _columns(debtor, creditor, amount_minor, time_ns, scale)
         count = columns[0].size
         x = np.empty((count, len(FEATURES)), np.float32)
@@ -187,18 +184,8 @@ class FeatureState:
             self._reserve(columns)
             windows.learn_rows(*self._state, *columns, mask)
 
-    def follow(self, learning: Future[None]) -> None:
-        """Have whoever looks from now on wait for `learning`: another thread's call of `learn`."""
-        self._learning = learning
-
-    def catch_up(self) -> None:
-        """Return once what is being learned is known; raises what stopped it."""
-        if self._learning is not None:
-            self._learning.result()
-
     def dump(self) -> dict[str, npt.NDArray[np.generic]]:
         """Return copies of all state, for a snapshot."""
-        self.catch_up()
         with self._turn:
             self._step_back()
             copies: dict[str, npt.NDArray[np.generic]] = {k: v.copy() for k, v in self._arrays().items()}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Executor
-
 import numpy as np
 import numpy.typing as npt
 
@@ -11,23 +9,6 @@ from bezant.chain.blocks import CommittedBlock
 from bezant.intelligence.features import FeatureState
 from bezant.model.outcomes import Outcome
 from bezant.model.records import Kind
-
-BESIDE_FROM = 256
-"""From this many receipts on a block is worth another thread."""
-
-
-def learn_beside(
-    features: FeatureState, block: CommittedBlock, scales: npt.NDArray[np.int64], executor: Executor
-) -> None:
-    """Learn a block on the executor's one thread while this one goes on; a small block at once.
-
-    Whoever looks at the features waits for it, so the next batch sees what it would have seen anyway.
-    """
-    features.catch_up()
-    if len(block.receipts) < BESIDE_FROM:
-        learn_block(features, block, scales)
-    else:
-        features.follow(executor.submit(learn_block, features, block, scales))
 
 
 def learn_block(features: FeatureState, block: CommittedBlock, scales: npt.NDArray[np.int64]) -> None:

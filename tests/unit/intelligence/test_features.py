@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from concurrent.futures import ThreadPoolExecutor
-from threading import Event
 
 import numpy as np
 import pytest
@@ -284,24 +282,6 @@ def test_columns_of_unequal_length_are_refused() -> None:
 
 def test_an_empty_batch_is_an_empty_answer() -> None:
     assert FeatureState().compute([], [], [], []).shape == (0, len(FEATURES))
-
-
-def test_whoever_looks_waits_for_what_is_being_learned() -> None:
-    """A block learned on another thread is seen by the next look, however late the thread begins."""
-    begin = Event()
-    columns = ([0, 0], [1, 1], [1_000, 2_000], [1_000_000_000, 2_000_000_000])
-    beside, plain = FeatureState(), FeatureState()
-    plain.learn(*columns)
-
-    def learn() -> None:
-        begin.wait(5)
-        beside.learn(*columns)
-
-    with ThreadPoolExecutor(2) as executor:
-        beside.follow(executor.submit(learn))
-        looking = executor.submit(beside.compute, [0], [1], [500], [3_000_000_000])
-        begin.set()
-        assert looking.result(5).tobytes() == plain.compute([0], [1], [500], [3_000_000_000]).tobytes()
 
 
 @pytest.mark.parametrize("looked", ["the same", "more", "others", "the same, some unsettled", "twice"])

@@ -13,7 +13,7 @@ from bezant.ledger.batch import no_originals
 from bezant.model.outcomes import Outcome
 from bezant.model.records import ORIGINAL, Kind, RecordArray, id_of
 
-_MOVED = (
+MOVED = (
     (Kind.TRANSFER, Outcome.APPLIED),
     (Kind.CAPTURE, Outcome.CAPTURED),
     (Kind.CAPTURE, Outcome.CAPTURED_IN_PART),
@@ -37,7 +37,7 @@ def find_originals(
         record = records[index]
         parties = id_of(record, "creditor"), id_of(record, "debtor")
         for receipt in archive.answers(id_of(record, "related"), durable_height):
-            if (int(receipt["kind"]), int(receipt["outcome"])) not in _MOVED:
+            if (int(receipt["kind"]), int(receipt["outcome"])) not in MOVED:
                 continue
             debtor, creditor = accounts[receipt["debtor_row"]], accounts[receipt["creditor_row"]]
             if (id_of(debtor, "id"), id_of(creditor, "id")) == parties:
