@@ -11,7 +11,7 @@ from bezant.interfaces.bench.kernel import KernelBench
 from bezant.interfaces.bench.machine import describe_machine, describe_model, signature_limit, sync_latency
 from bezant.interfaces.bench.payments import Bench, Measured, warm_up
 from bezant.interfaces.bench.run import ACCOUNTS, make_folder
-from bezant.model.keys import SCHEME_NUMBERS, SCHEME_SECP256K1, SigningKey
+from bezant.model.keys import SCHEME_ED25519, SCHEME_SECP256K1, SigningKey
 from bezant.node import Node
 
 SECONDS_AT_HALF_LOAD = 5.0
@@ -41,23 +41,22 @@ def run_ledger_bench(
         bench = Bench(node, ACCOUNTS, seed)
         warm_up(bench, note)
         note("limits of the machine")
-        limits = {name: signature_limit(scheme) for name, scheme in SCHEME_NUMBERS.items()}
         sync = sync_latency(folder)
         signed = min(max(payments // 8, 2_048), MOST_SIGNED)
         note("one signature each")
-        each = bench.individually(signed)
+        each, limit = _beside_limit(SCHEME_ED25519, lambda: bench.individually(signed))
         note("one secp256k1 signature each")
         curve = SigningKey(bytes(range(1, 33)), SCHEME_SECP256K1)
         bench.individually_by(curve, 2_048)
-        other = bench.individually_by(curve, signed)
+        other, other_limit = _beside_limit(SCHEME_SECP256K1, lambda: bench.individually_by(curve, signed))
         note("at half of that load")
         half = bench.paced(each.per_second / 2, SECONDS_AT_HALF_LOAD)
         note("1,000 under one signature")
         many = bench.batches(payments)
         genesis, institution = node.engine.genesis, node.desk.institution_key
     runs = {
-        "individually_signed": each.as_dict() | _share(each, limits["ed25519"]),
-        "individually_signed_secp256k1": other.as_dict() | _share(other, limits["secp256k1"]),
+        "individually_signed": each.as_dict() | _share(each, limit),
+        "individually_signed_secp256k1": other.as_dict() | _share(other, other_limit),
         "at_half_load": half.as_dict(),
         "batches_of_1000": many.as_dict(),
     }
@@ -77,13 +76,21 @@ def run_ledger_bench(
         "model": describe_model(model),
         "accounts": ACCOUNTS,
         "limits": {
-            "signatures_per_second": round(limits["ed25519"]),
-            "secp256k1_signatures_per_second": round(limits["secp256k1"]),
+            "signatures_per_second": round(limit),
+            "secp256k1_signatures_per_second": round(other_limit),
             "sync": sync,
         },
         "runs": runs,
         "kernel": kernel,
     }
+
+
+def _beside_limit(scheme: int, run: Callable[[], Measured]) -> tuple[Measured, float]:
+    """Return a run and the signature limit of its time: the better of one just before and one just after,
+    for whatever else is done on the machine only ever lowers it."""
+    before = signature_limit(scheme)
+    measured = run()
+    return measured, max(before, signature_limit(scheme))
 
 
 def _share(run: Measured, limit: float) -> dict[str, float]:
