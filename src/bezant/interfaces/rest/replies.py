@@ -75,7 +75,8 @@ class Replies:
 
         try:
             submission = self._payments.sign(instructions, by_institution=by_institution)
-        except BezantError as error:
+        except Exception as error:
+            # Whatever it is, nobody may wait for ever, or keep a key taken.
             done(error)
         else:
             self._submit(submission, done)

@@ -227,3 +227,19 @@ def test_whoever_goes_away_has_paid_all_the_same(api: Api, line: Line, pair: tup
         again = api.send("POST", "/v1/payments", content=body, headers=dict(headers_of(line, body, key)))
     assert again.status_code == 201
     assert json.loads(again.content)["id"] == key
+
+
+def test_a_signing_that_fails_is_told_and_the_key_is_free_again(
+    api: Api, line: Line, pair: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*given: Any, **named: Any) -> None:
+        raise RuntimeError("the key is gone")
+
+    key, body = uuid7(), json.dumps(payment(*pair)).encode()
+    with monkeypatch.context() as broken:
+        broken.setattr(api.node.payments, "sign", fails)
+        line.write(body, *headers_of(line, body, key))
+        status, _, content = line.read()
+        assert (status, json.loads(content)["code"]) == (500, "internal")
+    line.write(body, *headers_of(line, body, key))
+    assert line.read()[0] == 201
