@@ -10,7 +10,7 @@ from __future__ import annotations
 import hmac
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from litestar.enums import ScopeType
@@ -22,6 +22,7 @@ from bezant.interfaces.rest.problems import REQUEST_ID, problem_of, send_problem
 OPEN_PATHS: Final = ("/health", "/schema", "/favicon.ico")
 JSON: Final = b"application/json"
 BINARY: Final = b"application/octet-stream"
+_SAID_ONCE: Final = (b"authorization", b"idempotency-key", b"content-type", b"content-length")
 BINARY_PATHS: Final = ("/v1/payments/signed",)
 
 
@@ -67,6 +68,7 @@ class Door:
             await send(message)
 
         try:
+            _check_said_once(scope["headers"])
             self.admit(scope["method"], scope["path"], dict(scope["headers"]))
         except BezantError as error:
             await send_problem(problem_of(error, request_id), tagged)
@@ -92,6 +94,15 @@ class Door:
             )
         if method == "POST" and _has_body(headers):
             _check_media_type(headers.get(b"content-type", b""), path)
+
+
+def _check_said_once(headers: Iterable[tuple[bytes, bytes]]) -> None:
+    """Refuse a request that says twice what decides who asks and for what: each reader might take another."""
+    names = [name for name, _ in headers if name in _SAID_ONCE]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        header = twice.decode().title()
+        raise InputError(f"{header} is given twice; send it once", code="header_repeated", param=header)
 
 
 def _has_body(headers: dict[bytes, bytes]) -> bool:

@@ -4,7 +4,8 @@ For so small a request a server's scope, task and events, and a framework's rout
 most of the time. On the lane a request is read by the parser's callbacks, handed to the pipeline and
 answered from there with one write; no task is made unless something has to be waited for. It asks the
 same door, checks the same body and gives the same bytes as the route of that name, to which everything
-that is not plain is left: chunked bodies, `Expect`, a request behind another that is not answered yet.
+that is not plain is left: chunked bodies, `Expect`, headers said twice, a request behind another that is
+not answered yet, a connection whose answers are not taken.
 """
 
 from __future__ import annotations
@@ -96,18 +97,18 @@ class PaymentLane:
             answer(found)
 
         def done(result: Answered | BaseException) -> None:
+            found: Answer | Exception | None
             try:
                 if isinstance(result, BaseException):
-                    finish(unknown(result, request_id, identity))
-                    return
-                found = conclude(request_id, services, instruction, result)
+                    found = unknown(result, request_id, identity)
+                else:
+                    found = conclude(request_id, services, instruction, result)
             except Exception as error:
-                finish(error)
-                return
-            if found is None:
-                self._begin(self._look_back(request_id, instruction, result, finish))
-            else:
+                found = error
+            if found is not None:
                 finish(found)
+            elif not isinstance(result, BaseException):
+                self._begin(self._look_back(request_id, instruction, result, finish))
 
         services.replies.hand_in(instruction, done)
 
@@ -161,7 +162,10 @@ class LaneProtocol(HttpToolsProtocol):
         self._request: _LaneRequest | None = None
 
     def on_message_begin(self) -> None:
-        # What uvicorn makes here it needs only for what does not take the lane.
+        # A request may begin in the very bytes that its predecessor ended in, which uvicorn's timer for idle
+        # connections does not expect.
+        self._unset_keepalive_if_required()
+        # What uvicorn makes besides it needs only for what does not take the lane.
         self.url, self.headers, self.expect_100_continue = b"", [], False
         self._request = None
 
@@ -200,6 +204,10 @@ class LaneProtocol(HttpToolsProtocol):
         if self.cycle is not None and not self.cycle.response_complete:
             return None
         headers = dict(self.headers)
+        # Who does not read its answers gets no more of them: uvicorn waits until they are taken. What is
+        # said twice is for the door to judge.
+        if self.flow.write_paused or len(headers) != len(self.headers):
+            return None
         length = headers.get(b"content-length", b"")
         if not length.isdigit() or int(length) > self._lane.max_body_bytes or b"transfer-encoding" in headers:
             return None

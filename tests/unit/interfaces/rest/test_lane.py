@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
+from bezant.interfaces.rest.lane import LaneProtocol
 from bezant.interfaces.rest.server import Server, listen
 
 from .conftest import Api, payment, uuid7
@@ -243,3 +246,76 @@ def test_a_signing_that_fails_is_told_and_the_key_is_free_again(
         assert (status, json.loads(content)["code"]) == (500, "internal")
     line.write(body, *headers_of(line, body, key))
     assert line.read()[0] == 201
+
+
+def behind_each_other(*requests: tuple[bytes, list[tuple[str, str]]]) -> bytes:
+    """Return requests as one piece of bytes, so that one ends where the next begins."""
+    heads = ["".join(f"{name}: {value}\r\n" for name, value in headers) for _, headers in requests]
+    return b"".join(
+        f"POST /v1/payments HTTP/1.1\r\nHost: node\r\n{head}\r\n".encode() + body
+        for head, (body, _) in zip(heads, requests, strict=True)
+    )
+
+
+@pytest.mark.parametrize("name", ["Idempotency-Key", "Authorization", "Content-Type"])
+@pytest.mark.parametrize("alone", [True, False])
+def test_what_is_said_twice_is_refused_on_either_way(
+    line: Line, pair: tuple[str, str], name: str, alone: bool
+) -> None:
+    body = json.dumps(payment(*pair)).encode()
+    headers = headers_of(line, body, uuid7())
+    twice = [*headers, (name, dict(headers)[name] if name != "Idempotency-Key" else uuid7())]
+    if not alone:  # behind an unanswered one it goes the framework's way
+        line.socket.sendall(behind_each_other((body, headers_of(line, body, uuid7())), (body, twice)))
+        assert line.read()[0] == 201
+    else:
+        line.write(body, *twice)
+    status, _, content = line.read()
+    found = json.loads(content)
+    assert (status, found["code"], found["param"]) == (400, "header_repeated", name)
+
+
+def test_a_payment_behind_a_refusal_is_waited_for(
+    api: Api, line: Line, pair: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server closes connections on which nothing happens; one whose payment takes long is not idle."""
+    journal = api.node.engine._journal
+    sync = journal.sync
+
+    def slowly() -> None:
+        time.sleep(1.5)
+        sync()
+
+    made = LaneProtocol.connection_made
+
+    def impatient(self: LaneProtocol, transport: Any) -> None:
+        made(self, transport)
+        self.timeout_keep_alive = 0.3  # type: ignore[assignment]
+
+    monkeypatch.setattr(LaneProtocol, "connection_made", impatient)
+    monkeypatch.setattr(journal, "sync", slowly)
+    body, late = json.dumps(payment(*pair)).encode(), Line(line.socket.getpeername()[1], line.token)
+    late.socket.sendall(
+        behind_each_other((b"{", headers_of(late, b"{", uuid7())), (body, headers_of(late, body, uuid7())))
+    )
+    assert [late.read()[0], late.read()[0]] == [400, 201]
+    late.close()
+
+
+def test_who_does_not_read_is_not_written_to_for_ever(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    protocols: list[LaneProtocol] = []
+    made = LaneProtocol.connection_made
+
+    def noted(self: LaneProtocol, transport: Any) -> None:
+        protocols.append(self)
+        made(self, transport)
+
+    monkeypatch.setattr(LaneProtocol, "connection_made", noted)
+    flood = socket.create_connection(line.socket.getpeername())
+    flood.settimeout(1.0)
+    with suppress(TimeoutError):
+        for _ in range(400):
+            flood.sendall(b"POST /v1/payments HTTP/1.1\r\nContent-Length: 0\r\n\r\n" * 500)
+    waiting = max(one.transport.get_write_buffer_size() for one in protocols)
+    flood.close()
+    assert waiting < 1_000_000, f"{waiting} bytes wait for a client that never reads"
