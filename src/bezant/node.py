@@ -145,7 +145,7 @@ class Node:
         )
         self.resources = resources
         self.flow = Flow(_build_stages(self.config.pipeline, resources))
-        self.intake = Intake(self.flow, clock.now_ns)
+        self.intake = Intake(self.flow, clock.now_ns, self.engine.durable_height)
         opened.callback(self.intake.close)
         self.engine.subscribe(self.intake.on_durable)
         self.engine.watch_failure(self.intake.on_failure)

@@ -25,6 +25,7 @@ from bezant.pipeline.batch import Submission, join_submissions
 from bezant.pipeline.intake import Answers
 from bezant.vault import VaultKind
 
+PATIENCE_S = 60.0
 _LOCK = int(Kind.LOCK)
 _SIGNED_BESIDE_TEXT = [name for name in RECORD.names or () if name != "payload_commitment"]
 
@@ -165,7 +166,16 @@ class Payments:
         )
 
     def before(self, identity: PaymentId) -> Answered | None:
-        """Return what was answered under an id, None if it was never used."""
+        """Return what was answered under an id, None if it was never used.
+
+        What is applied and not durable yet is waited for: the ledger knows of it already, and would refuse
+        for reasons that its own effect made. Raises: UnknownOutcome where that takes too long.
+        """
+        engine = self._desk.engine
+        try:
+            return self.look_up(identity)
+        except NotFound:
+            engine.wait_durable(engine.height, PATIENCE_S)
         try:
             return self.look_up(identity)
         except NotFound:

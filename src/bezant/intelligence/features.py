@@ -153,8 +153,8 @@ class FeatureState:
             self._reserve(columns)
             if len(self._undo) < count:
                 self._undo = np.empty(count, windows.UNDO)
-            self._ahead = columns
             windows.look_rows(*self._state, *columns, _BLANK, _BLANK_TIMES, self._undo, x)
+            self._ahead = columns
         return x
 
     def learn(

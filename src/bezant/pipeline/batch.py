@@ -73,6 +73,8 @@ class PaymentBatch:
     model: bytes = bytes(16)
     decisions: RecordArray = field(default_factory=lambda: np.zeros(0, DECISION))
     evidence: npt.NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 0), np.uint8))
+    rests_on: int = 0
+    """The block that answers out of the ledger's memory rest on: nobody is told before it is durable."""
     fallback: int = 0
     """Bit set of the stages that fell back on this batch."""
     ordered: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -96,6 +98,11 @@ class PaymentBatch:
     def time_ns(self) -> npt.NDArray[np.int64]:
         """The time each payer signed, from its id, Unix nanoseconds (n,)."""
         return (self.records["id_hi"] >> np.uint64(16)).astype(np.int64) * 1_000_000
+
+    @property
+    def durable_at(self) -> int:
+        """The height that must be durable before anybody is answered."""
+        return self.rests_on if self.block is None else self.block.height
 
     def refuse(self, rows: npt.NDArray[np.bool_], outcome: Outcome) -> None:
         """Refuse rows; of several refusals the lowest stands, as in the ledger."""

@@ -63,7 +63,8 @@ class _Waiting:
 class Intake:
     """Collects submissions, runs the flow, answers when durable."""
 
-    def __init__(self, flow: Flow, now_ns: Callable[[], int]) -> None:
+    def __init__(self, flow: Flow, now_ns: Callable[[], int], durable_height: int = 0) -> None:
+        """`durable_height` is the engine's before its first block from here."""
         self.flow = flow
         self._now_ns = now_ns
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
@@ -72,7 +73,7 @@ class Intake:
         self._begun: queue.SimpleQueue[tuple[PaymentBatch, list[_Waiting]] | None] = queue.SimpleQueue()
         self._under_way = threading.Semaphore(BATCHES_UNDER_WAY)
         self._undurable: deque[tuple[PaymentBatch, list[_Waiting]]] = deque()
-        self._durable_height = 0
+        self._durable_height = durable_height
         self._lost: UnknownOutcome | None = None
         self._lock = threading.Lock()
         self._closed = False
@@ -138,7 +139,7 @@ class Intake:
         """
         with self._lock:
             lost = self._lost
-            ready = batch.block is None or batch.block.height <= self._durable_height
+            ready = batch.durable_at <= self._durable_height
             if not ready and lost is None:
                 self._undurable.append((batch, self._running))
         if ready:
@@ -147,14 +148,11 @@ class Intake:
             self._refuse(self._running, lost)
 
     def on_durable(self, block: CommittedBlock) -> None:
-        """Answer everybody whose batch went into a durable block."""
+        """Answer everybody whose batch went into a durable block, or was answered out of one."""
         ready = []
         with self._lock:
             self._durable_height = block.height
-            while self._undurable and self._undurable[0][0].block is not None:
-                first = self._undurable[0][0].block
-                if first.height > block.height:
-                    break
+            while self._undurable and self._undurable[0][0].durable_at <= block.height:
                 ready.append(self._undurable.popleft())
         for batch, waiting in ready:
             self._answer(batch, waiting)

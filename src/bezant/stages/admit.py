@@ -23,7 +23,7 @@ class Admit:
     name: ClassVar = "admit"
     version: ClassVar = "1"
     reads: ClassVar = frozenset({"records", "authorisations", "record_hashes", "refused"})
-    writes: ClassVar = frozenset({"refused", "first_outcome", "debtor_row", "creditor_row"})
+    writes: ClassVar = frozenset({"refused", "first_outcome", "rests_on", "debtor_row", "creditor_row"})
     has_fallback: ClassVar = False
     budget_us: ClassVar = 20.0
     budget_base_us: ClassVar = 20_000.0
@@ -62,6 +62,8 @@ class Admit:
         )
         if not seen.any():
             return
+        # Read behind what was remembered, so that no answer is of a later block.
+        batch.rests_on = self._engine.height
         open_rows = batch.refused == PENDING
         batch.first_outcome[seen & open_rows] = first[seen & open_rows]
         batch.refuse(seen & same, Outcome.EXISTS)

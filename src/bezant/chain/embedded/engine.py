@@ -164,9 +164,9 @@ class EmbeddedEngine:
             proof = self._roots.prove(row)
         return self._reader.account(account, proof)
 
-    def wait_durable(self, height: int) -> None:
-        """Return once block `height` is durable. Raises: what stopped the engine."""
-        self._writer.wait_durable(height)
+    def wait_durable(self, height: int, timeout_s: float | None = None) -> None:
+        """Return once block `height` is durable. Raises: what stopped the engine; UnknownOutcome."""
+        self._writer.wait_durable(height, timeout_s)
 
     def close(self) -> None:
         if not self._closed:

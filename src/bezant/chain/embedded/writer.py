@@ -16,7 +16,7 @@ from bezant.chain.embedded.files import ChainFiles
 from bezant.chain.embedded.frames import JournaledBlock
 from bezant.chain.embedded.snapshot_writer import SnapshotWriter
 from bezant.chain.engine import Subscriber
-from bezant.errors import BezantError, StorageError
+from bezant.errors import BezantError, StorageError, UnknownOutcome
 
 QUEUE_BLOCKS = 64
 """Blocks applied ahead of the disk; beyond that the caller waits."""
@@ -70,10 +70,14 @@ class JournalWriter:
                 history.block_leaf(block.height, block.time_ns, block.leaf_count, block.app_hash)
             )
 
-    def wait_durable(self, height: int) -> None:
-        """Return once block `height` is durable. Raises: what stopped the engine."""
+    def wait_durable(self, height: int, timeout_s: float | None = None) -> None:
+        """Return once block `height` is durable. Raises: what stopped the engine; UnknownOutcome."""
         with self._durable:
-            self._durable.wait_for(lambda: self._journal.durable_height >= height or self.failure is not None)
+            told = self._durable.wait_for(
+                lambda: self._journal.durable_height >= height or self.failure is not None, timeout_s
+            )
+        if not told:
+            raise UnknownOutcome(f"block {height} is not durable after {timeout_s:g} s; query it by id")
         if self._journal.durable_height < height:
             self.check_running()
 

@@ -99,23 +99,28 @@ class Keyring:
 
     async def _answer_bound(self, key: str, request: bytes, act: Act) -> Answer:
         loop = asyncio.get_running_loop()
-        identity = await loop.run_in_executor(self._executor, self._bind, key, request)
+        identity, fresh = await loop.run_in_executor(self._executor, self._bind, key, request)
         try:
             answer = await act(identity)
         except UnknownOutcome:
             # The key stays bound to its id: sent again, the ledger answers.
             raise
         except BezantError:
-            self._executor.submit(self._give_back, key)
+            if fresh:
+                self._executor.submit(self._give_back, key)
             raise
-        if answer.ending is Ending.NOTHING:
+        if answer.ending is Ending.NOTHING and fresh:
             self._executor.submit(self._give_back, key)
         elif answer.ending is Ending.ORDERED and not answer.replayed:
             self._executor.submit(self._finish, key, answer.status)
         return answer
 
-    def _bind(self, key: str, request: bytes) -> PaymentId:
-        """Return the id that a key is bound to, durably, from now on or since before."""
+    def _bind(self, key: str, request: bytes) -> tuple[PaymentId, bool]:
+        """Return the id that a key is bound to, durably, and whether it is from now on.
+
+        Only who bound a key may give it back. Where it was bound before, nobody here knows how far that
+        request got: whatever refuses this one says nothing of it, and a fresh id would pay twice.
+        """
         request_hash = hmac.digest(self._secret, request, "sha256")
         now_ns = self._now_ns()
         fresh = new_payment_id(now_ns // 1_000_000)
@@ -126,7 +131,7 @@ class Keyring:
                 raise
             # Nothing of this key is in flight in this process, so the first answer was never known.
             before = self._keys.get(SCOPE, key)
-        return fresh if before is None else before.payment
+        return (fresh, True) if before is None else (before.payment, False)
 
     def _finish(self, key: str, status: int) -> None:
         self._keys.finish(SCOPE, key, status, b"")

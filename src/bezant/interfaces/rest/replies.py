@@ -9,7 +9,8 @@ how few there are, more than how long they take.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -21,6 +22,7 @@ from bezant.pipeline.batch import Submission
 from bezant.pipeline.intake import Answers, Intake
 
 T = TypeVar("T")
+_LOG = logging.getLogger("bezant.rest")
 Done = Callable[[Answered | BaseException], None]
 """Is told, once and on the loop, how a payment was answered, or what refused it."""
 
@@ -67,11 +69,15 @@ class Replies:
 
         def done(result: Answers | BaseException) -> None:
             if isinstance(result, BaseException):
-                for _, one in group:
-                    one(result)
-                return
-            for (_, one), answered in zip(group, answered_rows(submission, result), strict=True):
-                one(answered)
+                told: Sequence[Answered | BaseException] = [result] * len(group)
+            else:
+                told = answered_rows(submission, result)
+            for (_, one), answered in zip(group, told, strict=True):
+                try:
+                    one(answered)
+                except Exception:
+                    # One who cannot be told keeps nobody else from being told.
+                    _LOG.exception("an answer could not be given")
 
         try:
             submission = self._payments.sign(instructions, by_institution=by_institution)
