@@ -97,7 +97,7 @@ class Holds:
         return self._history.captures(payment)
 
     def _is(self, before: Answered, payment: PaymentId, closing: Closing) -> bool:
-        """Return whether an earlier record is what is asked for now."""
+        """Return whether an earlier record is the one that is asked for again."""
         record = before.record
         if record["kind"] != closing.kind or id_of(record, "related") != payment:
             return False

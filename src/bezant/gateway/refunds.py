@@ -98,7 +98,7 @@ class Refunds:
         capture: PaymentId | None,
         payload: Payload | None,
     ) -> bool:
-        """Return whether an earlier record is what is asked for now."""
+        """Return whether an earlier record is the one that is asked for again."""
         record, identity = before.record, PaymentId(id_of(before.record, "id"))
         paid_back = PaymentId(id_of(record, "related"))
         if record["kind"] != Kind.REVERSE or not self._payments.has_texts(identity, payload):

@@ -14,7 +14,8 @@ import pytest
 from bezant.chain.checkpoints import Note, sign_checkpoint
 from bezant.chain.embedded import frames
 from bezant.chain.embedded.archive import ENTRY
-from bezant.chain.embedded.audit import Audit, Difference, Report
+from bezant.chain.embedded.audit import Audit
+from bezant.chain.embedded.differences import Difference, Report
 from bezant.chain.embedded.disk import SystemDisk
 from bezant.chain.embedded.journal import PLACE
 from bezant.chain.embedded.notary import Notary

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +24,13 @@ from bezant.chain.checkpoints import Checkpoint, Note, is_signed, parse_note
 from bezant.chain.embedded import frames
 from bezant.chain.embedded.archive import ENTRY, ReceiptArchive, next_entry
 from bezant.chain.embedded.columns import Columns, join_orders
+from bezant.chain.embedded.differences import Difference, Report, first_field, shown
 from bezant.chain.embedded.disk import ReadOnlyDisk
 from bezant.chain.embedded.frames import JournaledBlock
 from bezant.chain.embedded.journal import PLACE, SEGMENT_BYTES, Journal
 from bezant.chain.embedded.originals import find_originals
 from bezant.chain.embedded.replica import Recomputed, Replica
-from bezant.chain.embedded.rows import RowFile, first_field, shown
+from bezant.chain.embedded.rows import RowFile
 from bezant.chain.embedded.snapshots import OTHER_LAYOUT, Snapshots
 from bezant.chain.embedded.tree_file import NODE, HistoryTree, place
 from bezant.chain.signatures import Signatures, gateway_accepted, gateway_keys
@@ -45,39 +45,6 @@ from bezant.model.records import RECEIPT, Kind, RecordArray
 THREADS = 2
 Progress = Callable[[int, int], None]
 """Hears how many blocks are done, and of how many."""
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """Where a file begins to say something else than the journal."""
-
-    block: int
-    file: str
-    field: str
-    found: str
-    expected: str
-    record: int | None = None
-    """The record's place in the block, where it is one record's."""
-
-
-@dataclass(slots=True)
-class Report:
-    """What an audit looked at, and the first difference of each file, by block."""
-
-    network: str
-    first: int
-    last: int
-    """The last block compared; the journal may have ended or broken before the one asked for."""
-    records: int = 0
-    signatures: int = 0
-    state_roots: int = 0
-    snapshots: int = 0
-    checkpoints: int = 0
-    consistent_since: int | None = None
-    """The height of an earlier checkpoint that this history was proved to begin with."""
-    app_hash: str = ""
-    history_root: str = ""
-    differences: list[Difference] = field(default_factory=list)
 
 
 class Audit:
@@ -121,7 +88,7 @@ class Audit:
             try:
                 made = self._replica.apply(journaled, columns, hashes)
             except InvariantViolation as error:
-                self._note(height, "journal", "invariant", str(error), "all invariants hold")
+                self._differ(height, "journal", "invariant", str(error), "all invariants hold")
                 break
             self._entry = next_entry(self._entry, made.block, self._rows)
             if compared:
@@ -167,13 +134,13 @@ class Audit:
                     ("previous_app_hash", journaled.previous_app_hash.hex(), expected[1]),
                 ):
                     if found != right:
-                        self._note(frame.height, "journal", name, str(found), str(right))
+                        self._differ(frame.height, "journal", name, str(found), str(right))
                         return
                 yield journaled
         except (JournalDamaged, DecodeError) as error:
             if error.code == "other_network":
                 raise
-            self._note(self._replica.height + 1, "journal", "frame", error.message, "an intact frame")
+            self._differ(self._replica.height + 1, "journal", "frame", error.message, "an intact frame")
 
     def _check_signatures(self, journaled: JournaledBlock, columns: Columns, hashes: Digests) -> None:
         """Verify what the block says of its signatures, gateways and reversed payments."""
@@ -192,7 +159,7 @@ class Audit:
         ):
             for row in np.flatnonzero(found != right)[:1].tolist():
                 first = int(covering["first"][row])
-                self._note(journaled.height, "journal", name, str(found[row]), str(right[row]), first)
+                self._differ(journaled.height, "journal", name, str(found[row]), str(right[row]), first)
         reversals = np.flatnonzero(columns.records["kind"] == Kind.REVERSE)
         if len(reversals) and not (self._differs("blocks.log") or self._differs("receipts.log")):
             self._check_originals(journaled, columns.records, reversals.tolist())
@@ -211,7 +178,7 @@ class Audit:
         claimed = journaled.originals["asset"] != 0
         for row in np.flatnonzero((journaled.originals != known) & claimed)[:1].tolist():
             column, found, right = first_field(journaled.originals[row], known[row])
-            self._note(journaled.height, "journal", f"original.{column}", found, right, reversals[row])
+            self._differ(journaled.height, "journal", f"original.{column}", found, right, reversals[row])
 
     # What is derived from it.
 
@@ -238,14 +205,14 @@ class Audit:
         try:
             found = self._tables[name].read(first, len(rows))
         except StorageError as error:
-            self._note(height, name, "rows", error.message, f"{len(rows)} rows from row {first} on")
+            self._differ(height, name, "rows", error.message, f"{len(rows)} rows from row {first} on")
             return
         if found.tobytes() == rows.tobytes():
             return
         at = int(np.flatnonzero(found != rows)[0])
         column, was, right = first_field(found[at], rows[at])
         record = None if system is None or at < system else at - system
-        self._note(height, name, column, was, right, record)
+        self._differ(height, name, column, was, right, record)
 
     def _compare_snapshot(self, path: Path, height: int) -> None:
         try:
@@ -253,7 +220,7 @@ class Audit:
         except StorageError as error:
             # One that an upgrade left behind cannot be compared, and no node will ever use it.
             if error.code != OTHER_LAYOUT:
-                self._note(height, path.name, "checksum", error.message, "a whole snapshot")
+                self._differ(height, path.name, "checksum", error.message, "a whole snapshot")
             return
         self._report.snapshots += 1
         at, replica = snapshot.position, self._replica
@@ -269,17 +236,17 @@ class Audit:
             ("waiting", at.waiting, waiting),
         ):
             if found != right:
-                self._note(height, path.name, name, str(found), str(right))
+                self._differ(height, path.name, name, str(found), str(right))
                 return
         for name, rows in layout.tables(replica.ledger.state).items():
             held = snapshot.tables.get(name)
             if held is None or held.dtype != rows.dtype or held.shape != rows.shape:
-                self._note(height, path.name, name, "absent, or of another shape", f"{len(rows)} rows")
+                self._differ(height, path.name, name, "absent, or of another shape", f"{len(rows)} rows")
                 return
             if held.tobytes() != rows.tobytes():
                 row = int(np.flatnonzero(held != rows)[0])
                 column, was, right = first_field(held[row], rows[row])
-                self._note(height, path.name, f"{name}[{row}].{column}", was, right)
+                self._differ(height, path.name, f"{name}[{row}].{column}", was, right)
                 return
 
     # Checkpoints.
@@ -295,7 +262,7 @@ class Audit:
                 note = parse_note(path.read_bytes())
             except ProofError as error:
                 height = int(path.stem) if path.stem.isdecimal() else 0
-                self._note(height, path.name, "note", error.message, "a signed checkpoint")
+                self._differ(height, path.name, "note", error.message, "a signed checkpoint")
             else:
                 found.setdefault(note.checkpoint.height, []).append((path.name, note))
         return found
@@ -317,9 +284,9 @@ class Audit:
         if made != right:
             pairs = ((one, getattr(made, one), getattr(right, one)) for one in Checkpoint.__slots__)
             field_name, was, expected = next(pair for pair in pairs if pair[1] != pair[2])
-            self._note(replica.height, name, field_name, shown(was), shown(expected))
+            self._differ(replica.height, name, field_name, shown(was), shown(expected))
         elif not any(is_signed(note, bytes.fromhex(key)) for key in self._genesis.sealers):
-            self._note(replica.height, name, "signature", "by nobody whom the genesis names", "a sealer's")
+            self._differ(replica.height, name, "signature", "by nobody whom the genesis names", "a sealer's")
 
     def _prove_consistency(self) -> None:
         """Show with the tree in the folder that this history begins with the oldest checkpoint given."""
@@ -329,7 +296,7 @@ class Audit:
         size = self._replica.height
         if oldest.height > size:
             told = f"the journal ends at block {size}"
-            self._note(size + 1, "checkpoint given", "height", told, f"block {oldest.height}")
+            self._differ(size + 1, "checkpoint given", "height", told, f"block {oldest.height}")
             return
         try:
             tree = HistoryTree(self._folder / "history.tree", self._disk, size)
@@ -341,14 +308,14 @@ class Audit:
             self._report.consistent_since = oldest.height
         elif not self._report.differences:
             told = f"no proof from block {oldest.height} to {size}"
-            self._note(oldest.height, "history.tree", "consistency", told, "a tree that proves it")
+            self._differ(oldest.height, "history.tree", "consistency", told, "a tree that proves it")
 
     # Reporting.
 
     def _differs(self, name: str) -> bool:
         return any(one.file == name for one in self._report.differences)
 
-    def _note(
+    def _differ(
         self, block: int, file: str, column: str, found: str, expected: str, record: int | None = None
     ) -> None:
         """Keep the first difference of each file."""
@@ -361,13 +328,13 @@ class Audit:
             try:
                 self._replica.ledger.check_invariants()
             except InvariantViolation as error:
-                self._note(report.last, "journal", "invariant", str(error), "all invariants hold")
+                self._differ(report.last, "journal", "invariant", str(error), "all invariants hold")
         reached, ends = self._replica.height, f"the journal ends at block {self._replica.height}"
         if self._last is not None and reached < self._last and not self._differs("journal"):
-            self._note(reached + 1, "journal", "height", ends, f"block {self._last}")
+            self._differ(reached + 1, "journal", "height", ends, f"block {self._last}")
         for height, path in self._snapshot_at.items():
             if self._last is None and height > reached:
-                self._note(reached + 1, path.name, "height", str(height), ends)
+                self._differ(reached + 1, path.name, "height", str(height), ends)
         self._prove_consistency()
         report.app_hash, report.history_root = (
             self._replica.app_hash.hex(),

@@ -1,4 +1,4 @@
-"""The columns of several Orders joined into one block's."""
+"""The columns of several Orders joined into one block's, and what the ledger and everybody else is given."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bezant.chain.blocks import AppHash, CommittedBlock, StateRoot
+from bezant.chain.embedded.frames import JournaledBlock
+from bezant.ledger.batch import Batch
+from bezant.model.digest import Digests
 from bezant.model.orders import Order, join_authorised
 from bezant.model.records import AUTHORISATION, DECISION, RECORD, RecordArray
 
@@ -18,6 +22,40 @@ class Columns:
     records: RecordArray
     decisions: RecordArray
     authorisations: RecordArray
+
+
+def batch_of(journaled: JournaledBlock, columns: Columns, hashes: Digests) -> Batch:
+    """Return what the ledger applies; `hashes` (n, 32) are the records' leaf hashes."""
+    return Batch(
+        journaled.time_ns,
+        columns.records,
+        columns.decisions,
+        columns.authorisations,
+        journaled.authentic,
+        journaled.accepted,
+        hashes,
+        journaled.originals,
+    )
+
+
+def block_of(
+    journaled: JournaledBlock,
+    columns: Columns,
+    receipts: RecordArray,
+    app: AppHash,
+    state: StateRoot | None,
+) -> CommittedBlock:
+    """Return a block with the ledger's answers to it."""
+    return CommittedBlock(
+        journaled.height,
+        journaled.time_ns,
+        app,
+        columns.records,
+        columns.decisions,
+        columns.authorisations,
+        receipts,
+        state,
+    )
 
 
 def join_orders(orders: Sequence[Order]) -> Columns:

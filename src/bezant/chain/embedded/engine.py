@@ -21,7 +21,7 @@ from bezant.chain.checkpoints import Note
 from bezant.chain.clock import Clock, SystemClock
 from bezant.chain.embedded import frames
 from bezant.chain.embedded.background import Runner, run_in_thread
-from bezant.chain.embedded.columns import Columns, join_orders
+from bezant.chain.embedded.columns import Columns, batch_of, block_of, join_orders
 from bezant.chain.embedded.disk import Disk, SystemDisk
 from bezant.chain.embedded.files import ChainFiles, Place, candidates
 from bezant.chain.embedded.frames import JournaledBlock
@@ -37,7 +37,6 @@ from bezant.chain.receipts import Evidence
 from bezant.chain.signatures import Checked, Signatures, gateway_accepted, gateway_keys
 from bezant.errors import BezantError, JournalDamaged, NotFound, StorageError
 from bezant.ledger import state as layout
-from bezant.ledger.batch import Batch
 from bezant.ledger.columnar import ColumnarLedger
 from bezant.model.digest import Digests, as_rows
 from bezant.model.genesis import Genesis, network_id
@@ -256,17 +255,7 @@ class EmbeddedEngine:
         return block
 
     def _apply(self, journaled: JournaledBlock, columns: Columns, hashes: Digests) -> CommittedBlock:
-        batch = Batch(
-            journaled.time_ns,
-            columns.records,
-            columns.decisions,
-            columns.authorisations,
-            journaled.authentic,
-            journaled.accepted,
-            hashes,
-            journaled.originals,
-        )
-        receipts = self.ledger.apply(batch)
+        receipts = self.ledger.apply(batch_of(journaled, columns, hashes))
         asked = not journaled.orders
         state = self._roots.due(journaled.height, asked=asked)
         # The accounts as they are now: a table that grows is another one, and ids of rows never change.
@@ -274,16 +263,7 @@ class EmbeddedEngine:
             self._app, receipts, hashes, columns.decisions, self._ledger_seed, self.ledger.accounts, state
         )
         self.time_ns, self.height = journaled.time_ns, journaled.height
-        block = CommittedBlock(
-            journaled.height,
-            journaled.time_ns,
-            self._app,
-            columns.records,
-            columns.decisions,
-            columns.authorisations,
-            receipts,
-            state,
-        )
+        block = block_of(journaled, columns, receipts, self._app, state)
         self._on_applied(block)
         self._snapshots.count(block)
         taken = self._roots.applied(block, asked=asked, keep=self._snapshots.is_due)

@@ -15,11 +15,12 @@ from pathlib import Path
 import numpy as np
 
 from bezant.chain.embedded import frames
-from bezant.chain.embedded.background import Runner, Task, run_in_thread
+from bezant.chain.embedded.background import Runner, run_in_thread
 from bezant.chain.embedded.disk import Disk, SystemDisk, read_span, storage_error, write_all, write_zeros
 from bezant.chain.embedded.frames import SEGMENT_HEADER, Frame
 from bezant.chain.embedded.rows import RowFile
-from bezant.errors import DecodeError, JournalDamaged, NotFound, StorageError
+from bezant.chain.embedded.spare import SpareSegment
+from bezant.errors import DecodeError, JournalDamaged, NotFound
 from bezant.model.records import RecordArray
 
 SEGMENT_BYTES = 64 * 1024 * 1024
@@ -53,11 +54,9 @@ class Journal:
         self._start = start or Start()
         self._folder = folder
         self._disk = disk or SystemDisk()
-        self._runner = runner
         self._network = network
         self._segment_bytes = segment_bytes
-        self._spare: Task | None = None
-        self._spare_error: StorageError | None = None
+        self._spare = SpareSegment(self._disk, runner, segment_bytes)
         self._descriptor = -1
         self._number = 0
         self._offset = 0
@@ -192,12 +191,10 @@ class Journal:
 
     def check_room(self) -> None:
         """Raise StorageError when there is no room for the next segment."""
-        if self._spare_error is not None:
-            raise self._spare_error
+        self._spare.check()
 
     def close(self) -> None:
-        if self._spare is not None:
-            self._spare.join()
+        self._spare.join()
         if self._descriptor >= 0:
             self._disk.close(self._descriptor)
             self._descriptor = -1
@@ -215,12 +212,10 @@ class Journal:
 
     def _roll(self, at_least: int = 0) -> None:
         """Go on in the next segment."""
-        if self._spare is not None:
-            self._spare.join()
         disk, path = self._disk, self._path(self._number + 1)
         size = max(self._segment_bytes, SEGMENT_HEADER.itemsize + at_least)
         try:
-            descriptor = self._open_segment(path, size)
+            descriptor = self._spare.take(path, size)
             size = disk.size(descriptor)
             header = frames.encode_segment_header(self._network, self._number + 1, self.height + 1, size)
             write_all(disk, descriptor, header, 0)
@@ -231,52 +226,7 @@ class Journal:
         if self._descriptor >= 0:
             self._disk.close(self._descriptor)
         self._descriptor, self._offset, self._number = descriptor, SEGMENT_HEADER.itemsize, self._number + 1
-        self._prepare_spare()
-
-    def _prepare_spare(self) -> None:
-        path = self._path(self._number + 1)
-        self._spare_error = None
-
-        def fill() -> bool:
-            try:
-                self._fill(path, self._segment_bytes)
-            except StorageError as error:
-                self._spare_error = error
-            return False
-
-        self._spare = self._runner("journal-spare", fill)
-
-    def _open_segment(self, path: Path, size: int) -> int:
-        """Open a prepared segment, preparing it now where it is missing or too small."""
-        if path in self._disk.list(self._folder):
-            descriptor = self._disk.open(path)
-            if self._disk.size(descriptor) >= size:
-                return descriptor
-            self._disk.close(descriptor)
-        self._fill(path, size)
-        return self._disk.open(path)
-
-    def _fill(self, path: Path, size: int) -> None:
-        """Create a file full of zeros, durable, under its final name only when it is complete.
-
-        Raises: StorageError, leaving nothing behind where that is possible.
-        """
-        disk, partial = self._disk, path.with_suffix(".partial")
-        try:
-            descriptor = disk.create(partial)
-            try:
-                write_zeros(disk, descriptor, 0, size)
-                disk.fsync(descriptor)
-            finally:
-                disk.close(descriptor)
-            disk.rename(partial, path)
-            disk.sync_folder(path.parent)
-        except (OSError, StorageError) as error:
-            with contextlib.suppress(OSError):
-                disk.unlink(partial)
-            if isinstance(error, StorageError):
-                raise
-            raise storage_error("prepare a journal segment", error) from error
+        self._spare.begin(self._path(self._number + 1))
 
     # Recovery.
 
@@ -314,7 +264,7 @@ class Journal:
         write_all(self._disk, self._descriptor, data[: SEGMENT_HEADER.itemsize], 0)
         write_all(self._disk, self._descriptor, data[start : self._offset], start)
         self.sync()
-        self._prepare_spare()
+        self._spare.begin(self._path(self._number + 1))
 
     def _pass_over(self, path: Path) -> None:
         """Check the header and length of a segment that a snapshot makes superfluous."""

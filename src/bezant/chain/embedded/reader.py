@@ -12,7 +12,7 @@ from bezant.chain.balances import AccountEvidence
 from bezant.chain.blocks import AppHash, CommittedBlock, StateRoot
 from bezant.chain.checkpoints import Checkpoint, Note, sign_checkpoint
 from bezant.chain.embedded import frames
-from bezant.chain.embedded.columns import Columns, join_orders
+from bezant.chain.embedded.columns import Columns, block_of, join_orders
 from bezant.chain.embedded.files import ChainFiles
 from bezant.chain.embedded.frames import JournaledBlock
 from bezant.chain.embedded.state_roots import AccountProof
@@ -54,16 +54,7 @@ class BlockReader:
         with self.reading:
             receipts, app_hash = self._archive.receipts(height), self._archive.app_hash(height)
             state = self._archive.state_in(height)
-        return CommittedBlock(
-            height,
-            journaled.time_ns,
-            AppHash.known(app_hash),
-            columns.records,
-            columns.decisions,
-            columns.authorisations,
-            receipts,
-            state,
-        )
+        return block_of(journaled, columns, receipts, AppHash.known(app_hash), state)
 
     def payment(self, payment: int) -> Evidence:
         """Return what a receipt of a record is made of. Raises: NotFound."""

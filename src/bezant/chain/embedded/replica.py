@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from bezant.chain import leaves
 from bezant.chain.blocks import AppHash, CommittedBlock, StateRoot
 from bezant.chain.embedded.background import Step
-from bezant.chain.embedded.columns import Columns
+from bezant.chain.embedded.columns import Columns, batch_of, block_of
 from bezant.chain.embedded.frames import JournaledBlock
 from bezant.chain.embedded.state_roots import StateRoots
 from bezant.chain.history import Peaks, block_leaf
-from bezant.ledger.batch import Batch
 from bezant.ledger.columnar import ColumnarLedger
 from bezant.model.digest import Digests
 from bezant.model.genesis import Genesis
@@ -54,36 +51,17 @@ class Replica:
 
         Raises: InvariantViolation.
         """
-        batch = Batch(
-            journaled.time_ns,
-            columns.records,
-            columns.decisions,
-            columns.authorisations,
-            journaled.authentic,
-            journaled.accepted,
-            hashes,
-            journaled.originals,
-        )
         height, asked = self.height + 1, not journaled.orders
-        receipts = self.ledger.apply(batch)
+        receipts = self.ledger.apply(batch_of(journaled, columns, hashes))
         state = self.roots.due(height, asked=asked)
-        built = leaves.build_leaves(receipts, hashes, columns.decisions, self._seed, self.ledger.accounts)
-        if state is not None:
-            built = np.concatenate((built, leaves.state_leaf(state)))
-            self.covered = state
+        self.covered = state or self.covered
+        built = leaves.build_leaves(
+            receipts, hashes, columns.decisions, self._seed, self.ledger.accounts, state
+        )
         if len(built):
             self.app_hash = leaves.next_app_hash(self.app_hash, root(leaves.hash_leaves(built)))
         self.time_ns = journaled.time_ns
-        block = CommittedBlock(
-            height,
-            journaled.time_ns,
-            AppHash.known(self.app_hash),
-            columns.records,
-            columns.decisions,
-            columns.authorisations,
-            receipts,
-            state,
-        )
+        block = block_of(journaled, columns, receipts, AppHash.known(self.app_hash), state)
         self.roots.applied(block, asked=asked)
         leaf = block_leaf(height, journaled.time_ns, len(built), self.app_hash)
         return Recomputed(block, tuple(self.history.append(leaf)))

@@ -84,23 +84,3 @@ class RowFile:
         if self._file >= 0:
             self._disk.close(self._file)
             self._file = -1
-
-
-def first_field(found: np.void, right: np.void) -> tuple[str, str, str]:
-    """Return (name, found, expected) of the first field in which two rows of one layout differ."""
-    for name in found.dtype.names or ():
-        if found[name].tobytes() != right[name].tobytes():
-            if found[name].dtype.names:
-                inner, was, expected = first_field(found[name], right[name])
-                return f"{name}.{inner}", was, expected
-            return name, shown(found[name]), shown(right[name])
-    return "row", shown(found), shown(right)
-
-
-def shown(value: Any) -> str:
-    """Return a value as a person can compare it: bytes in hexadecimal."""
-    if isinstance(value, bytes):
-        return value.hex()
-    if isinstance(value, np.ndarray) and value.dtype == np.uint8:
-        return value.tobytes().hex()
-    return str(value)

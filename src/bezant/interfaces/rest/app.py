@@ -13,6 +13,7 @@ from bezant.errors import BezantError
 from bezant.interfaces.rest import (
     accounts,
     assets,
+    authorities,
     checkpoints,
     controls,
     holds,
@@ -44,6 +45,7 @@ V1 = (
     parties,
     assets,
     controls,
+    authorities,
     reviews,
     webhooks,
     checkpoints,
