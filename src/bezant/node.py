@@ -41,6 +41,7 @@ from bezant.gateway.desk import Desk
 from bezant.gateway.events import PaymentEvents
 from bezant.gateway.history import History
 from bezant.gateway.holds import Holds
+from bezant.gateway.labels import Labels
 from bezant.gateway.mandates import Mandates
 from bezant.gateway.payments import Payments
 from bezant.gateway.refunds import Refunds
@@ -179,6 +180,7 @@ class Node:
         self.history = History(self.desk, self.payments, self.store, self.follower)
         self.holds = Holds(self.desk, self.payments, self.history)
         self.refunds = Refunds(self.desk, self.payments, self.history)
+        self.labels = Labels(self.desk, self.payments, self.history, self.holds)
         self.mandates = Mandates(self.desk, self.accounts, self.payments)
         self.controls = Controls(self.desk, self.accounts, self.payments)
         self.accounts.load_bindings(tell=new_store)

@@ -24,7 +24,7 @@ from bezant.model.genesis import encode_genesis, network_id
 from bezant.model.keys import SCHEME_SECP256K1, SigningKey, authority_id
 from bezant.model.merkle import leaf_hashes
 from bezant.model.outcomes import Outcome, SigningMode, Verdict
-from bezant.model.records import DECISION, RECORD, Flag, Kind, Role
+from bezant.model.records import DECISION, RECORD, Flag, Kind, Label, ModelRole, Role
 from bezant.testing.ledgers import ALICE, GATEWAY, World, small_genesis
 
 GOLDEN = Path(__file__).parent / "golden" / "wire.json"
@@ -87,7 +87,7 @@ def current() -> dict[str, Any]:
         "layouts": {name: layout(dtype) for name, dtype in LAYOUTS.items()},
         "numbers": {
             kind.__name__: {member.name: int(member) for member in kind}
-            for kind in (Outcome, Verdict, SigningMode, Kind, Flag, Role)
+            for kind in (Outcome, Verdict, SigningMode, Kind, Flag, Role, Label, ModelRole)
         },
         "tags": {
             name: value.hex() for name, value in sorted(vars(digest).items()) if name.startswith("TAG_")

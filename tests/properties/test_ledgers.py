@@ -22,6 +22,7 @@ from bezant.ledger.books import Answer, Hold, State
 from bezant.ledger.columnar import ColumnarLedger
 from bezant.ledger.reference import ReferenceLedger
 from bezant.ledger.reference.holds import close_hold
+from bezant.ledger.reference.learning import set_model
 from bezant.ledger.reference.ledger import EFFECTS
 from bezant.ledger.reference.parties import Request
 from bezant.ledger.reference.payments import pay, reverse
@@ -32,6 +33,7 @@ from bezant.model.keys import SigningKey, authority_id
 from bezant.model.outcomes import Outcome, Verdict
 from bezant.model.records import FIRST_ROLES, Flag, Kind, RecordArray, id_of
 from bezant.testing.ledgers import ALICE, BANK, BOB, CAROL, ISSUER, MALLORY, Quorum, World, record
+from bezant.testing.simulator.checks import Violation, check_models
 
 IDS = {key: authority_id(key.public) for key in (ALICE, BOB, CAROL, BANK, ISSUER, MALLORY)}
 SIGNERS = (
@@ -60,21 +62,26 @@ FOCUS = {
     "refunds": [1, 1, 5, 5, 5, 2, 3],
     "mandates": [23, 23, 24, MANDATED, MANDATED, MANDATED, MANDATED, 26],
     "keys": [20, 20, 20, 21, 21, 22, 22, 1, 1, 3, 23],
+    "learning": [1, 1, 1, 2, 8, 8, 8, 29, 29, 29, 29, 29],
     "policy": [18, 25, 26, 27, 28, 7, 7, 1, 1, 5, 2, 3],
-    "every": [*PLAIN, 5, 5, 7, 20, 21, 22, 23, 24, 25, 26, 27, 28, MANDATED, MANDATED, LOCKED, 6],
+    "every": [*PLAIN, 5, 5, 7, 20, 21, 22, 23, 24, 25, 26, 27, 28, MANDATED, MANDATED, LOCKED, 6, 8, 29],
 }
 """Kinds of steps that are drawn together, so that what they do to one another comes up."""
 
 Step = tuple[int, ...]
 FLAGS = {"plain": [0, 0, 0, 2, 2, 1, 1, 3, 4, 64], "holds": [0, 0, 0, 4, 4, 5], "refunds": [0, 0, 0, 1]}
-AMOUNTS = {"holds": [-100, -5, -5, -1, 0, 1, 5, 9, 300], "refunds": [4, 9, 9, 10, 10, 11]}
+AMOUNTS = {
+    "holds": [-100, -5, -5, -1, 0, 1, 5, 9, 300],
+    "refunds": [4, 9, 9, 10, 10, 11],
+    "learning": range(12),
+}
 AGES = {"plain": range(12), "keys": range(12), "policy": range(12)}
 
 
 def steps_of(focus: str) -> st.SearchStrategy[Step]:
     """Return steps: kind, debtor (0: the signer's own account), creditor, amount (of a capture: beyond what
     is held), which earlier record, flags, verdict, how the id is made."""
-    wild = focus not in ("holds", "refunds", "mandates")
+    wild = focus not in ("holds", "refunds", "mandates", "learning")
     return st.tuples(
         st.sampled_from(FOCUS[focus]),
         st.sampled_from([0, 0, 0, 0, 1, 2, 3, 4] if wild else [0, 0, 0, 1]),
@@ -91,6 +98,7 @@ def blocks_of(focus: str, blocks: int = 1) -> st.SearchStrategy[Any]:
     """Return at least so many blocks of the steps of a focus: seconds before each, what each signer asks
     for, and which signatures are good, a bit for each in turn."""
     signers = range(len(SIGNERS)) if focus in ("keys", "every", "plain") else (0, 1, 2, 3, 6)
+    signers = (0, 1, 3, 3, 3, 3, 6) if focus == "learning" else signers
     part = st.tuples(st.sampled_from(signers), st.lists(steps_of(focus), min_size=1, max_size=6))
     good = st.sampled_from([255] * 9 + [0, 1, 2, 253])
     block = st.tuples(
@@ -192,6 +200,15 @@ class Play:
             row = self.paid[-1 - which % 2 % len(self.paid)][0] if self.paid else other[0]
             back = {"debtor": id_of(row, "creditor"), "creditor": id_of(row, "debtor")}
             return back | {"related": id_of(row, "id"), "flags": flags & 1}
+        if kind == Kind.LABEL and self.earlier:
+            made = [*self.holds[-2:], *self.paid[-4:]] or self.earlier
+            row = made[-1 - which % len(made)][0]
+            named = {side: id_of(row, side) for side in ("debtor", "creditor")}
+            said = {"amount": 1 + max(amount, 0) % 2 + (creditor == 4), "flags": flags & 1 if which else 0}
+            return named | said | {"related": id_of(row, "id"), "asset": int(row["asset"])}
+        if kind == Kind.SET_MODEL:
+            model = {"debtor": own, "amount": (1, 1, 2, 3, 3, 0)[amount % 6], "flags": 0}
+            return model | {"commitment": bytes([which % 2 + 1]) * 32}
         if kind == Kind.CLAWBACK:
             return {"creditor": self.world.treasury, "flags": flags & 1}
         if kind == MANDATED and self.mandates:
@@ -237,6 +254,10 @@ def differ(blocks: Any, reference: Callable[[Any], Any] = ReferenceLedger) -> st
         for account in (play.world.alice, play.world.bob, play.world.carol, play.world.yen):
             if play.world.sides(account) != twin.sides(account):
                 return f"block {height}: counters of {account:032x}"
+        try:
+            check_models(play.world.ledger.state, twin.ledger)
+        except Violation as violation:
+            return f"block {height}: {violation}"
     return ""
 
 
@@ -390,6 +411,20 @@ class ForgetsRefunds(ReferenceLedger):
     effects = EFFECTS | {Kind.REVERSE: refunds_anew}
 
 
+def promotes_beside(state: State, asked: Request) -> Answer:
+    before = dict(state.models)
+    answer = set_model(state, asked)
+    named = asked.signer.authority, asked.record["payload_commitment"].tobytes()
+    state.models |= {key: model for key, model in before.items() if key != named}
+    return answer
+
+
+class TwoChampions(ReferenceLedger):
+    """Leaves the role with who had it when another gets it."""
+
+    effects = EFFECTS | {Kind.SET_MODEL: promotes_beside}
+
+
 class OneKeyIsEnough(ReferenceLedger):
     """Stops counting at the first signature."""
 
@@ -422,6 +457,7 @@ FAULTS = {
     ForgetsRefunds: "refunds",
     OneKeyIsEnough: "keys",
     KeepsHalfOfAChain: "mandates",
+    TwoChampions: "learning",
 }
 """Each with the kinds of steps among which it shows."""
 

@@ -10,7 +10,7 @@ from bezant.model.digest import TAG_PAYLOAD, sha256
 from bezant.model.identifiers import AccountId, AuthorityId, new_payment_id
 from bezant.model.keys import SCHEME_ED25519, authority_id
 from bezant.model.payment import SALT_BYTES, Payload, encode_payload
-from bezant.model.records import Flag, Kind, RecordArray, new_records, set_id
+from bezant.model.records import Flag, Kind, Label, ModelRole, RecordArray, new_records, set_id
 
 VALID_FOR_S = 600
 
@@ -171,6 +171,22 @@ def set_mandate(
 def revoke_mandate(now_ms: int, account: AccountId, mandate: int) -> RecordArray:
     row = _command(Kind.REVOKE_MANDATE, now_ms, account)
     set_id(row, "related", mandate)
+    return row
+
+
+def label(identity: int, original: np.void, said: Label) -> RecordArray:
+    """Return a LABEL of the payment `original`."""
+    row = close_hold(Kind.LABEL, identity, original, 0)
+    row["amount"] = said
+    return row
+
+
+def set_model(
+    now_ms: int, authority: AuthorityId, digest: bytes, role: ModelRole, identity: int = 0
+) -> RecordArray:
+    """Return SET_MODEL for the model that a digest of 32 bytes names."""
+    row = _command(Kind.SET_MODEL, now_ms, authority, identity or None)
+    row["amount"], row["payload_commitment"] = role, np.frombuffer(digest, np.uint8)
     return row
 
 

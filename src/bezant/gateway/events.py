@@ -50,6 +50,8 @@ _SILENT: Final = frozenset(
         Outcome.EXISTS_WITH_OTHER_CONTENT,
     }
 )
+_UNTOLD: Final = (Kind.LOCK, Kind.LABEL)
+"""A lock is part of its hold; what a payment turned out to be is for those who review."""
 _ENCODER: Final = msgspec.json.Encoder()
 
 
@@ -162,7 +164,7 @@ def type_of(kind: int, outcome: Outcome) -> str:
 
 def is_news(kind: int, outcome: Outcome) -> bool:
     """Return whether an answer is news of a payment, for streams and webhooks alike."""
-    if kind >= COMMAND_KINDS or kind == Kind.LOCK or outcome in _SILENT:
+    if kind >= COMMAND_KINDS or kind in _UNTOLD or outcome in _SILENT:
         return False
     # A capture that was refused changes nothing about the payment it names.
     return not (outcome.refused and kind in (Kind.CAPTURE, Kind.RELEASE))

@@ -16,7 +16,7 @@ from bezant.model.records import Kind, id_of
 from bezant.store import Follower, PaymentStatus, Store
 from bezant.store.queries import Queries
 from bezant.store.schema import STATUS_OF
-from bezant.store.views import Page, Statement, StoredAccount, StoredCapture, StoredPayment
+from bezant.store.views import Page, Statement, StoredAccount, StoredCapture, StoredLabel, StoredPayment
 
 PAYMENT_KINDS = (Kind.TRANSFER, Kind.HOLD, Kind.REVERSE, Kind.CLAWBACK)
 """What moves or reserves value on its own account."""
@@ -120,6 +120,11 @@ class History:
         """Return what was paid back of a payment, oldest first. Raises: NotFound, Overloaded."""
         queries = self.queries()
         return queries.refunds(queries.payment(payment))
+
+    def labels(self, payment: PaymentId) -> list[StoredLabel]:
+        """Return what a payment was said to be, oldest first. Raises: NotFound, Overloaded."""
+        queries = self.queries()
+        return queries.labels(queries.payment(payment))
 
     @property
     def has_store(self) -> bool:

@@ -11,13 +11,13 @@ import numpy.typing as npt
 from bezant.errors import InvariantViolation
 from bezant.model.digest import TAG_ACCOUNT, Digests, sha256
 from bezant.model.identifiers import U112_MASK, AccountId, AuthorityId, id_bytes
-from bezant.model.records import ORIGINAL, Kind, RecordArray
+from bezant.model.records import ORIGINAL, RecordArray, names_original
 
 NS_PER_S = 1_000_000_000
 
 
 def no_originals() -> RecordArray:
-    """Return the ORIGINAL rows of a block that reverses nothing."""
+    """Return the ORIGINAL rows of a block that is about no earlier payment."""
     return np.zeros(0, ORIGINAL)
 
 
@@ -30,7 +30,7 @@ class Batch:
     block, and `accepted` (m,) uint8 is 1 where the Order's gateway is one of the genesis and
     signed. `time_ns` is the block's time, later than the previous block's. `record_hashes` (n, 32)
     are the records' RFC 6962 leaf hashes, which tell same content from other content. `originals` has
-    an ORIGINAL row for every REVERSE among the records, in their order.
+    an ORIGINAL row for every REVERSE and LABEL among the records, in their order.
     """
 
     time_ns: int
@@ -43,16 +43,16 @@ class Batch:
     originals: RecordArray = field(default_factory=no_originals)
 
     def __post_init__(self) -> None:
-        reversing = int(np.count_nonzero(self.records["kind"] == Kind.REVERSE))
-        if len(self.originals) != reversing:
-            raise InvariantViolation(f"{len(self.originals)} originals for {reversing} reversals")
+        naming = int(np.count_nonzero(names_original(self.records)))
+        if len(self.originals) != naming:
+            raise InvariantViolation(f"{len(self.originals)} originals for {naming} records that name one")
 
     @property
     def original_rows(self) -> npt.NDArray[np.int64]:
-        """Return by record the row of its original, meaningless for other kinds; empty if none reverses."""
+        """Return by record the row of its original, meaningless for other kinds; empty if none names one."""
         if not len(self.originals):
             return np.zeros(0, np.int64)
-        return np.cumsum(self.records["kind"] == Kind.REVERSE) - 1
+        return np.cumsum(names_original(self.records)) - 1
 
 
 class Ledger(Protocol):

@@ -13,7 +13,7 @@ from bezant.model.genesis import Genesis
 from bezant.model.identifiers import AccountId, AuthorityId, id_bytes
 from bezant.model.keys import SCHEME_ED25519
 from bezant.model.outcomes import Outcome, SigningMode
-from bezant.model.records import FIRST_ROLES, NO_ROW, RECEIPT, ROLES, Kind, RecordArray, Role
+from bezant.model.records import FIRST_ROLES, NO_ROW, RECEIPT, ROLES, Kind, ModelRole, RecordArray, Role
 
 
 @dataclass(slots=True)
@@ -159,6 +159,14 @@ class Refund:
     until_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class RegisteredModel:
+    """What a model does for an authority, keyed by that and its digest, and since when."""
+
+    role: ModelRole
+    since_ns: int
+
+
 @dataclass(slots=True)
 class State:
     """Everything the reference remembers."""
@@ -171,6 +179,7 @@ class State:
     holds: dict[tuple[int, int], Hold] = field(default_factory=dict)
     mandates: dict[tuple[int, int], Mandate] = field(default_factory=dict)
     refunds: dict[tuple[int, int], Refund] = field(default_factory=dict)
+    models: dict[tuple[AuthorityId, bytes], RegisteredModel] = field(default_factory=dict)
     remembered: dict[tuple[AuthorityId, int], tuple[bytes, Outcome]] = field(default_factory=dict)
     forgetting: dict[tuple[AuthorityId, int], tuple[bytes, Outcome]] = field(default_factory=dict)
     generation_ns: int = 0
@@ -194,6 +203,7 @@ class State:
             holds=dict(self.holds),
             mandates=dict(self.mandates),
             refunds=dict(self.refunds),
+            models=dict(self.models),
             remembered=dict(self.remembered),
             forgetting=dict(self.forgetting),
         )

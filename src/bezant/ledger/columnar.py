@@ -25,7 +25,7 @@ from bezant.model.digest import Digests, new_scratch
 from bezant.model.genesis import Genesis
 from bezant.model.identifiers import AuthorityId, words
 from bezant.model.orders import MAX_AUTHORISED_RECORDS
-from bezant.model.records import MAX_KEYS, NO_ROW, RECEIPT, RECORD, Kind, RecordArray
+from bezant.model.records import MAX_KEYS, MAX_MODELS, NO_ROW, RECEIPT, RECORD, Kind, RecordArray
 
 Rows = npt.NDArray[np.uint32]
 Mask = npt.NDArray[np.bool_]
@@ -217,6 +217,7 @@ class ColumnarLedger:
             fields[name] = layout.grown(tables[name], room)
             if name in layout.INDEX_OF:
                 fields[layout.INDEX_OF[name]] = _filled_index(name, fields[name], used)
+        fields["models"] = layout.grown(tables["models"], MAX_MODELS)
         fields |= _filled_generation("", tables["ids"], self.genesis.rules.max_live_ids)
         fields |= _filled_generation("old_", tables["old_ids"], len(tables["old_ids"]))
         self.state = layout.State(**fields)

@@ -1,4 +1,4 @@
-"""What the ledger keeps open beside balances, for those who ask: reserves, mandates, refunds, keys.
+"""What the ledger keeps beside balances, for those who ask: reserves, mandates, refunds, keys, models.
 
 Read column by column from the tables; whoever is not the thread that applies may be a moment behind.
 """
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from bezant.ledger.columnar import ColumnarLedger
 from bezant.ledger.state import EMPTY
 from bezant.model.identifiers import AccountId, AuthorityId, words
-from bezant.model.records import FIRST_ROLES, MAX_KEYS, ROLES, RecordArray, Role, id_of
+from bezant.model.records import FIRST_ROLES, MAX_KEYS, ROLES, ModelRole, RecordArray, Role, id_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,16 @@ class KeyRing:
     recovery: tuple[int, bytes, int] | None
 
 
+@dataclass(frozen=True, slots=True)
+class KnownModel:
+    """A model of an authority, by the SHA-256 that names it; since when it has its role, Unix nanoseconds."""
+
+    authority: AuthorityId
+    digest: bytes
+    role: ModelRole
+    since_ns: int
+
+
 def open_hold(ledger: ColumnarLedger, account_row: int, payment: int) -> OpenHold | None:
     """Return the reserve that a payment placed on an account, None where it is not open."""
     used = _used(ledger, "holds")
@@ -120,6 +130,21 @@ def key_ring(ledger: ColumnarLedger, authority_row: int) -> KeyRing:
     scheme = int(found["recovery_scheme"])
     waiting = (scheme, found["recovery_key"].tobytes(), int(found["recovery_since_ns"])) if scheme else None
     return KeyRing(keys, tuple(found["thresholds"].tolist()), waiting)
+
+
+def models(ledger: ColumnarLedger) -> list[KnownModel]:
+    """Return every model that has a role, of all authorities, in the order of authority and digest."""
+    authorities, rows = ledger.state.authorities, ledger.state.models
+    found = [
+        KnownModel(
+            AuthorityId(id_of(authorities[row["authority"]], "id")),
+            row["digest"].tobytes(),
+            ModelRole(int(row["role"])),
+            int(row["since_ns"]),
+        )
+        for row in rows[rows["role"] != ModelRole.RETIRED]
+    ]
+    return sorted(found, key=lambda model: (model.authority, model.digest))
 
 
 def _used(ledger: ColumnarLedger, table: str) -> RecordArray:

@@ -17,7 +17,7 @@ from bezant.ledger.standing import policy_of
 from bezant.model.genesis import Genesis
 from bezant.model.identifiers import words
 from bezant.model.keys import SCHEME_ED25519, authority_id
-from bezant.model.records import MAX_KEYS, ROLES, SIDE, RecordArray
+from bezant.model.records import MAX_KEYS, MAX_MODELS, ROLES, SIDE, RecordArray
 
 GROWTH_SHARE = {"accounts": 48}
 """Part by which a table grows, one half if not named. Opening an account is rare beside paying and its
@@ -34,6 +34,9 @@ INDEX_OF = {
 """The index of each table that has one; how many of its rows are in use is counted under its name."""
 UNINDEXED = ("expiries", "keysets", "past_keys")
 """Tables that are reached by row alone, counted under their names too."""
+LATER = ("models",)
+"""Tables that ledgers did not have from the beginning: empty ones are no part of the state's root, so that
+blocks from before them still have the roots they had."""
 ID_PAGE = 1 << 19
 """Rows of one page of remembered ids at most; see `kernel.identities`."""
 RESERVED_FROM = 1 << 20
@@ -148,6 +151,9 @@ REFUND = np.dtype(
     ]
 )
 """Keyed by the row of the account that had paid, `debtor`, and the id of that payment."""
+MODEL = np.dtype([("digest", "u1", (32,)), ("since_ns", "<u8"), ("authority", "<u4"), ("role", "<u4")])
+"""A model of the authority in that row; `role` is a `ModelRole`, 0 where the row is free. Rows in use stand
+together in front."""
 EXPIRY = np.dtype([("expires_ns", "<u8"), ("sequence", "<u8"), ("slot", "<u8")])
 COUNTERS = np.dtype(
     [
@@ -196,6 +202,8 @@ class State(NamedTuple):
     mandate_index: npt.NDArray[np.uint32]
     refunds: RecordArray
     refund_index: npt.NDArray[np.uint32]
+    models: RecordArray
+    """MAX_MODELS rows."""
     counters: RecordArray
 
 
@@ -273,6 +281,7 @@ def new_state(genesis: Genesis) -> State:
         mandate_index=new_index(few),
         refunds=np.zeros(few, REFUND),
         refund_index=new_index(few),
+        models=np.zeros(MAX_MODELS, MODEL),
         counters=np.zeros(1, COUNTERS),
     )
     state.counters["free_hold"] = EMPTY
@@ -306,7 +315,8 @@ def tables(state: State) -> dict[str, npt.NDArray[Any]]:
     used = {
         name: getattr(state, name)[: int(counters[name])] for name in (*INDEX_OF, *WRITE_ONCE, *UNINDEXED)
     }
-    return used | {name: getattr(state, name) for name in ("institutions", "assets", "counters")}
+    models = {"models": state.models[: np.count_nonzero(state.models["role"])]}
+    return used | models | {name: getattr(state, name) for name in ("institutions", "assets", "counters")}
 
 
 def dump(state: State) -> dict[str, npt.NDArray[Any]]:

@@ -57,7 +57,7 @@ class Outcome(IntEnum):
     REVIEW_NOT_PERMITTED = 41
     """The decision asked for review, and the payer did not sign `may_review`."""
     ORIGINAL_UNKNOWN = 42
-    """No earlier payment of that id went the other way between these two accounts."""
+    """No earlier payment of that id went the other way between these two accounts; for a label: this way."""
     REFUND_WINDOW_CLOSED = 43
     DEBTOR_UNKNOWN = 48
     CREDITOR_UNKNOWN = 49
@@ -124,6 +124,10 @@ class Outcome(IntEnum):
     MANDATE_UNKNOWN = 90
     MANDATE_EXISTS = 91
     """The account has a mandate of this id, set by another of its signers."""
+    MODEL_UNKNOWN = 92
+    """The authority has to register a model of that digest first."""
+    MODELS_FULL = 93
+    """The ledger knows as many models as it can; one has to be retired before another is registered."""
 
     LINKED_FAILED = 96
     """Another member of the same linked chain was refused, so this one was undone."""

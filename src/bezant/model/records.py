@@ -85,9 +85,9 @@ ORIGINAL = np.dtype(
         ("reserved", "<u4"),
     ]
 )
-"""What a REVERSE undoes, as history knows it: a payment that was applied or captured in an earlier,
-durable block. All zero where there is none of that id. It is ordered beside the record, so that
-replaying a journal looks nothing up."""
+"""What a REVERSE undoes or a LABEL is about, as history knows it: a payment that was applied (for a LABEL:
+or held) or captured in an earlier, durable block. All zero where there is none of that id. It is ordered
+beside the record, so that replaying a journal looks nothing up."""
 
 SIDE = np.dtype(
     [
@@ -133,7 +133,7 @@ NO_ROW = 0xFFFFFFFF
 
 
 class Kind(IntEnum):
-    """What a record asks for. Below 16 it concerns value, from 16 on it is a command.
+    """What a record asks for. Below 16 it concerns payments, from 16 on it is a command.
 
     Commands reuse the same 128 bytes:
 
@@ -152,6 +152,8 @@ class Kind(IntEnum):
                                                                         chain, payload_commitment =
                                                                         SHA-256 that its captures must open
     CLAWBACK             loses                   an issuer's account    amount, asset
+    LABEL                as in the payment       as in the payment      related = the payment, asset,
+                                                                        amount = `Label`
     REGISTER_AUTHORITY   the new authority's id  0                      amount = scheme,
                                                                         payload_commitment = its key
     OPEN_ACCOUNT         the new account's id    holder's authority id  related = salt, asset,
@@ -179,6 +181,9 @@ class Kind(IntEnum):
     CLOSE_ACCOUNT        the account             0
     SET_HOLDER           the account             0                      amount = 1 approves, 0 takes it back
     SET_PAUSED           0                       0                      asset, amount = 1 stops, 0 goes on
+    SET_MODEL            the authority           0                      amount = `ModelRole`,
+                                                                        payload_commitment = SHA-256
+                                                                        that names the model
     ===================  ======================  =====================  ==========================
     """
 
@@ -189,6 +194,7 @@ class Kind(IntEnum):
     REVERSE = 5
     LOCK = 6
     CLAWBACK = 7
+    LABEL = 8
     REGISTER_AUTHORITY = 16
     OPEN_ACCOUNT = 17
     SET_FROZEN = 18
@@ -202,6 +208,7 @@ class Kind(IntEnum):
     CLOSE_ACCOUNT = 26
     SET_HOLDER = 27
     SET_PAUSED = 28
+    SET_MODEL = 29
 
 
 COMMAND_KINDS = 16
@@ -221,13 +228,37 @@ class Flag(IntFlag):
     """The signer pays under the mandate that `related` names."""
 
 
+class Label(IntEnum):
+    """What a payment turned out to be; of several labels the last one counts."""
+
+    GENUINE = 1
+    FRAUD = 2
+
+
+class ModelRole(IntEnum):
+    """What a model does for an authority; at most one each is its challenger and its champion."""
+
+    RETIRED = 0
+    """None. It is no longer kept in state, and may be registered again."""
+    REGISTERED = 1
+    """It is known, and may be given a role."""
+    CHALLENGER = 2
+    """It scores beside the champion; nothing is decided by it."""
+    CHAMPION = 3
+    """Its scores decide. Where an authority has none, rules do."""
+
+
+MAX_MODELS = 64
+"""Models that a ledger knows at once, of all authorities."""
+
+
 class Role(IntFlag):
     """What a key of an authority may sign for. How many must sign is the authority's threshold for it."""
 
     PAY = 1
     """Move value out of an account, or close a hold."""
     REVIEW = 2
-    """Let a payment in review go, or not."""
+    """Let a payment in review go, or not, and say afterwards what a payment was."""
     ADMINISTER = 4
     """Commands, clawback and the authority's own keys."""
     RECOVER = 8
@@ -277,6 +308,7 @@ FORMS: Final[dict[Kind, Form]] = {
     Kind.REVERSE: Form(Role.PAY, Flag.LINKED, Use.ALWAYS, judged=True),
     Kind.LOCK: Form(Role.PAY, Flag.LINKED, Use.ALWAYS),
     Kind.CLAWBACK: Form(Role.ADMINISTER, Flag.LINKED),
+    Kind.LABEL: Form(Role.REVIEW, related=Use.ALWAYS),
     Kind.REGISTER_AUTHORITY: Form(Role.ADMINISTER, related=Use.MAYBE),
     Kind.OPEN_ACCOUNT: Form(Role.ADMINISTER, related=Use.MAYBE),
     Kind.SET_FROZEN: Form(Role.ADMINISTER),
@@ -290,6 +322,7 @@ FORMS: Final[dict[Kind, Form]] = {
     Kind.CLOSE_ACCOUNT: Form(Role.ADMINISTER),
     Kind.SET_HOLDER: Form(Role.ADMINISTER),
     Kind.SET_PAUSED: Form(Role.ADMINISTER),
+    Kind.SET_MODEL: Form(Role.ADMINISTER),
 }
 """One entry a kind: reference, kernel and the admit stage all go by it."""
 SCORED_KINDS: Final = (Kind.TRANSFER, Kind.HOLD)
@@ -302,6 +335,13 @@ def form_column(of: Callable[[Form], int]) -> npt.NDArray[np.uint16]:
     for kind, form in FORMS.items():
         column[kind] = of(form)
     return column
+
+
+def names_original(records: RecordArray) -> npt.NDArray[np.bool_]:
+    """Return (n,) which records are about an earlier payment that history has to find."""
+    kind = records["kind"]
+    found: npt.NDArray[np.bool_] = (kind == Kind.REVERSE) | (kind == Kind.LABEL)
+    return found
 
 
 def new_records(count: int) -> RecordArray:

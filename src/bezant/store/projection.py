@@ -29,6 +29,7 @@ from bezant.errors import InvariantViolation
 from bezant.model.outcomes import Outcome
 from bezant.model.records import Kind, RecordArray
 from bezant.store import columns
+from bezant.store.learning import label_rows, model_rows
 from bezant.store.schema import ERA_BITS, HASH_BYTES, POSITION_BITS, STATUS_OF, PaymentStatus
 
 Row = tuple[Any, ...]
@@ -60,6 +61,8 @@ class ProjectedRows:
     delegates: list[Row] = field(default_factory=list)
     limits: list[Row] = field(default_factory=list)
     closings: list[Row] = field(default_factory=list)
+    labels: list[Row] = field(default_factory=list)
+    model_changes: list[Row] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,11 @@ class _Run:
     begins: list[Row]
     """Of every block its era, and its first ordinal."""
 
+    def applied(self, kind: Kind) -> tuple[RecordArray, RecordArray, list[int], list[int]]:
+        """Return records, authorities, ordinals and times of the applied records of a kind."""
+        at = np.flatnonzero((self.records["kind"] == kind) & (self.receipts["outcome"] == Outcome.APPLIED))
+        return self.records[at], self.authorities[at], self.ordinals[at].tolist(), self.times[at].tolist()
+
 
 def project_rows(
     blocks: Sequence[CommittedBlock],
@@ -143,6 +151,8 @@ def project_rows(
     rows.delegates = _delegates(run, np.flatnonzero(applied & (kind == Kind.SET_DELEGATE)))
     rows.limits = _limits(run, np.flatnonzero(applied & (kind == Kind.SET_LIMITS)))
     rows.closings = _closings(run, np.flatnonzero(applied & (kind == Kind.CLOSE_ACCOUNT)))
+    rows.labels = label_rows(*run.applied(Kind.LABEL))
+    rows.model_changes = model_rows(*run.applied(Kind.SET_MODEL))
     return rows
 
 

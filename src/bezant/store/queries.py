@@ -25,18 +25,24 @@ from bezant.store.schema import (
     captures,
     entries,
     id_key,
+    labels,
+    model_changes,
     payments,
 )
 from bezant.store.views import (
+    ModelChange,
     Page,
     Statement,
     StatementEntry,
     StoredAccount,
     StoredCapture,
+    StoredLabel,
     StoredPayment,
     account_view,
     capture_view,
     entry_view,
+    label_view,
+    model_change_view,
     payment_view,
 )
 
@@ -133,6 +139,44 @@ class Queries:
         )
         with self._database.read() as connection:
             return [payment_view(row) for row in connection.execute(query.order_by(payments.c.ordinal))]
+
+    def labels(self, payment: StoredPayment) -> list[StoredLabel]:
+        """Return what a payment was said to be, oldest first; the last counts."""
+        query = sa.select(labels).where(
+            labels.c.payment == id_key(payment.id), labels.c.debtor == id_key(payment.debtor)
+        )
+        with self._database.read() as connection:
+            return [label_view(row) for row in connection.execute(query.order_by(labels.c.ordinal))]
+
+    def labelled(
+        self,
+        *,
+        from_ns: int | None = None,
+        to_ns: int | None = None,
+        cursor: str | None = None,
+        limit: int = 200,
+    ) -> Page[StoredLabel]:
+        """Return every label given in [from_ns, to_ns), newest first: of a payment, the first seen counts.
+
+        Raises: InputError ``cursor_invalid``.
+        """
+        limit = _checked(limit)
+        scope = f"labels {from_ns} {to_ns}"
+        with self._database.read() as connection:
+            first, end = _ordinal_range(connection, from_ns, to_ns)
+            if cursor is not None:
+                end = min(end, decode_cursor(scope, cursor))
+            within = [labels.c.ordinal >= first, labels.c.ordinal < end]
+            rows = connection.execute(_newest(labels, within, limit)).all()
+        next_cursor = encode_cursor(scope, rows[limit - 1].ordinal) if len(rows) > limit else None
+        return Page([label_view(row) for row in rows[:limit]], next_cursor)
+
+    def model_changes(self, authority: AuthorityId) -> list[ModelChange]:
+        """Return every role that models of an authority were given, oldest first."""
+        query = sa.select(model_changes).where(model_changes.c.authority == id_key(authority))
+        with self._database.read() as connection:
+            rows = connection.execute(query.order_by(model_changes.c.ordinal))
+            return [model_change_view(row) for row in rows]
 
     def account(self, id_: AccountId) -> StoredAccount:
         """Return one account; raises NotFound ``account_unknown``."""

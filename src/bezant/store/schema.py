@@ -163,6 +163,30 @@ captures = sa.Table(
 sa.Index("captures_id", captures.c.id)
 sa.Index("captures_payment", captures.c.payment)
 
+labels = sa.Table(
+    "labels",
+    metadata,
+    sa.Column("ordinal", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+    _id("payment"),
+    _id("debtor"),
+    sa.Column("label", sa.SmallInteger, nullable=False),
+    _id("authority"),
+    sa.Column("created_ns", sa.BigInteger, nullable=False),
+)
+"""What a payment was said to be and by whom; of several rows of one payment and debtor the last counts."""
+sa.Index("labels_payment", labels.c.payment, labels.c.debtor, labels.c.ordinal)
+
+model_changes = sa.Table(
+    "model_changes",
+    metadata,
+    sa.Column("ordinal", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+    _id("authority"),
+    sa.Column("digest", sa.LargeBinary(32), nullable=False),
+    sa.Column("role", sa.SmallInteger, nullable=False),
+    sa.Column("created_ns", sa.BigInteger, nullable=False),
+)
+"""Every role that a model was given; few, so that no index is needed."""
+
 entries = sa.Table(
     "entries",
     metadata,
@@ -241,7 +265,7 @@ sa.Index(
     postgresql_where=_WAITING,
 )
 
-PROJECTED: Final = (blocks, eras, payments, captures, entries, accounts)
+PROJECTED: Final = (blocks, eras, payments, captures, labels, model_changes, entries, accounts)
 """What a rebuild empties and fills again from the blocks."""
 
 idempotency_metadata = sa.MetaData()

@@ -231,6 +231,8 @@ class Store:
         insert(connection, accounts, rows.accounts)
         insert(connection, payments, self._without_erased(rows.payments), _REPLACE)
         insert(connection, schema.captures, rows.captures)
+        insert(connection, schema.labels, rows.labels)
+        insert(connection, schema.model_changes, rows.model_changes)
         insert(connection, schema.entries, rows.entries)
         # Captures first: what is released or expires in the same run may have been captured in part.
         closed = update(connection, _CAPTURE, rows.captured) + update(connection, _RELEASE, rows.releases)
@@ -320,4 +322,9 @@ def _divide_into_eras(connection: sa.Connection) -> None:
     _begin_again(connection)
 
 
-_VERSIONS: Final = (_create_tables, _begin_again, _divide_into_eras)
+def _keep_labels(connection: sa.Connection) -> None:
+    """Version 4: labels and the roles of models. No block before this version has any."""
+    schema.metadata.create_all(connection)
+
+
+_VERSIONS: Final = (_create_tables, _begin_again, _divide_into_eras, _keep_labels)

@@ -8,7 +8,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from bezant.model.identifiers import AccountId, AuthorityId, PaymentId
 from bezant.model.outcomes import Outcome, SigningMode, Verdict
-from bezant.model.records import Kind
+from bezant.model.records import Kind, Label, ModelRole
 from bezant.store.schema import POSITION_BITS, PaymentStatus, unsigned_amount
 
 T = TypeVar("T")
@@ -65,6 +65,29 @@ class StoredCapture:
     payment: PaymentId
     amount: int
     reversed_amount: int
+    height: int
+    created_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredLabel:
+    """What a payment was said to be, and by whom."""
+
+    payment: PaymentId
+    debtor: AccountId
+    label: Label
+    authority: AuthorityId
+    height: int
+    created_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChange:
+    """A role that a model was given; `role` as in the record that gave it."""
+
+    authority: AuthorityId
+    digest: bytes
+    role: ModelRole
     height: int
     created_ns: int
 
@@ -162,6 +185,27 @@ def capture_view(row: Any) -> StoredCapture:
         payment=PaymentId(_int(row.payment)),
         amount=unsigned_amount(row.amount),
         reversed_amount=unsigned_amount(row.reversed_amount or 0),
+        height=row.ordinal >> POSITION_BITS,
+        created_ns=row.created_ns,
+    )
+
+
+def label_view(row: Any) -> StoredLabel:
+    return StoredLabel(
+        payment=PaymentId(_int(row.payment)),
+        debtor=AccountId(_int(row.debtor)),
+        label=Label(row.label),
+        authority=AuthorityId(_int(row.authority)),
+        height=row.ordinal >> POSITION_BITS,
+        created_ns=row.created_ns,
+    )
+
+
+def model_change_view(row: Any) -> ModelChange:
+    return ModelChange(
+        authority=AuthorityId(_int(row.authority)),
+        digest=bytes(row.digest),
+        role=ModelRole(row.role),
         height=row.ordinal >> POSITION_BITS,
         created_ns=row.created_ns,
     )

@@ -19,7 +19,16 @@ from bezant.model.merkle import leaf_hashes
 from bezant.model.money import U64_MAX
 from bezant.model.orders import authorise_jointly, join_authorised
 from bezant.model.outcomes import Outcome, Verdict
-from bezant.model.records import DECISION, ORIGINAL, Kind, RecordArray, id_of, new_records, set_id
+from bezant.model.records import (
+    DECISION,
+    ORIGINAL,
+    Kind,
+    RecordArray,
+    id_of,
+    names_original,
+    new_records,
+    set_id,
+)
 
 START_S = 1_700_000_000
 
@@ -96,29 +105,34 @@ def signer_of(key: SigningKey | Quorum) -> Quorum:
 
 
 class History:
-    """What a REVERSE may undo, as a chain would know it: payments by id from the blocks before."""
+    """What a REVERSE may undo and a LABEL be about, by id, as a chain would know it from earlier blocks."""
 
     def __init__(self) -> None:
-        self._found: dict[int, list[RecordArray]] = {}
+        self._moved: dict[int, list[RecordArray]] = {}
+        self._made: dict[int, list[RecordArray]] = {}
 
     def originals(self, records: RecordArray) -> RecordArray:
-        """Return the ORIGINAL row of every REVERSE, in order."""
-        rows = [self._original(row) for row in records if row["kind"] == Kind.REVERSE]
+        """Return the ORIGINAL row of every REVERSE and LABEL, in order."""
+        rows = [self._original(row) for row in records[names_original(records)]]
         return np.concatenate(rows) if rows else no_originals()
 
     def note(self, records: RecordArray, receipts: RecordArray) -> None:
         """Take in a block that was applied."""
         for row, receipt in zip(records, receipts[len(receipts) - len(records) :], strict=True):
-            captured = receipt["outcome"] in (Outcome.CAPTURED, Outcome.CAPTURED_IN_PART)
-            if captured or (row["kind"] == Kind.TRANSFER and receipt["outcome"] == Outcome.APPLIED):
-                original = np.zeros(1, ORIGINAL)
-                for name in ("debtor_lo", "debtor_hi", "creditor_lo", "creditor_hi", "amount", "asset"):
-                    original[name] = row[name]
-                self._found.setdefault(id_of(row, "id"), []).append(original)
+            original = np.zeros(1, ORIGINAL)
+            for name in ("debtor_lo", "debtor_hi", "creditor_lo", "creditor_hi", "amount", "asset"):
+                original[name] = row[name]
+            paid = row["kind"] == Kind.TRANSFER and receipt["outcome"] == Outcome.APPLIED
+            if paid or receipt["outcome"] in (Outcome.CAPTURED, Outcome.CAPTURED_IN_PART):
+                self._moved.setdefault(id_of(row, "id"), []).append(original)
+            if paid or receipt["outcome"] in (Outcome.HELD, Outcome.HELD_FOR_REVIEW):
+                self._made.setdefault(id_of(row, "id"), []).append(original)
 
     def _original(self, row: Any) -> RecordArray:
-        parties = id_of(row, "creditor"), id_of(row, "debtor")
-        for original in self._found.get(id_of(row, "related"), []):
+        parties, known = (id_of(row, "creditor"), id_of(row, "debtor")), self._moved
+        if row["kind"] == Kind.LABEL:
+            parties, known = parties[::-1], self._made
+        for original in known.get(id_of(row, "related"), []):
             if (id_of(original[0], "debtor"), id_of(original[0], "creditor")) == parties:
                 return original
         return np.zeros(1, ORIGINAL)
@@ -198,9 +212,7 @@ class Scribe:
             np.full(many, authentic, np.uint8),
             np.full(many, accepted, np.uint8),
             leaf_hashes(as_rows(records)),
-            np.zeros(np.count_nonzero(records["kind"] == Kind.REVERSE), ORIGINAL)
-            if originals is None
-            else originals,
+            np.zeros(np.count_nonzero(names_original(records)), ORIGINAL) if originals is None else originals,
         )
 
 

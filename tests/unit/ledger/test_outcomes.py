@@ -13,7 +13,7 @@ from bezant.model.digest import sha256
 from bezant.model.identifiers import new_payment_id
 from bezant.model.keys import SigningKey, authority_id
 from bezant.model.outcomes import Outcome, SigningMode, Verdict
-from bezant.model.records import NO_ROW, Flag, Kind, RecordArray, Role, id_of
+from bezant.model.records import MAX_MODELS, NO_ROW, Flag, Kind, ModelRole, RecordArray, Role, id_of
 from bezant.testing.ledgers import (
     ALICE,
     BANK,
@@ -215,6 +215,17 @@ def recovery(world: World, again_after_s: int) -> list[Outcome]:
     return first + world.answer((helper_alone, later))
 
 
+def model(world: World, role: ModelRole, number: int = 1, signer: SigningKey = BANK) -> Outcome:
+    fields = {"debtor": authority_id(signer.public), "amount": role, "commitment": bytes([number]) * 32}
+    return world.answer((signer, world.command(Kind.SET_MODEL, **fields)))[-1]
+
+
+def models_full(world: World) -> Outcome:
+    answers = {model(world, ModelRole.REGISTERED, number) for number in range(1, MAX_MODELS + 1)}
+    assert answers == {Outcome.APPLIED}
+    return model(world, ModelRole.REGISTERED, MAX_MODELS + 1)
+
+
 CASES: dict[Outcome, Callable[[World], Outcome]] = {
     Outcome.APPLIED: one(ALICE, pay),
     Outcome.HELD: one(ALICE, hold),
@@ -288,6 +299,8 @@ CASES: dict[Outcome, Callable[[World], Outcome]] = {
         ALICE, lambda w: w.command(Kind.REVOKE_MANDATE, debtor=w.alice, related=12345)
     ),
     Outcome.MANDATE_EXISTS: mandate_of_the_bank,
+    Outcome.MODEL_UNKNOWN: lambda w: model(w, ModelRole.CHAMPION),
+    Outcome.MODELS_FULL: models_full,
     Outcome.LINKED_FAILED: linked_failed,
     Outcome.CHAIN_OPEN: one(ALICE, lambda w: pay(w, flags=Flag.LINKED)),
 }

@@ -40,7 +40,7 @@ from bezant.model.digest import Digests, as_rows
 from bezant.model.genesis import Genesis, network_id
 from bezant.model.merkle import leaf_hashes
 from bezant.model.orders import signed_roots
-from bezant.model.records import RECEIPT, Kind, RecordArray
+from bezant.model.records import RECEIPT, RecordArray, names_original
 
 THREADS = 2
 Progress = Callable[[int, int], None]
@@ -160,25 +160,25 @@ class Audit:
             for row in np.flatnonzero(found != right)[:1].tolist():
                 first = int(covering["first"][row])
                 self._differ(journaled.height, "journal", name, str(found[row]), str(right[row]), first)
-        reversals = np.flatnonzero(columns.records["kind"] == Kind.REVERSE)
-        if len(reversals) and not (self._differs("blocks.log") or self._differs("receipts.log")):
-            self._check_originals(journaled, columns.records, reversals.tolist())
+        naming = np.flatnonzero(names_original(columns.records))
+        if len(naming) and not (self._differs("blocks.log") or self._differs("receipts.log")):
+            self._check_originals(journaled, columns.records, naming.tolist())
 
     def _check_originals(
-        self, journaled: JournaledBlock, records: RecordArray, reversals: Sequence[int]
+        self, journaled: JournaledBlock, records: RecordArray, naming: Sequence[int]
     ) -> None:
-        """Look up again what is reversed, in the receipts compared so far."""
+        """Look up again what records name as their original, in the receipts compared so far."""
         height, accounts = self._replica.height, self._replica.ledger.accounts
         archive = ReceiptArchive(
             self._folder, self._genesis.rules, self._disk, blocks=height, rows=self._rows
         )
         known = find_originals(records, archive, accounts, height)
         archive.close()
-        # One that was not durable yet when the reversal was ordered did not count.
+        # One that was not durable yet when the record was ordered did not count.
         claimed = journaled.originals["asset"] != 0
         for row in np.flatnonzero((journaled.originals != known) & claimed)[:1].tolist():
             column, found, right = first_field(journaled.originals[row], known[row])
-            self._differ(journaled.height, "journal", f"original.{column}", found, right, reversals[row])
+            self._differ(journaled.height, "journal", f"original.{column}", found, right, naming[row])
 
     # What is derived from it.
 

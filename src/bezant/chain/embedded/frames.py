@@ -5,7 +5,7 @@
     segment   64-byte header, then frames one after another, then zeros (preallocated)
     frame     64-byte header (with a SHA-256 over the header's own fields and the body), body
     body      block header 64, per Order: length u64 and its bytes, then per Authorisation
-              two bytes: authentic, accepted; then per REVERSE the ORIGINAL it undoes, 48 bytes
+              two bytes: authentic, accepted; then per REVERSE or LABEL its ORIGINAL, 48 bytes
 
 A frame without a body is a mark: it stands where the next frame will, and says the height before it.
 
@@ -27,7 +27,7 @@ from bezant.errors import DecodeError
 from bezant.ledger.batch import no_originals
 from bezant.model.digest import sha256
 from bezant.model.orders import Order, decode_order, encode_order
-from bezant.model.records import ORIGINAL, Kind, RecordArray
+from bezant.model.records import ORIGINAL, RecordArray, names_original
 
 SEGMENT_HEADER = np.dtype(
     [
@@ -122,13 +122,9 @@ def decode_block(body: bytes | memoryview, network: bytes) -> JournaledBlock:
     if len(view) != at + 2 * many + originals * ORIGINAL.itemsize or header["reserved"]:
         raise DecodeError("a block has bytes that belong to nothing", code="block_malformed")
     # What is read beside the Orders goes into compiled code, which checks no bounds.
-    reversing = sum(int(np.count_nonzero(order.records["kind"] == Kind.REVERSE)) for order in orders)
+    naming = sum(int(np.count_nonzero(names_original(order.records))) for order in orders)
     marks = np.frombuffer(view, np.uint8, 2 * many, at).copy()
-    if (
-        many != sum(len(order.authorisations) for order in orders)
-        or originals != reversing
-        or (marks > 1).any()
-    ):
+    if many != sum(len(order.authorisations) for order in orders) or originals != naming or (marks > 1).any():
         raise DecodeError(
             "a block says other than its Orders how many signatures and originals there are",
             code="block_malformed",

@@ -1,7 +1,7 @@
-"""What a reversal undoes, looked up in the receipts of earlier, durable blocks.
+"""What a reversal undoes or a label is about, looked up in the receipts of earlier, durable blocks.
 
-The ledger keeps no payments. The engine finds the original once, when it orders the reversal, and the
-block carries what it found, so that replaying it looks nothing up.
+The ledger keeps no payments. The engine finds the original once, when it orders the record, and the block
+carries what it found, so that replaying it looks nothing up.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import numpy as np
 from bezant.chain.embedded.archive import ReceiptArchive
 from bezant.ledger.batch import no_originals
 from bezant.model.outcomes import Outcome
-from bezant.model.records import ORIGINAL, Kind, RecordArray, id_of
+from bezant.model.records import ORIGINAL, Kind, RecordArray, id_of, names_original
 
 MOVED = (
     (Kind.TRANSFER, Outcome.APPLIED),
@@ -19,25 +19,34 @@ MOVED = (
     (Kind.CAPTURE, Outcome.CAPTURED_IN_PART),
 )
 """What can be reversed: a payment that was applied at once, or what a capture moved."""
+MADE = (
+    (Kind.TRANSFER, Outcome.APPLIED),
+    (Kind.TRANSFER, Outcome.HELD_FOR_REVIEW),
+    (Kind.HOLD, Outcome.HELD),
+)
+"""What can be labelled: a payment that was applied or reserved, whatever became of it. Of one that was
+refused the receipts do not name the accounts."""
 
 
 def find_originals(
     records: RecordArray, archive: ReceiptArchive, accounts: RecordArray, durable_height: int
 ) -> RecordArray:
-    """Return an ORIGINAL row for every REVERSE among the records, in order, zeros where there is none.
+    """Return an ORIGINAL row for every REVERSE and LABEL, in order, zeros where there is none.
 
     Only blocks up to `durable_height` count. Two authorities may have used one id; the payment meant is
-    the one that went from the reversal's creditor to its debtor.
+    the one that went from the reversal's creditor to its debtor, or from the label's debtor to its creditor.
     """
-    reversing = np.flatnonzero(records["kind"] == Kind.REVERSE)
-    if not len(reversing):
+    naming = np.flatnonzero(names_original(records))
+    if not len(naming):
         return no_originals()
-    found = np.zeros(len(reversing), ORIGINAL)
-    for row, index in enumerate(reversing.tolist()):
+    found = np.zeros(len(naming), ORIGINAL)
+    for row, index in enumerate(naming.tolist()):
         record = records[index]
-        parties = id_of(record, "creditor"), id_of(record, "debtor")
+        parties, meant = (id_of(record, "creditor"), id_of(record, "debtor")), MOVED
+        if record["kind"] == Kind.LABEL:
+            parties, meant = parties[::-1], MADE
         for receipt in archive.answers(id_of(record, "related"), durable_height):
-            if (int(receipt["kind"]), int(receipt["outcome"])) not in MOVED:
+            if (int(receipt["kind"]), int(receipt["outcome"])) not in meant:
                 continue
             debtor, creditor = accounts[receipt["debtor_row"]], accounts[receipt["creditor_row"]]
             if (id_of(debtor, "id"), id_of(creditor, "id")) == parties:

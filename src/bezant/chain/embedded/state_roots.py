@@ -249,7 +249,7 @@ class StateRoots:
                 else table_digest(rows),
             )
             for name, rows in tables.items()
-            if name != "accounts"
+            if name != "accounts" and (len(rows) or name not in layout.LATER)
         }
         return tables_digest(digests)
 

@@ -17,6 +17,7 @@ from bezant.interfaces.rest import (
     checkpoints,
     controls,
     holds,
+    labels,
     mandates,
     operations,
     parties,
@@ -47,6 +48,7 @@ V1 = (
     controls,
     authorities,
     reviews,
+    labels,
     webhooks,
     checkpoints,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from litestar import Response, get, post
 from litestar.params import FromPath, QueryParameter
@@ -11,12 +11,13 @@ from bezant.errors import NotFound
 from bezant.intelligence.features import FEATURES
 from bezant.intelligence.reasons import Reasons
 from bezant.interfaces.rest.holds import close_once
+from bezant.interfaces.rest.labels import LABELS
 from bezant.interfaces.rest.render import verdict_word
 from bezant.interfaces.rest.services import AnyRequest, Given, Services, in_thread, read_body
 from bezant.interfaces.rest.shapes import (
     ClosedView,
     DecisionView,
-    EmptyRequest,
+    In,
     ReplayView,
     ReviewPage,
     ReviewView,
@@ -37,25 +38,32 @@ async def list_reviews(
     return await in_thread(_page, services, cursor, limit)
 
 
-@post("/reviews/{payment_id:str}/approve", opt={"body": EmptyRequest, "once": True}, status_code=200)
+class ReviewAnswer(In, frozen=True):
+    label: Literal["", "genuine", "fraud"] = ""
+    """What the payment turned out to be, where that is known already; it is ordered as a label."""
+
+
+@post("/reviews/{payment_id:str}/approve", opt={"body": ReviewAnswer, "once": True}, status_code=200)
 async def approve_review(
     request: AnyRequest, services: Given, payment_id: FromPath[str]
 ) -> Response[ClosedView]:
-    """Let a payment through."""
-    payment, _ = parse_payment_id(payment_id), await read_body(request, EmptyRequest)
+    """Let a payment through, and say what it was where that is known."""
+    payment, said = parse_payment_id(payment_id), LABELS.get((await read_body(request, ReviewAnswer)).label)
+    labels = services.node.labels
     return await close_once(
-        request, services, lambda identity: services.node.holds.approve(payment, identity=identity)
+        request, services, lambda identity: labels.approve(payment, identity=identity, label=said)
     )
 
 
-@post("/reviews/{payment_id:str}/reject", opt={"body": EmptyRequest, "once": True}, status_code=200)
+@post("/reviews/{payment_id:str}/reject", opt={"body": ReviewAnswer, "once": True}, status_code=200)
 async def reject_review(
     request: AnyRequest, services: Given, payment_id: FromPath[str]
 ) -> Response[ClosedView]:
-    """Return a payment's reserve to the debtor."""
-    payment, _ = parse_payment_id(payment_id), await read_body(request, EmptyRequest)
+    """Return a payment's reserve to the debtor, and say what it was where that is known."""
+    payment, said = parse_payment_id(payment_id), LABELS.get((await read_body(request, ReviewAnswer)).label)
+    labels = services.node.labels
     return await close_once(
-        request, services, lambda identity: services.node.holds.reject(payment, identity=identity)
+        request, services, lambda identity: labels.reject(payment, identity=identity, label=said)
     )
 
 

@@ -10,7 +10,7 @@ from bezant.ledger.kernel.tables import NOWHERE
 from bezant.ledger.kernel.words import ONE, ZERO, word_at
 from bezant.model.native import KERNEL
 from bezant.model.outcomes import Outcome, Verdict
-from bezant.model.records import COMMAND_KINDS, Flag, Kind, Use, form_column
+from bezant.model.records import COMMAND_KINDS, Flag, Kind, Label, ModelRole, Use, form_column
 
 PASSED = np.uint16(0xFFFF)
 
@@ -18,6 +18,9 @@ TRANSFER, HOLD = np.uint16(Kind.TRANSFER), np.uint16(Kind.HOLD)
 CAPTURE, RELEASE = np.uint16(Kind.CAPTURE), np.uint16(Kind.RELEASE)
 REVERSE, LOCK, CLAWBACK = np.uint16(Kind.REVERSE), np.uint16(Kind.LOCK), np.uint16(Kind.CLAWBACK)
 FIRST_COMMAND, SET_MANDATE = np.uint16(COMMAND_KINDS), np.uint16(Kind.SET_MANDATE)
+LABEL, SET_MODEL = np.uint16(Kind.LABEL), np.uint16(Kind.SET_MODEL)
+FIRST_LABEL, LAST_LABEL = np.uint64(min(Label)), np.uint64(max(Label))
+LAST_MODEL_ROLE = np.uint64(max(ModelRole))
 LINKED, MAY_REVIEW = np.uint16(Flag.LINKED), np.uint16(Flag.MAY_REVIEW)
 KEEP_REST, UNDER_MANDATE = np.uint16(Flag.KEEP_REST), np.uint16(Flag.UNDER_MANDATE)
 NO_FLAG = np.uint16(0)
@@ -82,6 +85,10 @@ def well_formed(record, verdict):
         return not is_zero(record.payload_commitment, 0)
     if kind == SET_MANDATE:
         return has_hold_for == (record.max_fee != ZERO) and is_zero(record.payload_commitment, 8)
+    if kind == LABEL:
+        return FIRST_LABEL <= record.amount <= LAST_LABEL
+    if kind == SET_MODEL:
+        return record.amount <= LAST_MODEL_ROLE and not is_zero(record.payload_commitment, 0)
     return True
 
 

@@ -13,6 +13,7 @@ from bezant.ledger.kernel.authorities import (
     set_key,
     set_thresholds,
 )
+from bezant.ledger.kernel.learning import set_model
 from bezant.ledger.kernel.mandates import HOLDER_UNKNOWN, revoke_mandate, set_mandate
 from bezant.ledger.kernel.parties import (
     APPLIED,
@@ -44,6 +45,7 @@ SET_THRESHOLDS, RECOVER = np.uint16(Kind.SET_THRESHOLDS), np.uint16(Kind.RECOVER
 SET_MANDATE, REVOKE_MANDATE = np.uint16(Kind.SET_MANDATE), np.uint16(Kind.REVOKE_MANDATE)
 SET_LIMITS, CLOSE_ACCOUNT = np.uint16(Kind.SET_LIMITS), np.uint16(Kind.CLOSE_ACCOUNT)
 SET_HOLDER, SET_PAUSED = np.uint16(Kind.SET_HOLDER), np.uint16(Kind.SET_PAUSED)
+SET_MODEL = np.uint16(Kind.SET_MODEL)
 
 ACCOUNT_EXISTS, ASSET_UNKNOWN = np.uint16(Outcome.ACCOUNT_EXISTS), np.uint16(Outcome.ASSET_UNKNOWN)
 CREDIT_NOT_PERMITTED = np.uint16(Outcome.CREDIT_NOT_PERMITTED)
@@ -78,6 +80,8 @@ def command(state, record, signer_row, time_ns, limits, scratch):
         return revoke_mandate(state, record, signer_row)
     if kind == SET_PAUSED:
         return set_paused(state, record, signer_row)
+    if kind == SET_MODEL:
+        return set_model(state, record, signer_row, time_ns)
     row = find(state.accounts, state.account_index, record.debtor_lo, record.debtor_hi)
     if row == NOWHERE:
         return DEBTOR_UNKNOWN, SYSTEM, NOWHERE

@@ -10,6 +10,7 @@ from bezant.ledger.kernel.checks import (
     CLAWBACK,
     FIRST_COMMAND,
     HOLD,
+    LABEL,
     LOCK,
     PASSED,
     RELEASE,
@@ -22,6 +23,7 @@ from bezant.ledger.kernel.checks import (
 from bezant.ledger.kernel.closing import end_hold, lock_hold
 from bezant.ledger.kernel.commands import command
 from bezant.ledger.kernel.holds import NO_SLOT
+from bezant.ledger.kernel.learning import label
 from bezant.ledger.kernel.parties import SYSTEM
 from bezant.ledger.kernel.payments import ALONE, claw_back, pay, reverse
 from bezant.ledger.kernel.tables import NOWHERE
@@ -72,6 +74,8 @@ def effect(state, records, decisions, i, history, signer, time_ns, limits, scrat
         return claw_back(state, record, signer_row)
     originals, original_rows = history
     original = originals[original_rows[i]]
+    if kind == LABEL:
+        return label(state, record, original, signer_row)
     return reverse(state, record, decisions[i].verdict, original, signer_row, time_ns)
 
 

@@ -11,7 +11,7 @@ from bezant.model.genesis import Rules
 from bezant.model.identifiers import is_uuid7, payment_time_ms
 from bezant.model.merkle import LEAF
 from bezant.model.outcomes import Outcome, Verdict
-from bezant.model.records import FORMS, SCORED_KINDS, Flag, Kind, Use, id_of
+from bezant.model.records import FORMS, SCORED_KINDS, Flag, Kind, Label, ModelRole, Use, id_of
 
 
 def well_formed(record: Any, decision: Any) -> bool:
@@ -32,6 +32,10 @@ def well_formed(record: Any, decision: Any) -> bool:
         return has_related == bool(flags & Flag.UNDER_MANDATE)
     if kind == Kind.LOCK:
         return bool(record["payload_commitment"].any())
+    if kind == Kind.LABEL:
+        return int(record["amount"]) in list(Label)
+    if kind == Kind.SET_MODEL:
+        return int(record["amount"]) in list(ModelRole) and bool(record["payload_commitment"].any())
     if kind == Kind.SET_MANDATE:
         caps_a_period = record["max_fee"] != 0
         return bool(has_hold_for == caps_a_period and not record["payload_commitment"][8:].any())

@@ -9,7 +9,7 @@ import numpy as np
 
 from bezant.ledger.batch import Batch
 from bezant.ledger.books import Answer, Authority, Signer, State, fill_receipt
-from bezant.ledger.reference import accounts, authorities, checks, holds, mandates, payments
+from bezant.ledger.reference import accounts, authorities, checks, holds, learning, mandates, payments
 from bezant.ledger.reference.parties import Request
 from bezant.model.genesis import Genesis
 from bezant.model.identifiers import AuthorityId
@@ -18,6 +18,7 @@ from bezant.model.outcomes import Outcome, Verdict
 from bezant.model.records import RECEIPT, Flag, Kind, RecordArray, Role, id_of
 
 TWINS = (Outcome.EXISTS, Outcome.EXISTS_WITH_OTHER_CONTENT)
+NAME_ORIGINAL = (Kind.REVERSE, Kind.LABEL)
 Effect = Callable[[State, Request], Answer]
 
 EFFECTS: Mapping[Kind, Effect] = {
@@ -28,6 +29,7 @@ EFFECTS: Mapping[Kind, Effect] = {
     Kind.REVERSE: payments.reverse,
     Kind.LOCK: holds.lock_hold,
     Kind.CLAWBACK: payments.claw_back,
+    Kind.LABEL: learning.label,
     Kind.REGISTER_AUTHORITY: authorities.register_authority,
     Kind.OPEN_ACCOUNT: accounts.open_account,
     Kind.SET_FROZEN: accounts.set_frozen,
@@ -41,6 +43,7 @@ EFFECTS: Mapping[Kind, Effect] = {
     Kind.CLOSE_ACCOUNT: accounts.close_account,
     Kind.SET_HOLDER: accounts.set_holder,
     Kind.SET_PAUSED: accounts.set_paused,
+    Kind.SET_MODEL: learning.set_model,
 }
 
 
@@ -134,7 +137,7 @@ class ReferenceLedger:
             return refusal
         record = batch.records[index]
         kind, verdict = Kind(int(record["kind"])), Verdict(int(batch.decisions[index]["verdict"]))
-        original = batch.originals[batch.original_rows[index]] if kind is Kind.REVERSE else None
+        original = batch.originals[batch.original_rows[index]] if kind in NAME_ORIGINAL else None
         asked = Request(self.genesis, record, verdict, signer, batch.time_ns, chain_start, original)
         answer = self.effects[kind](self.state, asked)
         if chain_start is None or not answer.outcome.refused:

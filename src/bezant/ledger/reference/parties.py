@@ -20,7 +20,7 @@ class Request:
     """One record on its way to its effect, authentic and new.
 
     `chain_start` is the hold sequence in front of the chain the record is in, None where it stands
-    alone; `original` the ORIGINAL row of a REVERSE.
+    alone; `original` the ORIGINAL row of a REVERSE or LABEL.
     """
 
     genesis: Genesis

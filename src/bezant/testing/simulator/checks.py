@@ -129,7 +129,8 @@ def check_effects(played: Sequence[Played]) -> None:
 
 
 def check_books(reference: State, live: ColumnarLedger) -> None:
-    """Raise Violation unless accounts, keys, reserves, mandates, refunds and pauses are the reference's."""
+    """Raise Violation unless accounts, keys, reserves, mandates, refunds, pauses and models are the
+    reference's."""
     if live.account_count != len(reference.accounts):
         raise Violation("the reference knows another number of accounts")
     for account in reference.accounts.values():
@@ -162,6 +163,18 @@ def check_books(reference: State, live: ColumnarLedger) -> None:
     for number in range(1, len(live.genesis.assets) + 1):
         if open_items.is_paused(live, number) != (number in reference.paused):
             raise Violation(f"asset {number} is paused in one ledger only")
+    check_models(reference, live)
+
+
+def check_models(reference: State, live: ColumnarLedger) -> None:
+    """Raise Violation unless the models and their roles are the reference's."""
+    expected = [
+        open_items.KnownModel(authority, digest, model.role, model.since_ns)
+        for (authority, digest), model in sorted(reference.models.items())
+    ]
+    found = open_items.models(live)
+    if found != expected:
+        raise Violation(f"the models are {found}, the reference's {expected}")
 
 
 def check_same_state(before: dict[str, Any], ledger: ColumnarLedger) -> None:

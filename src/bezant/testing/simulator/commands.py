@@ -11,7 +11,7 @@ from bezant.model.identifiers import AuthorityId
 from bezant.model.keys import authority_id
 from bezant.model.money import U64_MAX
 from bezant.model.outcomes import Verdict
-from bezant.model.records import MAX_KEYS, ROLES, Flag, Kind, RecordArray
+from bezant.model.records import MAX_KEYS, ROLES, Flag, Kind, ModelRole, RecordArray
 from bezant.testing.ledgers import ALICE, BANK, BOB, CAROL, ISSUER, MALLORY, record
 from bezant.testing.simulator.workload import Part, Purse, Workload
 
@@ -137,6 +137,14 @@ def under_mandate(workload: Workload) -> Part | None:
     return Part(by if rng.random() < 0.92 else rng.choice(HOLDERS), np.concatenate(rows), verdict)
 
 
+def model(workload: Workload) -> Part:
+    """A model of an institution gets a role, of few, so that they take one another's."""
+    rng, by = workload.rng, workload.rng.choice((BANK, BANK, BANK, ISSUER, ALICE))
+    role = rng.choice((ModelRole.REGISTERED, ModelRole.REGISTERED, *ModelRole))
+    digest = bytes([rng.randint(1, 6)]) * 32
+    return Part(by, _of_authority(workload, Kind.SET_MODEL, by.public, amount=role, commitment=digest))
+
+
 # Keys.
 
 
@@ -229,6 +237,7 @@ COMMANDS = (
     (5, mandate),
     (1, revoke),
     (10, under_mandate),
+    (6, model),
     (1, register),
     (4, rotate),
     (3, thresholds),

@@ -14,7 +14,7 @@ import numpy as np
 from bezant.model.digest import sha256
 from bezant.model.money import U64_MAX
 from bezant.model.outcomes import Verdict
-from bezant.model.records import Flag, Kind, RecordArray
+from bezant.model.records import Flag, Kind, Label, RecordArray
 from bezant.testing.ledgers import BANK, ISSUER
 from bezant.testing.simulator.commands import COMMANDS
 from bezant.testing.simulator.workload import Part, Workload
@@ -140,6 +140,18 @@ def clawback(workload: Workload) -> Part:
     return Part(ISSUER if workload.rng.random() < 0.9 else BANK, row)
 
 
+def label(workload: Workload) -> Part | None:
+    """What a payment or hold turned out to be; mostly by who may say so."""
+    asked = [*workload.moved[-8:], *workload.holds[-8:]]
+    if not asked:
+        return None
+    rng, said = workload.rng, workload.rng.choice(asked)
+    debtor, creditor = (workload.owner(workload.of(said, side)) for side in ("debtor", "creditor"))
+    named = workload.of(said, "id")
+    row = workload.record(Kind.LABEL, debtor, creditor, int(rng.choice(list(Label))), related=named)
+    return Part(debtor.institution if rng.random() < 0.85 else debtor.holder, row)
+
+
 KINDS: tuple[tuple[int, Callable[[Workload], Part | None]], ...] = (
     (40, transfers),
     (12, chain),
@@ -151,6 +163,7 @@ KINDS: tuple[tuple[int, Callable[[Workload], Part | None]], ...] = (
     (2, blocked),
     (9, refund),
     (2, clawback),
+    (6, label),
     *COMMANDS,
 )
 """Weight and function of every kind."""

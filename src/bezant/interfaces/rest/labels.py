@@ -1,0 +1,86 @@
+"""Labels: what payments turned out to be."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+import msgspec
+from litestar import Response, get, post
+from litestar.params import FromPath
+
+from bezant.gateway.events import render_time
+from bezant.interfaces.rest.idempotency import Answer
+from bezant.interfaces.rest.services import AnyRequest, Given, in_thread, read_body
+from bezant.interfaces.rest.shapes import In, Out
+from bezant.model.identifiers import PaymentId, parse_payment_id, render_id, render_payment_id
+from bezant.model.records import Label, id_of
+
+LabelWord = Literal["genuine", "fraud"]
+_ENCODER = msgspec.json.Encoder()
+_WORDS: Final[dict[Label, LabelWord]] = {Label.GENUINE: "genuine", Label.FRAUD: "fraud"}
+LABELS: Final[dict[str, Label]] = {word: label for label, word in _WORDS.items()}
+
+
+class LabelRequest(In, frozen=True):
+    label: LabelWord
+
+
+class LabelView(Out, frozen=True):
+    """What a payment was said to be; the label that was given last counts."""
+
+    payment_id: str
+    label: LabelWord
+    labelled_by: str
+    block: int
+    created_at: str
+
+
+class LabelList(Out, frozen=True):
+    labels: tuple[LabelView, ...]
+
+
+@post("/payments/{payment_id:str}/labels", opt={"body": LabelRequest, "once": True}, status_code=201)
+async def label_payment(
+    request: AnyRequest, services: Given, payment_id: FromPath[str]
+) -> Response[LabelView]:
+    """Say whether a payment was fraud or genuine, whatever became of it; models learn from that.
+
+    It is ordered under the institution's signature. It may be said again: the last word counts. A payment
+    that was refused at once cannot be labelled.
+    """
+    payment, body = parse_payment_id(payment_id), await read_body(request, LabelRequest)
+    said, node = LABELS[body.label], services.node
+
+    async def act(identity: PaymentId) -> Answer:
+        answered, replayed = await in_thread(node.labels.say, payment, said, identity)
+        view = LabelView(
+            render_payment_id(id_of(answered.record, "related")),
+            body.label,
+            render_id(node.labels.authority),
+            answered.height,
+            render_time(answered.time_ns),
+        )
+        return Answer(201, _ENCODER.encode(view), replayed=replayed)
+
+    return await services.once(request, act)
+
+
+@get("/payments/{payment_id:str}/labels")
+async def list_labels(services: Given, payment_id: FromPath[str]) -> LabelList:
+    """List what a payment was said to be, oldest first; the last counts."""
+    found = await in_thread(services.node.labels.of, parse_payment_id(payment_id))
+    return LabelList(
+        tuple(
+            LabelView(
+                render_payment_id(one.payment),
+                _WORDS[one.label],
+                render_id(one.authority),
+                one.height,
+                render_time(one.created_ns),
+            )
+            for one in found
+        )
+    )
+
+
+ROUTES = [label_payment, list_labels]
