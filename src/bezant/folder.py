@@ -82,6 +82,11 @@ class DataFolder:
         return self.path / "chain"
 
     @property
+    def lost_its_vault(self) -> bool:
+        """Whether there is a chain and no vault, which is always made before."""
+        return self.chain.exists() and not any((self.path / "vault").glob("*"))
+
+    @property
     def model(self) -> Path:
         """The model in use."""
         return self.path / "models" / "current.model"

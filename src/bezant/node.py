@@ -32,7 +32,7 @@ from bezant.chain.embedded.snapshots import Arrays
 from bezant.chain.signatures import Signatures
 from bezant.config import Config, load_config
 from bezant.config import Pipeline as PipelineConfig
-from bezant.errors import ConfigError, InvariantViolation
+from bezant.errors import ConfigError, InvariantViolation, StorageError
 from bezant.folder import DataFolder
 from bezant.gateway import commands
 from bezant.gateway.accounts import Accounts
@@ -107,6 +107,12 @@ class Node:
         clock = clock or SystemClock()
         keys = self.folder.keys
         executor = opened.enter_context(ThreadPoolExecutor(THREADS, thread_name_prefix="verify"))
+        if self.folder.lost_its_vault:
+            raise StorageError(
+                f"{path} has a chain and no vault: who its accounts belong to would be forgotten, and the "
+                "numbers of its parties given to others. Restore vault/ and keys/vault.key from a backup",
+                code="vault_missing",
+            )
         self.vault = Vault.open(path)
         opened.callback(self.vault.close)
         self.features = FeatureState()
@@ -176,14 +182,18 @@ class Node:
         self.idempotency = IdempotencyKeys.open(self.config.store.url or self.folder.idempotency_url)
         opened.callback(self.idempotency.close)
         self.idempotency.prune(clock.now_ns() - KEYS_KEPT_NS)
-        new_store = with_store and self._open_store(opened)
+        if with_store:
+            self._open_store(opened)
         self.history = History(self.desk, self.payments, self.store, self.follower)
         self.holds = Holds(self.desk, self.payments, self.history)
         self.refunds = Refunds(self.desk, self.payments, self.history)
         self.labels = Labels(self.desk, self.payments, self.history, self.holds)
         self.mandates = Mandates(self.desk, self.accounts, self.payments)
         self.controls = Controls(self.desk, self.accounts, self.payments)
-        self.accounts.load_bindings(tell=new_store)
+        # Before the store follows: what it has projected tells which bindings it was told.
+        self.accounts.load_bindings(tell_from=None if self.store is None else self.store.accounts)
+        if self.follower is not None:
+            self.follower.start()
         self._register_gateway()
 
     def replace_stage(self, name: str, implementation: str) -> int:
@@ -217,8 +227,8 @@ class Node:
 
         with ExitStack() as opened:
             store, _ = self._new_store(opened)
+            self.accounts.load_bindings(tell_from=0)
             store.rebuild(counted())
-            self.accounts.load_bindings(tell=True)
             return store.height
 
     def close(self) -> None:
@@ -271,12 +281,13 @@ class Node:
             events=events.rows,
         )
         opened.callback(store.close)
-        self.desk.on_bound = store.bind_parties
+        self.desk.on_bound, self.desk.on_erased = store.bind_parties, store.erase_party
         return store, endpoints
 
-    def _open_store(self, opened: ExitStack) -> bool:
-        """Open the store, follow the chain, deliver events; return whether the store was empty."""
+    def _open_store(self, opened: ExitStack) -> None:
+        """Open the store, be ready to follow the chain, deliver events."""
         self.store, endpoints = self._new_store(opened)
+        self._check_chain_of(self.store)
         self.webhooks = Webhooks(
             endpoints, self.store.outbox, allow_private=self.config.webhooks.allow_private
         )
@@ -292,10 +303,19 @@ class Node:
         )
         opened.callback(self.follower.close)
         self.engine.subscribe(self._follow)
-        self.desk.on_erased = self.store.erase_party
-        empty = self.store.height == 0
-        self.follower.start()
-        return empty
+
+    def _check_chain_of(self, store: Store) -> None:
+        """Refuse a store whose rows are not of the blocks of this chain. Raises: StorageError."""
+        if not store.height:
+            return
+        known = store.height <= self.engine.durable_height
+        if not known or self.engine.app_hash_at(store.height) != store.app_hash:
+            raise StorageError(
+                f"the read model is at block {store.height} of another chain, or of a journal that went "
+                "further than this one. Name another database in [store] url, or make it anew: bezant store "
+                "rebuild",
+                code="store_of_another_chain",
+            )
 
     def _register_gateway(self) -> None:
         """Make the gateway's key an authority of the ledger, so that holders can give it mandates."""

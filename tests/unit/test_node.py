@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,10 +15,12 @@ from bezant.chain.receipts import render_receipt, verify_receipt
 from bezant.errors import BezantError, ConfigError, JournalDamaged, ModelError, StorageError, VaultError
 from bezant.gateway.accounts import PartyProfile
 from bezant.gateway.holds import ALL
+from bezant.model.identifiers import AccountId
 from bezant.model.outcomes import Outcome, Verdict
 from bezant.model.payment import Payload
 from bezant.model.records import id_of
 from bezant.node import Node
+from bezant.store import Follower, Store
 from bezant.testing.nodes import SmallNode
 
 
@@ -174,6 +177,13 @@ def test_closing_twice_is_as_good_as_once(shared: SmallNode) -> None:
 # Across a restart.
 
 
+def parties_in(small: SmallNode) -> dict[AccountId, int | None]:
+    """Restart, and return whose the accounts are by what the store knows."""
+    small.restart()
+    follow(small)
+    return {account.id: account.party for account in small.node.history.accounts().items if account.party}
+
+
 def test_a_restart_keeps_balances_app_hash_and_bindings(stored_anywhere: SmallNode) -> None:
     stored_anywhere.pay("12.00")
     held, _ = stored_anywhere.pay("5.00", hold_for_s=300)
@@ -234,6 +244,76 @@ def test_a_new_store_is_filled_again(stored: SmallNode) -> None:
     account = stored.node.store.queries.account(stored.alice)
     assert account is not None
     assert account.party == stored.alice_party
+
+
+def test_a_store_that_a_kill_left_without_bindings_is_told_them(
+    stored: SmallNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed while a new store is told whose the accounts are, though it could project all there is."""
+    stored.node.close()
+    for path in stored.path.glob("store.sqlite*"):
+        path.unlink()
+    start = Follower.start
+
+    def start_and_follow(follower: Follower) -> None:
+        start(follower)
+        follower.wait_for(3, 30.0)
+
+    def killed(store: Store, parties: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Follower, "start", start_and_follow)
+        patched.setattr(Store, "bind_parties", killed)
+        with pytest.raises(KeyboardInterrupt):
+            stored.restart()
+    assert parties_in(stored) == {stored.alice: stored.alice_party, stored.bob: stored.bob_party}
+
+
+def test_a_store_that_lost_its_last_transactions_is_told_them_again(stored: SmallNode) -> None:
+    """SQLite without its last transactions, as a power cut may leave it."""
+    stored.node.close()
+    kept = {path: path.read_bytes() for path in stored.path.glob("store.sqlite*")}
+    stored.restart()
+    party, account = stored.enrol("Carol Cole")
+    stored.node.close()
+    for path in stored.path.glob("store.sqlite*"):
+        path.unlink()
+    for path, data in kept.items():
+        path.write_bytes(data)
+    assert parties_in(stored)[account] == party
+
+
+def test_a_store_of_another_chain_is_refused_until_it_is_rebuilt(stored: SmallNode, tmp_path: Path) -> None:
+    stored.node.close()
+    for name, payments in (("shorter", 0), ("longer", 20)):
+        with SmallNode(tmp_path / name, with_store=True) as other:
+            for _ in range(payments):
+                other.pay()
+            other.node.close()
+            for path in stored.path.glob("store.sqlite*"):
+                path.unlink()
+            shutil.copy(other.path / "store.sqlite", stored.path)
+        with pytest.raises(StorageError) as e:
+            stored.restart()
+        assert e.value.code == "store_of_another_chain"
+        with Node(stored.path, clock=stored.clock, with_store=False) as node:
+            node.rebuild_store()
+        assert parties_in(stored)[stored.alice] == stored.alice_party
+        stored.node.close()
+
+
+def test_a_chain_without_its_vault_is_refused(shared: SmallNode) -> None:
+    """With an empty vault the next party would get Alice's number, and Alice's accounts would be nobody's."""
+    shared.node.close()
+    vault, aside = shared.path / "vault", shared.path / "aside"
+    vault.rename(aside)
+    with pytest.raises(StorageError) as e:
+        shared.restart()
+    assert e.value.code == "vault_missing"
+    assert not vault.exists()
+    aside.rename(vault)
+    assert shared.restart().accounts.of_party(shared.alice_party) == [shared.alice]
 
 
 # Decisions.

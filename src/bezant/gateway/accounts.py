@@ -264,10 +264,11 @@ class Accounts:
         screening.keep(desk.vault)
         return changed
 
-    def load_bindings(self, *, tell: bool = False) -> None:
+    def load_bindings(self, *, tell_from: int | None = None) -> None:
         """Fill the columns by account row from the vault: whose account it is and how it was screened.
 
-        `tell` repeats every binding to the store, which a new one needs.
+        `tell_from` repeats the bindings of accounts from that ledger row on to the store. It needs those of
+        the accounts that it has not projected yet: a power cut may have taken what it was told of them.
         """
         desk = self._desk
         new = desk.vault.entries(VaultKind.PARTY_PROFILE, above=desk.screening.recall(desk.vault))
@@ -279,10 +280,12 @@ class Accounts:
             rows = desk.engine.ledger.account_rows(batch.ids_lo, batch.ids_hi)
             known = rows != NO_ROW
             desk.parties.set_all(rows[known], batch.party[known], desk.screening.verdicts(batch.party[known]))
-            if tell:
-                ids = zip(batch.ids_lo.tolist(), batch.ids_hi.tolist(), strict=True)
+            if tell_from is not None:
+                new_to_it = known & (rows >= tell_from)
+                ids = zip(batch.ids_lo[new_to_it].tolist(), batch.ids_hi[new_to_it].tolist(), strict=True)
                 bound = [AccountId(join(low, high)) for low, high in ids]
-                desk.on_bound(dict(zip(bound, batch.party.tolist(), strict=True)))
+                if bound:
+                    desk.on_bound(dict(zip(bound, batch.party[new_to_it].tolist(), strict=True)))
         self._load_erased()
 
     def _load_erased(self) -> None:
@@ -298,6 +301,8 @@ class Accounts:
             except NotFound:
                 continue
             desk.parties.set(row, ERASED, Verdict.ALLOW)
+            # A new store has to know whose it was, to forget what payments with others would tell it.
+            desk.on_bound({account: party})
             erased.add(party)
         for party in sorted(erased):
             desk.on_erased(party)

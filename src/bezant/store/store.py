@@ -107,6 +107,7 @@ class Store:
             self._erased = {bytes(account) for account in connection.scalars(erased)}
         self._height: int = at.height
         self._receipts: int = at.receipts
+        self._app_hash = bytes(at.app_hash)
 
     @staticmethod
     def open(
@@ -141,6 +142,17 @@ class Store:
     def receipts(self) -> int:
         """How many receipts there are in the blocks projected."""
         return self._receipts
+
+    @property
+    def app_hash(self) -> bytes:
+        """The chain's app hash after the last block projected; empty before the first."""
+        return self._app_hash
+
+    @property
+    def accounts(self) -> int:
+        """How many accounts there are in the blocks projected; their ledger rows are the first so many."""
+        with self._database.read() as connection:
+            return int(connection.scalar(sa.select(sa.func.count()).select_from(accounts)) or 0)
 
     def size_bytes(self) -> int:
         """Return how large the tables of the database are, indexes included."""
@@ -180,6 +192,7 @@ class Store:
                     )
             self._height = fresh[-1].height if fresh else at.height
             self._receipts = at.receipts + receipts
+            self._app_hash = fresh[-1].app_hash if fresh else bytes(at.app_hash)
         return len(fresh)
 
     def rebuild(self, blocks: Iterable[CommittedBlock]) -> None:
@@ -193,7 +206,7 @@ class Store:
                 for table in schema.PROJECTED:
                     connection.execute(table.delete())
                 connection.execute(checkpoint.update().values(height=0, app_hash=b"", receipts=0))
-            self._height = self._receipts = 0
+            self._height, self._receipts, self._app_hash = 0, 0, b""
         for group in in_groups(blocks):
             self.project(group)
 

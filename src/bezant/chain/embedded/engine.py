@@ -146,6 +146,10 @@ class EmbeddedEngine:
         """Return how many receipts the blocks up to a durable height have."""
         return self._reader.receipts_until(height)
 
+    def app_hash_at(self, height: int) -> bytes:
+        """Return the app hash after a durable block. Raises: NotFound."""
+        return self._reader.app_hash(height)
+
     def prove(self, payment: int) -> Evidence:
         return self._reader.payment(payment)
 

@@ -48,6 +48,11 @@ class BlockReader:
         with self.reading:
             return self._archive.rows_until(height) if height else 0
 
+    def app_hash(self, height: int) -> bytes:
+        """Return the app hash after a durable block. Raises: NotFound."""
+        with self.reading:
+            return self._archive.app_hash(height)
+
     def load(self, height: int) -> CommittedBlock:
         """Return a durable block as its subscribers heard of it."""
         journaled, columns = self._ordered(height)
