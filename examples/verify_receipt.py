@@ -94,7 +94,7 @@ def is_signed(scheme, key, signature, text):
 
 def check_note(checkpoint, network, sealer, leaf, block, known):
     """The block is in a history that the node signed; return who of the witnesses co-signed that."""
-    note = re.fullmatch(NOTE, checkpoint["note"])
+    note = len(checkpoint["note"].encode()) <= 65_536 and re.fullmatch(NOTE, checkpoint["note"])
     need(note and note[9].replace("\n", "").isprintable(), "the checkpoint is not a note in canonical form")
     need(note[2] == network.hex(), "the checkpoint is another network's")
     text, lines = note[1].encode(), re.findall(r"— (\S+) (\S*)\n", note[9])
@@ -131,10 +131,8 @@ def verify(data, trust="", witnesses=(), quorum=0):
     authority = unhex(signed["authority"], 16)[::-1]
     text = b"bezant/authorisation/1\0\0" + network + authority + struct.pack("<Q", count) + root
     need(count <= 1024, "more records under one signature than there may be")
-    need(
-        1 <= len({one["key"] for one in shown}) == len(shown) <= 16,
-        "no key signed, or one twice, or too many",
-    )
+    distinct = 1 <= len({one["key"] for one in shown}) == len(shown) <= 16
+    need(distinct, "no key signed, or one twice, or too many")
     for one in shown:
         pair = unhex(one["key"]), unhex(one["signature"], 64)
         need(is_signed(one["scheme"], *pair, text), "a signature does not cover this record")
@@ -166,6 +164,8 @@ def verify(data, trust="", witnesses=(), quorum=0):
     words = [str(uuid.UUID(bytes=payment[::-1])), OUTCOMES.split()[outcome], amount, asset["code"]]
     signer = ("system", "self", "institution", "delegate")[mode]
     words += [debtor[::-1].hex(), creditor[::-1].hex(), signer]
+    banks = [digest(b"bezant/authority/1\1\1\1", unhex(one["key"]))[:16] for one in genesis["institutions"]]
+    need(mode != 2 or authority in banks, "no institution that the genesis names signed this")
     need(list(summary.values())[:7] == words and words[1] != "0", "the summary says something else")
 
     # That everybody is told the same: witnesses co-signed a history with that block.

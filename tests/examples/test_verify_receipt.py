@@ -23,12 +23,22 @@ from bezant.chain.anchors import vouched_for
 from bezant.chain.checkpoints import Witness, parse_note, parse_witness
 from bezant.chain.embedded.notary import Notary
 from bezant.chain.leaves import LEAF, next_app_hash, seal_message
-from bezant.chain.receipts import Receipt, build_receipt, render_receipt, verify_receipt
+from bezant.chain.receipts import (
+    Receipt,
+    Signature,
+    build_receipt,
+    render_receipt,
+    signing_statement,
+    verify_receipt,
+)
 from bezant.chain.witness import WitnessFolder, parse_bundle
 from bezant.errors import ProofError
 from bezant.model.digest import sha256
 from bezant.model.genesis import network_id
+from bezant.model.identifiers import render_id
 from bezant.model.keys import SCHEME_SECP256K1, SigningKey, authority_id
+from bezant.model.merkle import root_from_path
+from bezant.model.orders import authorisation_message
 from bezant.model.outcomes import Outcome, SigningMode
 from bezant.model.records import FIRST_ROLES, Kind, id_of
 from bezant.testing.chains import ChainWorld
@@ -319,6 +329,46 @@ def test_parts_of_two_receipts_make_no_third(world: World) -> None:
                 value = getattr(other, part)
                 mixed = render_receipt(msgspec.structs.replace(one, **{part: value}))
                 assert package_says(mixed, world.trust) == auditor_says(mixed, world.trust), part
+
+
+def signed_by_stranger(receipt: Receipt) -> bytes:
+    """Sign the same record again under an authority of one's own, as anybody can who sees a receipt."""
+    record, authority = bytes.fromhex(receipt.signed.record), authority_id(STRANGER.public)
+    root = root_from_path(
+        sha256(b"\0", record),
+        receipt.signed.index,
+        receipt.signed.count,
+        [bytes.fromhex(node) for node in receipt.signed.path],
+    )
+    assert root is not None
+    message = authorisation_message(network_id(receipt.genesis), authority, receipt.signed.count, root)
+    own = Signature(1, STRANGER.public.hex(), STRANGER.sign(message).hex())
+    return with_signed(receipt, authority=render_id(authority), signatures=(own,))
+
+
+def test_nobody_can_sign_in_an_institutions_place(world: World) -> None:
+    """A holder's place can be taken, since no receipt proves whose an account is, and `verify` says that."""
+    for name in ("batch", "command"):
+        receipt = verify_receipt(world.files[name])
+        assert receipt.summary.signed_by == "institution"
+        assert "node's word" not in signing_statement(receipt)
+        assert not package_says(signed_by_stranger(receipt))
+        assert not auditor_says(signed_by_stranger(receipt))
+    forged = signed_by_stranger(verify_receipt(world.files["plain"]))
+    assert package_says(forged)
+    assert auditor_says(forged)
+    assert "may pay from this account is the node's word" in signing_statement(verify_receipt(forged))
+
+
+def test_both_refuse_a_note_that_is_too_long(world: World) -> None:
+    """Lines of witnesses that nobody named may be added to a note, up to what a note may hold."""
+    receipt = verify_receipt(world.files["witnessed"])
+    assert receipt.checkpoint is not None
+    line = f"— nobody {'A' * 100}\n"
+    for lines, accepted in ((1, True), (500, True), (700, False)):
+        longer = msgspec.structs.replace(receipt.checkpoint, note=receipt.checkpoint.note + line * lines)
+        data = render_receipt(msgspec.structs.replace(receipt, checkpoint=longer))
+        assert package_says(data) is auditor_says(data) is accepted
 
 
 def test_a_witness_key_is_checked(world: World) -> None:

@@ -192,6 +192,8 @@ def verify_receipt(data: bytes, *, genesis_hash: str | None = None) -> Receipt:
     _check_signature(receipt, record, network)
     if leaf["record_hash"].tobytes() != sha256(LEAF, record.tobytes()):
         raise ProofError("the leaf answers another record than the one signed", param="leaf")
+    if leaf["mode"] == SigningMode.INSTITUTION and not _is_institution(receipt):
+        raise ProofError("no institution that the genesis names signed this", param="signed.authority")
     if id_of(leaf, "id") != id_of(record, "id") or leaf["kind"] != record["kind"]:
         raise ProofError("the leaf's id or kind is not the record's", param="leaf")
     check_anchor(receipt.anchor, receipt.genesis, network)
@@ -209,8 +211,16 @@ def verify_receipt(data: bytes, *, genesis_hash: str | None = None) -> Receipt:
 
 
 def signing_statement(receipt: Receipt) -> str:
-    """Return, in words, how many keys signed, and what says that they are the authority's."""
-    signed = receipt.signed
+    """Return, in words, how many keys signed, and what says that they are the authority's, and the account
+    is. An institution's authority is in the genesis; whose an account is, a receipt alone does not prove."""
+    held = {SigningMode.SELF.name.lower(), SigningMode.DELEGATE.name.lower()}
+    word = (
+        "; that it may pay from this account is the node's word" if receipt.summary.signed_by in held else ""
+    )
+    return _key_statement(receipt.signed) + word
+
+
+def _key_statement(signed: SignedRecord) -> str:
     count = len(signed.signatures)
     keys = "one key" if count == 1 else f"{count} keys"
     authority = AuthorityId(int(signed.authority, 16))
@@ -313,6 +323,12 @@ def _check_signature(receipt: Receipt, record: np.void, network: bytes) -> None:
                 "the signature does not cover this record: record, path, key or signature was changed",
                 param="signed",
             )
+
+
+def _is_institution(receipt: Receipt) -> bool:
+    """Return whether the signing authority is an institution's; its id stays when its keys change."""
+    authority = AuthorityId(int(receipt.signed.authority, 16))
+    return any(authority == authority_id(bytes.fromhex(one.key)) for one in receipt.genesis.institutions)
 
 
 def _check_side(name: str, side: OpenedSide, account: int, commitment: bytes) -> None:
