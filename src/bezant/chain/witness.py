@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import base64
 import binascii
+import fcntl
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -51,7 +54,7 @@ def parse_bundle(data: bytes) -> tuple[Note, int, list[bytes]]:
 
 
 class WitnessFolder:
-    """A witness's key, whom it watches, and the last checkpoint it signed; one process at a time."""
+    """A witness's key, whom it watches, and the last checkpoint it signed. Two processes sign in turn."""
 
     def __init__(self, folder: Path) -> None:
         """Open. Raises: ConfigError ``no_witness`` where none was made there."""
@@ -100,6 +103,10 @@ class WitnessFolder:
         ``checkpoint_older`` for one of fewer blocks, and ``history_forked``, the one that matters, where
         the node has signed two histories.
         """
+        with self._alone():
+            return self._sign(note, since, path, time_s)
+
+    def _sign(self, note: Note, since: int, path: list[bytes], time_s: int) -> Signature:
         made = note.checkpoint
         sealers = [bytes.fromhex(key) for key in self.genesis.sealers]
         if made.network != network_id(self.genesis) or not any(is_signed(note, key) for key in sealers):
@@ -123,6 +130,17 @@ class WitnessFolder:
                 )
         _write(self._folder / "last.checkpoint", note.render())
         return cosign(note, self.name, self._key, time_s)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep every other signer of this folder waiting: between what was signed last being read and
+        written, a second one would sign a second history."""
+        descriptor = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -167,6 +169,32 @@ def test_the_same_height_with_other_words_is_a_fork(watched: Watched) -> None:
     with pytest.raises(ConflictError) as refused:
         watched.witness.sign(other, note.checkpoint.height, [], NOW_S)
     assert refused.value.code == "history_forked"
+
+
+def test_two_processes_that_sign_at_once_sign_one_history(watched: Watched) -> None:
+    """Shown two histories at the same moment, the second finds what the first has signed meanwhile."""
+    watched.cosign()
+    watched.pay()
+    note, since, path = watched.bundle()
+    other = sign_checkpoint(replace(note.checkpoint, state_root=b"x" * 32), NODE)
+    folder = watched.witness._folder
+    refused: list[str] = []
+
+    def sign_the_other() -> None:
+        try:
+            WitnessFolder(folder).sign(other, since, path, NOW_S)
+        except ConflictError as error:
+            refused.append(error.code)
+
+    second = threading.Thread(target=sign_the_other)
+    with (folder / "lock").open("rb") as first:
+        fcntl.flock(first, fcntl.LOCK_EX)
+        second.start()
+        second.join(0.3)
+        assert second.is_alive(), "it waits for whoever signs"
+        (folder / "last.checkpoint").write_bytes(note.render())
+    second.join()
+    assert refused == ["history_forked"]
 
 
 def test_an_older_checkpoint_and_a_strangers_are_refused(watched: Watched) -> None:
