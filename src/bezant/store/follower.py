@@ -25,6 +25,8 @@ BlocksFrom = Callable[[int], Iterable[CommittedBlock]]
 QUEUE_RECEIPTS: Final = 131_072
 """About 60 MB of blocks."""
 _PAUSE_S: Final = 0.05
+_RETRY_S: Final = 1.0
+"""Pause after a database refused. It comes back of itself more often than not: restarted, unlocked, room made."""
 _GATHER_S: Final = 0.2
 
 
@@ -41,13 +43,15 @@ class Follower:
         queue_receipts: int = QUEUE_RECEIPTS,
         now_ns: Callable[[], int] = time.time_ns,
         pace: Pace | None = None,
+        retry_s: float = _RETRY_S,
     ) -> None:
         """`durable_height` is how far the chain is by now, `durable_receipts` how many receipts its blocks
-        have until there; `now_ns` is the clock that block times are told by."""
+        have until there; `now_ns` is the clock that block times are told by; `retry_s` is how long it rests
+        after the database refused."""
         self._store = store
         self._blocks_from = blocks_from
         self._capacity, self._queued = queue_receipts, 0
-        self._now_ns, self._pace = now_ns, pace or Pace()
+        self._now_ns, self._pace, self._retry_s = now_ns, pace or Pace(), retry_s
         self._queue: deque[tuple[CommittedBlock, Mapping[int, str] | None]] = deque()
         self._changed = threading.Condition()
         self._offered_height = max(store.height, durable_height)
@@ -81,13 +85,16 @@ class Follower:
             self._changed.notify_all()
 
     def check(self) -> None:
-        """Raise StorageError ``follower_failed`` if the thread had to stop."""
-        if self._failure is not None:
+        """Raise StorageError ``follower_failed`` if the thread had to stop, or cannot go on now."""
+        failure = self._failure
+        if failure is not None:
+            at, remedy = self._store.height, "restart the node, and rebuild the store if it happens again"
             raise StorageError(
-                f"the store stopped following at block {self._store.height}: {self._failure}; "
-                "restart the node, and rebuild the store if it happens again",
+                f"the store cannot follow from block {at} on: {failure}; it is tried again"
+                if isinstance(failure, StorageError)
+                else f"the store stopped following at block {at}: {failure}; {remedy}",
                 code="follower_failed",
-            ) from self._failure
+            ) from failure
 
     @property
     def height(self) -> int:
@@ -108,7 +115,7 @@ class Follower:
 
     @property
     def failure(self) -> BaseException | None:
-        """What stopped the thread; None while it is well."""
+        """What stopped the thread, or keeps it from going on; None while it is well."""
         return self._failure
 
     def wait_for(self, height: int, timeout_s: float) -> bool:
@@ -135,20 +142,36 @@ class Follower:
         self.check()
 
     def _run(self) -> None:
-        try:
-            self._pace.begin()
-            self._catch_up()
-            while self._wait():
-                self._gather()
+        while not self._stopping:
+            try:
                 self._pace.begin()
-                self._project_queued()
-        except BaseException as error:
-            # Nothing may end this thread unseen: every caller hears of it from now on.
-            with self._changed:
-                self._failure = error
-                self._queue.clear()
-                self._queued = 0
-                self._changed.notify_all()
+                self._catch_up()
+                self._recover()
+                while self._wait():
+                    self._gather()
+                    self._pace.begin()
+                    self._project_queued()
+            except StorageError as error:
+                self._fail(error)
+                with self._changed:
+                    self._changed.wait_for(lambda: self._stopping, self._retry_s)
+            except BaseException as error:
+                # Nothing may end this thread unseen: every caller hears of it from now on.
+                self._fail(error)
+                return
+
+    def _fail(self, error: BaseException) -> None:
+        """Tell everybody, and keep no blocks: the chain has them."""
+        with self._changed:
+            self._failure = error
+            self._queue.clear()
+            self._queued = 0
+            self._changed.notify_all()
+
+    def _recover(self) -> None:
+        """Go on as if nothing had failed, once everything there is has been projected."""
+        with self._changed:
+            self._failure = None
 
     def _wait(self) -> bool:
         """Wait for work; return False when it is time to end."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -98,6 +100,37 @@ def test_its_failure_is_heard_by_everyone(store: Store, world: BlockScribe) -> N
     for act in (follower.check, follower.close):
         with pytest.raises(StorageError, match="stopped following"):
             act()
+
+
+def test_it_goes_on_when_the_database_does(store: Store, world: BlockScribe) -> None:
+    """Twice the database refuses, as one that is restarted, locked or full does; callers hear of it meanwhile."""
+    refusals, heard = [2, 5], threading.Event()
+
+    def blocks_from(height: int) -> Iterator[CommittedBlock]:
+        for block in world.blocks_from(height):
+            if refusals and block.height == refusals[0]:
+                # The second time is only after somebody heard of the first.
+                if len(refusals) == 1:
+                    heard.wait(LONG_S)
+                del refusals[0]
+                raise StorageError("the database is locked")
+            yield block
+
+    follower = Follower(store, blocks_from, retry_s=0.01)
+    follower.follow(world.blocks[-1])
+    follower.start()
+    with pytest.raises(StorageError, match="the database is locked; it is tried again") as e:
+        follower.wait_for(11, LONG_S)
+    assert e.value.code == "follower_failed"
+    heard.set()
+    while follower.failure is not None:
+        time.sleep(0.001)
+    assert (store.height, follower.lag.payments) == (10, 0)
+    block = world.commit((BANK, world.transfer(world.alice, world.bob, 9)))
+    follower.follow(block)
+    assert follower.wait_for(11, LONG_S)
+    follower.close()
+    assert store.queries.account(world.alice).balance == 100_000 - 45
 
 
 def test_it_stops_at_once_when_there_is_nothing_to_do(store: Store) -> None:
