@@ -144,6 +144,8 @@ def create_folder(
     """
     if is_data_folder(path):
         raise ConfigError(f"{path} is a data folder already; nothing was changed", code="already_initialised")
+    if path.exists() and not path.is_dir():
+        raise ConfigError(f"{path} is a file; name a folder", code="not_a_folder")
     if path.exists() and any(entry.name != "bezant.toml" for entry in path.iterdir()):
         raise ConfigError(f"{path} is not empty; name another folder", code="folder_not_empty")
     made = {name: secrets.token_bytes(32) for name in ("node", "gateway", "institution", "blinding")}
@@ -168,8 +170,12 @@ def create_folder(
         _write_secret(keys / f"{name}.key", secret.hex())
     _write_secret(keys / "operator.token", "bzt_" + secrets.token_urlsafe(32))
     (path / "models").mkdir()
+    for folder in (keys, path, path.absolute().parent):
+        _sync_folder(folder)
     # Last, because its presence is what makes the folder a data folder.
-    (path / "genesis.json").write_bytes(encode_genesis(genesis))
+    _write_synced(path / "genesis.partial", encode_genesis(genesis), 0o644)
+    (path / "genesis.partial").rename(path / "genesis.json")
+    _sync_folder(path)
     return genesis
 
 
@@ -187,9 +193,26 @@ def _lock(path: Path, flags: int = os.O_RDWR | os.O_CREAT, kind: int = fcntl.LOC
 
 
 def _write_secret(path: Path, text: str) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text + "\n")
+    _write_synced(path, text.encode() + b"\n", 0o600)
+
+
+def _write_synced(path: Path, data: bytes, mode: int) -> None:
+    """Write a new file to the disk. The journal is synced from its first block on; without the keys that a
+    power cut took, nobody could replay it."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _read_keys(folder: Path) -> Keys:

@@ -26,7 +26,7 @@ QUEUE_RECEIPTS: Final = 131_072
 """About 60 MB of blocks."""
 _PAUSE_S: Final = 0.05
 _RETRY_S: Final = 1.0
-"""Pause after a database refused. It comes back of itself more often than not: restarted, unlocked, room made."""
+"""Rest after the database refused: restarted, unlocked or given room, it mostly comes back of itself."""
 _GATHER_S: Final = 0.2
 
 

@@ -103,7 +103,7 @@ def test_its_failure_is_heard_by_everyone(store: Store, world: BlockScribe) -> N
 
 
 def test_it_goes_on_when_the_database_does(store: Store, world: BlockScribe) -> None:
-    """Twice the database refuses, as one that is restarted, locked or full does; callers hear of it meanwhile."""
+    """Twice the database refuses, as one that is restarted, locked or full does; callers hear of it."""
     refusals, heard = [2, 5], threading.Event()
 
     def blocks_from(height: int) -> Iterator[CommittedBlock]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 from collections.abc import Iterable, Mapping
@@ -39,6 +40,13 @@ class Commands(TyperGroup):
         except BezantError as error:
             where = f" ({error.param})" if error.param else ""
             print(f"error [{error.code}]{where}: {error.message}", file=sys.stderr)
+            raise typer.Exit(1) from None
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise  # whoever read the output has gone, which typer ends in silence
+            code = "disk_full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "file_unusable"
+            where = f"{error.filename}: " if error.filename else ""
+            print(f"error [{code}]: {where}{error.strerror or error}", file=sys.stderr)
             raise typer.Exit(1) from None
 
 

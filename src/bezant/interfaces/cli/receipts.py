@@ -74,6 +74,10 @@ def verify(
         raise InputError(
             f"{error.filename} cannot be read: {error.strerror}", code="file_unreadable"
         ) from None
+    except UnicodeDecodeError:
+        raise InputError(
+            "a file of verifier keys holds bytes that are no text", code="file_unreadable"
+        ) from None
     told: dict[str, Any]
     if b'"bezant_balance"' in content[:64]:
         balance = verify_balance(content, genesis_hash=trust or None)

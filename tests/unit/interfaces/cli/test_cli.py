@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import socket
@@ -95,6 +96,47 @@ def test_a_folder_that_was_never_made_says_how_to_make_it(tmp_path: Path) -> Non
     result = bezant("accounts", "list", "--data", str(tmp_path / "none"), code=1)
     assert "error [not_initialised]" in result.stderr
     assert "bezant init" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("init", "--data", "{file}"), "not_a_folder"),
+        (("init", "--data", "{file}/inside"), "file_unusable"),
+        (("init", "--data", "/proc/nowhere"), "file_unusable"),
+        (("verify", "-", "--witness", "{file}"), "file_unreadable"),
+        (
+            ("witness", "new", "{file}/witness", "--name", "w", "--genesis", "{data}/genesis.json"),
+            "file_unusable",
+        ),
+    ],
+)
+def test_files_that_cannot_be_used_are_one_line_too(
+    data: Path, tmp_path: Path, arguments: tuple[str, ...], code: str
+) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"\xff\xfe")
+    result = CliRunner().invoke(app, [one.format(file=file, data=data) for one in arguments], input="")
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"error [{code}]"), result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_keys_and_genesis_are_on_the_disk_before_a_node_uses_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: set[int] = set()
+    fsync = os.fsync
+
+    def noted(descriptor: int) -> None:
+        synced.add(os.fstat(descriptor).st_ino)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    create_folder(tmp_path / "data")
+    kept = [tmp_path, *(path for path in (tmp_path / "data").rglob("*") if path.name != "models")]
+    assert {path.name for path in kept} >= {"genesis.json", "blinding.key", "node.key", "operator.token"}
+    assert [path for path in kept if path.stat().st_ino not in synced] == []
 
 
 def test_init_changes_nothing_that_is_there(data: Path) -> None:
