@@ -87,9 +87,9 @@ class DataFolder:
         return self.chain.exists() and not any((self.path / "vault").glob("*"))
 
     @property
-    def model(self) -> Path:
-        """The model in use."""
-        return self.path / "models" / "current.model"
+    def models(self) -> Path:
+        """Where model files lie; see `Shelf`."""
+        return self.path / "models"
 
     @property
     def store_url(self) -> str:

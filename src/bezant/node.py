@@ -11,8 +11,9 @@ store follows the committed blocks ─ webhooks deliver from its outbox
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from importlib import import_module
@@ -31,7 +32,6 @@ from bezant.chain.embedded.notary import Notary
 from bezant.chain.embedded.snapshots import Arrays
 from bezant.chain.signatures import Signatures
 from bezant.config import Config, load_config
-from bezant.config import Pipeline as PipelineConfig
 from bezant.errors import ConfigError, InvariantViolation, StorageError
 from bezant.folder import DataFolder
 from bezant.gateway import commands
@@ -42,7 +42,9 @@ from bezant.gateway.events import PaymentEvents
 from bezant.gateway.history import History
 from bezant.gateway.holds import Holds
 from bezant.gateway.labels import Labels
+from bezant.gateway.lineup import Lineup
 from bezant.gateway.mandates import Mandates
+from bezant.gateway.models import Models
 from bezant.gateway.payments import Payments
 from bezant.gateway.refunds import Refunds
 from bezant.gateway.screening import Screening
@@ -50,6 +52,7 @@ from bezant.gateway.webhooks import Webhooks
 from bezant.intelligence.features import FeatureState
 from bezant.intelligence.learning import learn_block
 from bezant.intelligence.model import Model
+from bezant.intelligence.shelf import Shelf
 from bezant.intelligence.watchlist import Thresholds, Watchlist
 from bezant.model.digest import TAG_STORE, sha256
 from bezant.model.genesis import network_id
@@ -117,7 +120,6 @@ class Node:
         opened.callback(self.vault.close)
         self.features = FeatureState()
         self.scales = np.array([0, *(asset.scale for asset in self.folder.genesis.assets)], np.int64)
-        self.model = Model.load(self.folder.model) if self.folder.model.exists() else None
         self.engine = EmbeddedEngine(
             self.folder.chain,
             self.folder.genesis,
@@ -132,6 +134,11 @@ class Node:
             progress=lambda height: progress("replay the journal", height),
         )
         opened.callback(self.engine.close)
+        shelf = Shelf(self.folder.models)
+        institution = authority_id(keys.institution.public)
+        self.lineup = Lineup(self.engine.ledger, institution, shelf, self._install_models)
+        opened.callback(self.lineup.close)
+        self.engine.subscribe(self.lineup.follow)
         self.parties = PartyColumns()
         self._at_hand: dict[int, str] = {}
         resources = Resources(
@@ -143,7 +150,7 @@ class Node:
             now_ns=clock.now_ns,
             announce=self._announce,
             scales=self.scales,
-            model=self.model,
+            model=self.lineup.champion,
             parties=self.parties,
             store_lag=self._store_lag,
             max_store_lag_payments=self.config.store.max_lag_payments,
@@ -151,7 +158,9 @@ class Node:
             executor=executor,
         )
         self.resources = resources
-        self.flow = Flow(_build_stages(self.config.pipeline, resources))
+        self._implementations = {name: getattr(self.config.pipeline, name) for name in STAGES}
+        self._replacing = threading.Lock()
+        self.flow = Flow({name: self._build(name) for name in STAGES})
         self.intake = Intake(self.flow, clock.now_ns, self.engine.durable_height)
         opened.callback(self.intake.close)
         self.engine.subscribe(self.intake.on_durable)
@@ -190,11 +199,13 @@ class Node:
         self.labels = Labels(self.desk, self.payments, self.history, self.holds)
         self.mandates = Mandates(self.desk, self.accounts, self.payments)
         self.controls = Controls(self.desk, self.accounts, self.payments)
+        self.models = Models(self.desk, self.payments, self.history, shelf, self.lineup)
         # Before the store follows: what it has projected tells which bindings it was told.
         self.accounts.load_bindings(tell_from=None if self.store is None else self.store.accounts)
         if self.follower is not None:
             self.follower.start()
         self._register_gateway()
+        self.models.adopt_waiting()
 
     def replace_stage(self, name: str, implementation: str) -> int:
         """Swap one stage while payments flow; return the new pipeline generation.
@@ -202,7 +213,15 @@ class Node:
         What it declares of itself is checked; the conformance suite is for its author's tests, because
         running a candidate beside live payments could have effects. Raises: ConfigError.
         """
-        return self.flow.replace(_build_stage(name, implementation, self.resources))
+        with self._replacing:
+            generation = self.flow.replace(_build_stage(name, implementation, self.resources))
+            self._implementations[name] = implementation
+            return generation
+
+    @property
+    def model(self) -> Model | None:
+        """The champion, None where rules decide."""
+        return self.resources.model
 
     def reload_watchlist(self) -> list[int]:
         """Read the watchlist that the configuration names now; return the parties it judges otherwise.
@@ -242,6 +261,15 @@ class Node:
         self.close()
 
     # Wiring.
+
+    def _build(self, name: str) -> Stage:
+        return _build_stage(name, self._implementations[name], self.resources)
+
+    def _install_models(self, champion: Model | None, challenger: Model | None) -> None:
+        """Have a champion score and its thresholds decide from the next batch on."""
+        with self._replacing:
+            self.resources.model = champion
+            self.flow.replace(*(self._build(name) for name in ("score", "decide")))
 
     def _learn(self, block: CommittedBlock) -> None:
         learn_block(self.features, block, self.scales)
@@ -341,10 +369,6 @@ def _screening(config: Config, folder: Path) -> Screening:
     if not config.screening.list:
         return Screening(Watchlist.empty(), thresholds)
     return Screening(Watchlist.load(folder / config.screening.list), thresholds)
-
-
-def _build_stages(config: PipelineConfig, resources: Resources) -> Mapping[str, Stage]:
-    return {name: _build_stage(name, getattr(config, name), resources) for name in STAGES}
 
 
 def _build_stage(name: str, implementation: str, resources: Resources) -> Stage:

@@ -9,14 +9,29 @@ from bezant.gateway.desk import Desk
 from bezant.gateway.payments import Answered, Payments
 from bezant.intelligence.reasons import Reasons
 from bezant.ledger.open_items import OpenHold, open_hold, refunded_minor
-from bezant.model.identifiers import AccountId, PaymentId, join, payment_time_ms, render_payment_id
+from bezant.model.identifiers import (
+    AccountId,
+    AuthorityId,
+    PaymentId,
+    join,
+    payment_time_ms,
+    render_payment_id,
+)
 from bezant.model.outcomes import Outcome
 from bezant.model.payment import Payload
 from bezant.model.records import Kind, id_of
 from bezant.store import Follower, PaymentStatus, Store
 from bezant.store.queries import Queries
 from bezant.store.schema import STATUS_OF
-from bezant.store.views import Page, Statement, StoredAccount, StoredCapture, StoredLabel, StoredPayment
+from bezant.store.views import (
+    ModelChange,
+    Page,
+    Statement,
+    StoredAccount,
+    StoredCapture,
+    StoredLabel,
+    StoredPayment,
+)
 
 PAYMENT_KINDS = (Kind.TRANSFER, Kind.HOLD, Kind.REVERSE, Kind.CLAWBACK)
 """What moves or reserves value on its own account."""
@@ -125,6 +140,10 @@ class History:
         """Return what a payment was said to be, oldest first. Raises: NotFound, Overloaded."""
         queries = self.queries()
         return queries.labels(queries.payment(payment))
+
+    def model_changes(self, authority: AuthorityId) -> list[ModelChange]:
+        """Return every role that models of an authority were given, oldest first. Raises: Overloaded."""
+        return self.queries().model_changes(authority)
 
     @property
     def has_store(self) -> bool:

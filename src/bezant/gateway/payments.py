@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -267,9 +267,10 @@ class Payments:
         """Return the decision's evidence, dtype EVIDENCE. Raises: NotFound, VaultError."""
         return decode_evidence(self._evidence_row(payment))[0]
 
-    def replay_decision(self, payment: PaymentId, model: Model | None) -> Replay:
-        """Compute a decision's score again, bit for bit."""
-        return replay(self._evidence_row(payment)[0], model)
+    def replay_decision(self, payment: PaymentId, named: Callable[[bytes], Model | None]) -> Replay:
+        """Compute a decision's score again, bit for bit, with the model that it names. Raises: ModelError."""
+        row = self._evidence_row(payment)
+        return replay(row[0], named(decode_evidence(row)[0]["model"].tobytes()))
 
     def _evidence_row(self, payment: PaymentId) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
         sealed = self._desk.vault.read(VaultKind.EVIDENCE, payment)

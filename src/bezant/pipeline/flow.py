@@ -70,14 +70,18 @@ class Flow:
         """Grows with every replaced stage; recorded in every Decision."""
         return self._line.generation
 
-    def replace(self, stage: Stage) -> int:
-        """Put a stage in the place of the one of its name, between two batches; return the generation."""
-        if stage.name not in STAGES:
-            raise ConfigError(f"{stage.name!r} is not a stage; the flow has {', '.join(STAGES)}")
+    def replace(self, *stages: Stage) -> int:
+        """Put stages in the place of those of their names, between two batches and all at once; return the
+        generation."""
+        for stage in stages:
+            if stage.name not in STAGES:
+                raise ConfigError(f"{stage.name!r} is not a stage; the flow has {', '.join(STAGES)}")
         with self._swap:
-            self._line = Line(self._line.generation + 1, {**self._line.stages, stage.name: stage})
-            self._resting.pop(stage.name, None)
-            self.telemetry[stage.name] = StageTelemetry()
+            new = {stage.name: stage for stage in stages}
+            self._line = Line(self._line.generation + 1, {**self._line.stages, **new})
+            for name in new:
+                self._resting.pop(name, None)
+                self.telemetry[name] = StageTelemetry()
             return self._line.generation
 
     def run(self, batch: PaymentBatch) -> PaymentBatch:

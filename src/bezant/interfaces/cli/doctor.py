@@ -58,7 +58,7 @@ def doctor(
     self_test: Annotated[bool, typer.Option(help="Make a real payment in a temporary folder.")] = True,
     as_json: AsJson = False,
 ) -> None:
-    """Check Python, packages, disk, permissions, data folder, read model, port, clock; make a test payment.
+    """Check Python, packages, disk, data folder, read model, fraud model, port, clock; make a test payment.
 
     Exit code 1 when something failed, with the exact fix.
 
@@ -82,6 +82,7 @@ def _checks(data: Path) -> Iterator[Check]:
     yield check_folder(data)
     yield check_secrets(data)
     yield check_store(data)
+    yield check_model(data)
     yield check_port(data)
     yield check_clock()
 
@@ -156,6 +157,22 @@ def judge_lag(health: dict[str, Any]) -> Check:
     if behind > most // 2:
         return Check("read model", "warning", f"{found}; above {most:,} payments are refused", fix)
     return Check("read model", "ok", found)
+
+
+def check_model(data: Path) -> Check:
+    """Say which model decides in a running node, and why the one that the ledger names does not."""
+    from bezant.interfaces.cli.client import health_at
+
+    health = health_at(data)
+    if health is None:
+        return Check("fraud model", "ok", "no node runs, so nothing is scored")
+    if health.get("model_problem"):
+        fix = "restore the file and promote it again, or promote another"
+        return Check("fraud model", "failed", health["model_problem"], fix)
+    if health.get("model", "rules") == "rules":
+        found, fix = "rules decide, no model is champion", "bezant models list, then bezant models promote"
+        return Check("fraud model", "warning", found, fix)
+    return Check("fraud model", "ok", f"model {health['model']} decides")
 
 
 def check_secrets(data: Path) -> Check:

@@ -1,17 +1,25 @@
-"""``bezant models``: train the model that scores payments."""
+"""``bezant models``: train models that score payments, and say which one decides."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bezant.interfaces.cli.output import DEFAULT_DATA, AsJson, Data, progress_bar, show
+from bezant.interfaces.cli.output import DEFAULT_DATA, AsJson, Data, Key, progress_bar, show
 
 if TYPE_CHECKING:
     from bezant.intelligence.model import Model
 
-app = typer.Typer(help="Train the model that scores payments, and look at it.", no_args_is_help=True)
+app = typer.Typer(
+    help="Train models that score payments, and say which one decides. Every change is an ordered command.",
+    no_args_is_help=True,
+)
+_Digest = Annotated[
+    str, typer.Argument(help="The model's digest, or how it begins, as 'models list' shows it.")
+]
+_COLUMNS = ("digest", "role", "since", "in_use", "average_precision", "source", "problem")
 
 
 @app.command()
@@ -45,13 +53,105 @@ def train(
     show({"model": model.name.hex(), "file": str(path), **_card(model)}, as_json)
 
 
-@app.command("show")
-def show_model(data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
-    """Show the card of the model in use: where it comes from and how good it was."""
-    from bezant.intelligence.model import Model as Loaded
+@app.command("list")
+def list_models(data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
+    """List the models that have a role, the champion first."""
+    from bezant.interfaces.cli.client import connect
 
-    model = Loaded.load(data / "models" / "current.model")
+    with connect(data) as client:
+        _show(client.get("/v1/models"), as_json)
+
+
+@app.command()
+def history(data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
+    """List every role that a model was given, oldest first, with block and time: who decided since when."""
+    from bezant.interfaces.cli.client import connect
+
+    with connect(data) as client:
+        answer = client.get("/v1/models/history")
+    show(answer, as_json, "block", "at", "digest", "role", rows=answer["changes"])
+
+
+@app.command()
+def register(
+    file: Annotated[Path, typer.Argument(help="A model file.", exists=True, dir_okay=False)],
+    data: Data = DEFAULT_DATA,
+    as_json: AsJson = False,
+) -> None:
+    """Check a model file, copy it into the data folder, and register it.
+
+    \b
+    bezant models register candidate.model
+    bezant models challenge 3f9a01bc
+    bezant models promote 3f9a01bc
+    """
+    from bezant.errors import ConfigError
+    from bezant.folder import is_data_folder
+    from bezant.intelligence.shelf import Shelf
+
+    if not is_data_folder(data):
+        raise ConfigError(f"{data} is not a data folder; make one with bezant init", code="not_initialised")
+    model = Shelf(data / "models").add(file)
+    _set_role(data, model.digest.hex(), "registered", as_json)
+
+
+@app.command()
+def promote(digest: _Digest, data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
+    """Let a registered model decide from now on, without a restart; the champion before it is registered."""
+    _set_role(data, digest, "champion", as_json)
+
+
+@app.command()
+def challenge(digest: _Digest, data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
+    """Let a registered model score beside the champion; nothing is decided by it."""
+    _set_role(data, digest, "challenger", as_json)
+
+
+@app.command()
+def retire(digest: _Digest, data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
+    """Take a model's role away. Where it was the champion, rules decide until one is promoted."""
+    _set_role(data, digest, "retired", as_json)
+
+
+@app.command()
+def rollback(key: Key = "", data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
+    """Make the champion before this one champion again, without a restart."""
+    from bezant.interfaces.cli.client import connect
+
+    with connect(data) as client:
+        _show(client.post("/v1/models/rollback", key=key or None), as_json)
+
+
+@app.command("show")
+def show_model(
+    digest: Annotated[str, typer.Argument(help="How its digest begins.  [default: the champion]")] = "",
+    data: Data = DEFAULT_DATA,
+    as_json: AsJson = False,
+) -> None:
+    """Show the card of a model: where it comes from and how good it was."""
+    from bezant.errors import NotFound
+    from bezant.intelligence.shelf import Shelf
+    from bezant.interfaces.cli.client import connect
+
+    with connect(data) as client:
+        known = client.get("/v1/models")["models"]
+    chosen = [one["digest"] for one in known if one["digest"].startswith(digest)]
+    if not chosen or (not digest and known[0]["role"] != "champion"):
+        raise NotFound("there is no such model; bezant models list shows them", code="model_unknown")
+    model = Shelf(data / "models").load(bytes.fromhex(chosen[0]))
     show({"model": model.name.hex(), **_card(model)}, as_json)
+
+
+def _set_role(data: Path, digest: str, role: str, as_json: bool) -> None:
+    from bezant.interfaces.cli.client import connect
+
+    with connect(data) as client:
+        _show(client.post(f"/v1/models/{digest}/role", {"role": role}), as_json)
+
+
+def _show(answer: Any, as_json: bool) -> None:
+    rows = [{**one, "digest": one["digest"][:16]} for one in answer["models"]]
+    show(answer, as_json, *_COLUMNS, rows=rows)
 
 
 def _card(model: Model) -> dict[str, object]:

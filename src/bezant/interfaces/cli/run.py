@@ -84,9 +84,12 @@ def _prepare_folder(data: Path) -> None:
 
 def _prepare_model(data: Path, economy: bool, rate: float) -> None:
     """Train a first model where there is none, visibly."""
-    path = data / "models" / "current.model"
-    if path.exists():
+    from bezant.intelligence.shelf import Shelf
+
+    shelf = Shelf(data / "models")
+    if not shelf.is_empty:
         return
+    path = shelf.waiting
     from bezant.economy.training import train_on_economy
     from bezant.interfaces.live_economy import TRAINING_SEED, train_first_model
 

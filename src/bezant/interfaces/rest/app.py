@@ -19,6 +19,7 @@ from bezant.interfaces.rest import (
     holds,
     labels,
     mandates,
+    models,
     operations,
     parties,
     payments,
@@ -49,6 +50,7 @@ V1 = (
     authorities,
     reviews,
     labels,
+    models,
     webhooks,
     checkpoints,
 )

@@ -67,6 +67,8 @@ def health_of(node: Node) -> HealthView:
         waiting_payments=node.intake.waiting,
         version=bezant.__version__,
         model=node.model.name.hex() if node.model else "rules",
+        challenger=node.lineup.challenger.name.hex() if node.lineup.challenger else "",
+        model_problem="; ".join(node.lineup.problems.values()),
         failure=str(failure) if failure else "",
     )
 

@@ -77,7 +77,7 @@ async def get_decision(services: Given, payment_id: FromPath[str]) -> DecisionVi
 async def replay_decision(services: Given, payment_id: FromPath[str]) -> ReplayView:
     """Compute a decision's score again from its evidence; `equal` says whether it is the same bit for bit."""
     payment = parse_payment_id(payment_id)
-    replayed = await in_thread(services.node.payments.replay_decision, payment, services.node.model)
+    replayed = await in_thread(services.node.payments.replay_decision, payment, services.node.models.named)
     return ReplayView(
         render_payment_id(payment), replayed.recorded_ppm, replayed.recomputed_ppm, replayed.equal
     )

@@ -325,6 +325,10 @@ class HealthView(Out, frozen=True):
     waiting_payments: int
     version: str
     model: str = ""
+    """The champion's name, or ``rules`` where none decides."""
+    challenger: str = ""
+    model_problem: str = ""
+    """Why a model that the ledger names is not in use."""
     failure: str = ""
 
 
