@@ -335,3 +335,15 @@ def test_another_secret_or_network_is_noticed(audited: Audited, copy: Path, tmp_
     with pytest.raises(StorageError) as nothing:
         Audit(tmp_path / "nowhere", audited.chain.genesis, LEDGER_SEED).run()
     assert nothing.value.code == "nothing_to_audit"
+
+
+def test_a_checkpoint_of_blocks_that_were_cut_off_is_a_difference(audited: Audited, copy: Path) -> None:
+    """Whether it was kept elsewhere, beside an older one that still fits, or is in the folder."""
+    cut = sign_checkpoint(replace(audited.kept.checkpoint, height=audited.height + 3), NODE)
+    expected = (audited.height + 1, "height", f"block {audited.height + 3}")
+    found = only(audit(audited, copy, known=(audited.kept, cut)))
+    assert (found.block, found.field, found.expected) == expected
+    (copy / "checkpoints" / f"{audited.height + 3:016d}.note").write_bytes(cut.render())
+    found = only(audit(audited, copy))
+    assert (found.block, found.field, found.expected) == expected
+    assert audit(audited, copy, last=audited.height).differences == [], "nothing beyond was asked for"

@@ -295,7 +295,7 @@ class Audit:
         oldest = min((note.checkpoint for note in self._known), key=lambda made: made.height)
         size = self._replica.height
         if oldest.height > size:
-            told = f"the journal ends at block {size}"
+            told = f"the audit ended at block {size}"
             self._differ(size + 1, "checkpoint given", "height", told, f"block {oldest.height}")
             return
         try:
@@ -335,6 +335,11 @@ class Audit:
         for height, path in self._snapshot_at.items():
             if self._last is None and height > reached:
                 self._differ(reached + 1, path.name, "height", str(height), ends)
+        for height, notes in sorted(self._notes.items()):
+            # What was signed and is not in the journal was cut off it, whatever else still fits.
+            if height > reached and (self._last is None or height <= self._last):
+                for name, _ in notes:
+                    self._differ(reached + 1, name, "height", ends, f"block {height}")
         self._prove_consistency()
         report.app_hash, report.history_root = (
             self._replica.app_hash.hex(),
