@@ -16,7 +16,7 @@ from bezant.chain.checkpoints import Note, cosigned_at, parse_note, sign_checkpo
 from bezant.chain.embedded.notary import KEPT, Notary
 from bezant.chain.receipts import build_receipt, render_receipt, verify_receipt
 from bezant.chain.witness import WitnessFolder, parse_bundle
-from bezant.errors import ConfigError, ConflictError, InputError, ProofError
+from bezant.errors import ConfigError, ConflictError, InputError, JournalDamaged, ProofError
 from bezant.model.records import id_of
 from bezant.testing.chains import ChainWorld
 from bezant.testing.ledgers import ALICE, NODE, seeded_key
@@ -232,6 +232,39 @@ def test_only_witnesses_the_node_knows_are_taken_in(watched: Watched, tmp_path: 
     with pytest.raises(InputError):
         watched.notary.accept(replace(note, signatures=(*note.signatures, line)).render())
     assert watched.notary.latest is None
+
+
+def test_a_journal_without_what_witnesses_signed_is_refused(watched: Watched, tmp_path: Path) -> None:
+    """Restored from a backup, it would go on with a second history, and prove no payment meanwhile."""
+    watched.chain.engine.close()
+    shutil.copytree(watched.chain.folder, tmp_path / "backup")
+    watched.chain.open()
+    watched.notary = watched.open_notary()
+    watched.pay()
+    watched.notary.accept(watched.cosign().render())
+    watched.chain.engine.close()
+    shutil.copytree(
+        watched.chain.folder / "checkpoints", tmp_path / "backup" / "checkpoints", dirs_exist_ok=True
+    )
+    watched.chain.folder = tmp_path / "backup"
+    watched.chain.open()
+    for payments in (0, 3):
+        for amount in range(payments):
+            watched.pay(1_000 + amount)
+        with pytest.raises(JournalDamaged) as forked:
+            watched.open_notary()
+        assert forked.value.code == "history_forked"
+    watched.chain.engine.close()
+
+
+def test_a_note_that_rotted_is_passed_over(watched: Watched) -> None:
+    payment = watched.pay()
+    watched.notary.accept(watched.cosign().render())
+    (path,) = (watched.chain.folder / "checkpoints").glob("*.note")
+    path.write_bytes(path.read_bytes()[:-9])
+    again = watched.open_notary()
+    assert path.name in again.refused
+    assert again.witnessed(watched.chain.engine.prove(payment).height) is None
 
 
 def test_the_newest_notes_are_kept(watched: Watched) -> None:

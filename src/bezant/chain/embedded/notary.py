@@ -17,7 +17,7 @@ from bezant.chain.checkpoints import Note, Signature, Witness, cosigned_at, pars
 from bezant.chain.embedded.disk import Disk, SystemDisk, read_span, storage_error, write_all
 from bezant.chain.embedded.engine import EmbeddedEngine
 from bezant.chain.witness import Bundle, make_bundle
-from bezant.errors import BezantError, ConflictError, InputError
+from bezant.errors import BezantError, ConflictError, InputError, JournalDamaged, ProofError
 
 KEPT = 16
 MAX_DROPPED = 256
@@ -35,7 +35,10 @@ class Notary:
         quorum: int,
         disk: Disk | None = None,
     ) -> None:
-        """Open; `folder` has the notes, and ``inbox`` in it is where witnesses drop theirs."""
+        """Open; `folder` has the notes, and ``inbox`` in it is where witnesses drop theirs.
+
+        Raises: JournalDamaged ``history_forked`` where witnesses co-signed what the chain does not have.
+        """
         self._engine, self._folder, self._disk = engine, folder, disk or SystemDisk()
         self._witnesses, self._quorum = tuple(witnesses), quorum
         self._turn = threading.Lock()
@@ -47,8 +50,7 @@ class Notary:
             self._disk.make_folder(part)
         for path in self._disk.list(folder):
             if path.suffix == ".note":
-                note = parse_note(read_span(self._disk, path))
-                self._notes[note.checkpoint.height] = note
+                self._open(path)
 
     @property
     def inbox(self) -> Path:
@@ -88,6 +90,23 @@ class Notary:
             return None
         path = self._engine.prove_block(height, note.checkpoint.height)
         return Witnessed(note.render().decode(), tuple(node.hex() for node in path))
+
+    def _open(self, path: Path) -> None:
+        """Take up a kept note. One that rotted is passed over; a sound one has to be of this chain."""
+        try:
+            note = parse_note(read_span(self._disk, path))
+        except ProofError as error:
+            self.refused[path.name] = error.message
+            return
+        height, durable = note.checkpoint.height, self._engine.durable_height
+        if height > durable or self._engine.checkpoint(height).checkpoint != note.checkpoint:
+            raise JournalDamaged(
+                f"witnesses co-signed {height} blocks, not the first of the {durable} in the journal: "
+                "going on would make a second history, which they will refuse. Restore the newest journal; "
+                f"only if there is none, move {path} away",
+                code="history_forked",
+            )
+        self._notes[height] = note
 
     def _accept(self, note: Note) -> Note:
         height = note.checkpoint.height
