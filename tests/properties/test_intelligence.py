@@ -17,43 +17,59 @@ PAYMENT = st.tuples(
     st.one_of(st.integers(0, 6), st.just(NO_ROW)),
     st.integers(0, 2**64 - 1),
     st.integers(0, 2**62),
+    st.integers(0, 3),
+    st.integers(0, 3),
     st.booleans(),
 )
+Payment = tuple[int, int, int, int, int, int, bool]
+NAMES = ("debtor", "creditor", "amount_minor", "time_ns", "device", "terminal", "settled")
 
 
-def columns(payments: list[tuple[int, int, int, int, bool]]) -> tuple[np.ndarray, ...]:
-    types = (np.int64, np.int64, np.uint64, np.int64, np.bool_)
-    return tuple(np.array(c, t) for c, t in zip(zip(*payments, strict=True), types, strict=True))
+def columns(payments: list[Payment]) -> dict[str, np.ndarray]:
+    types = (np.int64, np.int64, np.uint64, np.int64, np.uint64, np.uint64, np.bool_)
+    return {
+        name: np.array(c, t) for name, c, t in zip(NAMES, zip(*payments, strict=True), types, strict=True)
+    }
+
+
+def small_state() -> FeatureState:
+    return FeatureState(8, pairs=8, places=8, instruments=8)
 
 
 @settings(max_examples=60, deadline=None)
-@given(before=st.lists(PAYMENT, min_size=1, max_size=12), batch=st.lists(PAYMENT, min_size=1, max_size=12))
+@given(
+    before=st.lists(PAYMENT, min_size=1, max_size=12),
+    batch=st.lists(PAYMENT, min_size=1, max_size=12),
+    known_ns=st.integers(0, 2**62),
+)
 def test_compute_is_pure_finite_and_repeatable(
-    before: list[tuple[int, int, int, int, bool]], batch: list[tuple[int, int, int, int, bool]]
+    before: list[Payment], batch: list[Payment], known_ns: int
 ) -> None:
-    state = FeatureState(8, pairs=8)
-    *learned, settled = columns(before)
-    state.learn(*learned, settled=settled)
+    state = small_state()
+    past = columns(before)
+    state.learn(**past)
+    where = (past["debtor"], past["creditor"], past["time_ns"])
+    state.label(*where, np.full(len(before), known_ns), terminal=past["terminal"])
     held = state.dump()
-    *asked, _ = columns(batch)
-    x = state.compute(*asked)
+    asked = columns(batch)
+    asked.pop("settled")
+    x = state.compute(**asked)
     assert np.isfinite(x).all()
-    assert x.tobytes() == state.compute(*asked).tobytes()
+    assert x.tobytes() == state.compute(**asked).tobytes()
     after = state.dump()
     assert all(held[name].tobytes() == after[name].tobytes() for name in held)
 
 
 @settings(max_examples=60, deadline=None)
 @given(payments=st.lists(PAYMENT, min_size=1, max_size=20), cut=st.integers(0, 20))
-def test_the_cut_into_batches_does_not_matter(
-    payments: list[tuple[int, int, int, int, bool]], cut: int
-) -> None:
-    *asked, _ = columns(payments)
-    whole, parts = FeatureState(8, pairs=8), FeatureState(8, pairs=8)
-    x = whole.compute(*asked)
-    first = parts.compute(*(c[:cut] for c in asked))
-    parts.learn(*(c[:cut] for c in asked))
-    second = parts.compute(*(c[cut:] for c in asked))
+def test_the_cut_into_batches_does_not_matter(payments: list[Payment], cut: int) -> None:
+    asked = columns(payments)
+    asked.pop("settled")
+    whole, parts = small_state(), small_state()
+    x = whole.compute(**asked)
+    first = parts.compute(**{name: c[:cut] for name, c in asked.items()})
+    parts.learn(**{name: c[:cut] for name, c in asked.items()})
+    second = parts.compute(**{name: c[cut:] for name, c in asked.items()})
     assert np.concatenate([first, second]).tobytes() == x.tobytes()
 
 

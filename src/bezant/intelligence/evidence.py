@@ -21,7 +21,7 @@ from bezant.intelligence.rules import score_rules
 from bezant.model.digest import TAG_EVIDENCE, digest_rows
 from bezant.model.records import Bytes32Array, RecordArray
 
-VERSION = 1
+VERSION = 2
 RULES = bytes(16)
 """Where a model's name stands, if the rules gave the score."""
 

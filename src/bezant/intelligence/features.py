@@ -1,43 +1,16 @@
 """Streaming features: one definition for training and serving.
 
-`compute` looks, `learn` remembers. Both run the same compiled kernel (`windows`), so what a
-model saw in training is what it sees when it serves. Everything here is approximate by nature and
-above the determinism line; on one build it is still reproducible bit for bit.
+`compute` looks, `learn` remembers a payment, `label` remembers that one was fraud. All run the same compiled
+kernels (`aspects`), so what a model saw in training is what it sees when it serves. Everything here
+is approximate by nature and above the determinism line; on one build it is reproducible bit for bit.
 
-Amounts are in major units inside a logarithm, log(1 + amount). Windows are exponentially decayed:
-a payment as old as the window still counts 1/e.
-
-==========================  ==================================================================
-feature                     what it says, before the payment itself
-==========================  ==================================================================
-amount                      log of the amount
-hour_sin, hour_cos          time of day, UTC
-night, weekend              1 from midnight to six; 1 on Saturday and Sunday
-sent_count_W                payments the debtor sent, window W of 1h, 1d, 7d, 30d
-sent_amount_W               log of the amount the debtor sent
-received_count_W            payments the creditor received
-received_amount_W           log of the amount the creditor received
-pair_count_W                payments from this debtor to this creditor
-debtor_gap, pair_gap        log of the seconds since the last one; -1: there was none
-amount_over_mean            log amount less the debtor's own mean of it
-amount_deviation            the same in the debtor's own standard deviations
-pair_new                    1: this debtor has not paid this creditor before
-new_payees_1d               creditors new to the debtor within a day
-new_payee_share_7d          their share of what the debtor sent in 7 days
-new_payers_1d               debtors new to the creditor within a day: fan-in
-new_payer_share_7d          their share of what the creditor received in 7 days
-debtor_received_1h          log of the amount the debtor received within the hour
-pass_through_1h             that amount against this one, 0 to 1
-pass_through_1d             the debtor's day: the smaller of in and out over the larger
-creditor_sent_1d            log of the amount the creditor sent on within a day
-creditor_gap                log of the seconds since the creditor last received
-debtor_age, creditor_age    log of the seconds since the account was first seen; -1: never
-amount_over_creditor_mean   log amount less the mean of what the creditor receives
-==========================  ==================================================================
+What each feature says stands in the module of its aspect: `windows`, `habits`, `places`,
+`instruments`, `graph`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from threading import Lock
 from typing import Any
 
@@ -45,64 +18,36 @@ import numpy as np
 import numpy.typing as npt
 
 from bezant.errors import InputError
-from bezant.intelligence import windows
+from bezant.intelligence import aspects
+from bezant.intelligence.aspects import BYTES_PER_ACCOUNT, FEATURES, Bounded, ByAccount, Payments
+from bezant.intelligence.slots import slots_for
+
+__all__ = ["BYTES_PER_ACCOUNT", "COLUMN", "FEATURES", "FeatureState", "FloatMatrix"]
 
 FloatMatrix = npt.NDArray[np.float32]
 """Features, shape (n, F), C-contiguous."""
-
-_SPANS = ("1h", "1d", "7d", "30d")
-
-FEATURES: tuple[str, ...] = (
-    "amount",
-    "hour_sin",
-    "hour_cos",
-    "night",
-    "weekend",
-    *(f"sent_count_{span}" for span in _SPANS),
-    *(f"sent_amount_{span}" for span in _SPANS),
-    *(f"received_count_{span}" for span in _SPANS),
-    *(f"received_amount_{span}" for span in _SPANS),
-    *(f"pair_count_{span}" for span in _SPANS),
-    "debtor_gap",
-    "pair_gap",
-    "amount_over_mean",
-    "amount_deviation",
-    "pair_new",
-    "new_payees_1d",
-    "new_payee_share_7d",
-    "new_payers_1d",
-    "new_payer_share_7d",
-    "debtor_received_1h",
-    "pass_through_1h",
-    "pass_through_1d",
-    "creditor_sent_1d",
-    "creditor_gap",
-    "debtor_age",
-    "creditor_age",
-    "amount_over_creditor_mean",
-)
 
 COLUMN: dict[str, int] = {name: position for position, name in enumerate(FEATURES)}
 """The column of each feature in X."""
 
 GROWTH_SHARE = 48
 """Grows by one 48th, so that little room stands empty."""
-BYTES_PER_ACCOUNT = 4 * windows.ACCOUNT_FLOATS + 8 * windows.ACCOUNT_TIMES
-BYTES_PER_PAIR = 8 + 8 + 4 * 4
 DEFAULT_PAIRS = 1 << 18
-LAYOUT = 1
+DEFAULT_PLACES = 1 << 14
+DEFAULT_INSTRUMENTS = 1 << 17
+LAYOUT = 2
 """Version of the state's layout, checked when a snapshot is loaded."""
 
 _UNITS = np.array([10.0**scale for scale in range(20)])
-_BLANK = np.zeros(windows.ACCOUNT_FLOATS, np.float32)
-_BLANK_TIMES = np.full(windows.ACCOUNT_TIMES, windows.NEVER, np.int64)
+_BLANK = aspects.new_accounts(1)
+_NONE = np.zeros(0, np.uint64)
 
 
 class FeatureState:
-    """What is remembered about accounts and pairs; rows are the ledger's account rows.
+    """What is remembered about accounts, pairs, places and instruments; rows are the ledger's account rows.
 
-    Accounts take BYTES_PER_ACCOUNT (120) each and grow with the highest row seen. The
-    pair table is bounded: `pairs` slots (rounded up to a power of two) of BYTES_PER_PAIR (32).
+    Accounts take BYTES_PER_ACCOUNT (296) each and grow with the highest row seen. The other tables are
+    bounded: `pairs`, `places` and `instruments` slots, each rounded up to a power of two.
     Methods may be called from any thread; they take turns. One thread at a time learns.
 
     Looking at a batch leaves the traces that learning it would leave, and remembers how to undo them.
@@ -110,26 +55,30 @@ class FeatureState:
     asked for instead begins by stepping back.
     """
 
-    def __init__(self, accounts: int = 1024, pairs: int = DEFAULT_PAIRS) -> None:
-        slots = max(windows.BUCKET, 1 << (pairs - 1).bit_length())
-        self._accounts = np.zeros((accounts, windows.ACCOUNT_FLOATS), np.float32)
-        self._times = np.full((accounts, windows.ACCOUNT_TIMES), windows.NEVER, np.int64)
-        self._keys = np.zeros(slots, np.uint64)
-        self._pair_times = np.zeros(slots, np.int64)
-        self._pairs = np.zeros((slots, 4), np.float32)
-        self._ahead: _Columns | None = None
-        self._undo = np.empty(0, windows.UNDO)
+    def __init__(
+        self,
+        accounts: int = 1024,
+        pairs: int = DEFAULT_PAIRS,
+        places: int = DEFAULT_PLACES,
+        instruments: int = DEFAULT_INSTRUMENTS,
+    ) -> None:
+        self._accounts = aspects.new_accounts(accounts)
+        self._tables = aspects.new_tables(slots_for(pairs), slots_for(places), slots_for(instruments))
+        self._ahead: Payments | None = None
+        self._room = 0
+        self._traces = aspects.new_traces(0)
+        self._scratch = aspects.new_traces(1)
         self._turn = Lock()
 
     @property
     def nbytes(self) -> int:
-        """Bytes that accounts and pairs occupy now."""
-        return sum(array.nbytes for array in self._arrays().values())
+        """Bytes that accounts and tables occupy now."""
+        return self.account_nbytes + sum(array.nbytes for array in self._tables)
 
     @property
     def account_nbytes(self) -> int:
         """Bytes that accounts alone occupy, empty room included."""
-        return self._accounts.nbytes + self._times.nbytes
+        return sum(array.nbytes for array in self._accounts)
 
     def compute(
         self,
@@ -138,23 +87,27 @@ class FeatureState:
         amount_minor: npt.ArrayLike,
         time_ns: npt.ArrayLike,
         scale: npt.ArrayLike = 2,
+        *,
+        device: npt.ArrayLike | None = None,
+        terminal: npt.ArrayLike | None = None,
     ) -> FloatMatrix:
         """Return X (n, F) float32; each row also sees the rows before it, as if they had settled.
 
         Inputs are (n,) account rows, minor units, nanoseconds since 1970; `scale` is the decimals of
         the asset, one for all or (n,). A row of -1 or NO_ROW is an account that does not exist yet.
-        The remembered state is the same afterwards. Raises: InputError for columns of unequal length.
+        `device` and `terminal` are 64-bit keys, 0 where a payment names none. The remembered state is
+        the same afterwards. Raises: InputError for columns of unequal length.
         """
-        columns = _columns(debtor, creditor, amount_minor, time_ns, scale)
-        count = columns[0].size
+        payments = _columns(debtor, creditor, amount_minor, time_ns, scale, device, terminal)
+        count = payments.debtor.size
         x = np.empty((count, len(FEATURES)), np.float32)
         with self._turn:
             self._step_back()
-            self._reserve(columns)
-            if len(self._undo) < count:
-                self._undo = np.empty(count, windows.UNDO)
-            windows.look_rows(*self._state, *columns, _BLANK, _BLANK_TIMES, self._undo, x)
-            self._ahead = columns
+            self._reserve(payments)
+            if self._room < count:
+                self._traces, self._room = aspects.new_traces(count), count
+            aspects.look(self._accounts, self._tables, payments, _BLANK, self._traces, x)
+            self._ahead = payments
         return x
 
     def learn(
@@ -165,24 +118,51 @@ class FeatureState:
         time_ns: npt.ArrayLike,
         settled: npt.NDArray[np.bool_] | None = None,
         scale: npt.ArrayLike = 2,
+        *,
+        device: npt.ArrayLike | None = None,
+        terminal: npt.ArrayLike | None = None,
     ) -> None:
         """Remember payments in the order given, those that `settled` (n,) marks (None: all).
 
         Raises: InputError for columns of unequal length.
         """
-        columns = _columns(debtor, creditor, amount_minor, time_ns, scale)
-        mask = np.ones(columns[0].size, np.bool_) if settled is None else np.asarray(settled, np.bool_)
-        if mask.shape != columns[0].shape:
-            raise InputError(
-                f"settled has shape {mask.shape}, the payments {columns[0].shape}", param="settled"
-            )
+        payments = _columns(debtor, creditor, amount_minor, time_ns, scale, device, terminal)
+        shape = payments.debtor.shape
+        mask = np.ones(shape, np.bool_) if settled is None else np.asarray(settled, np.bool_)
+        if mask.shape != shape:
+            raise InputError(f"settled has shape {mask.shape}, the payments {shape}", param="settled")
         with self._turn:
-            if self._ahead is not None and mask.all() and _alike(columns, self._ahead):
+            if self._ahead is not None and mask.all() and _alike(payments, self._ahead):
                 self._ahead = None
                 return
             self._step_back()
-            self._reserve(columns)
-            windows.learn_rows(*self._state, *columns, mask)
+            self._reserve(payments)
+            aspects.learn(self._accounts, self._tables, payments, mask, self._scratch)
+
+    def label(
+        self,
+        debtor: npt.ArrayLike,
+        creditor: npt.ArrayLike,
+        paid_ns: npt.ArrayLike,
+        known_ns: npt.ArrayLike,
+        *,
+        terminal: npt.ArrayLike | None = None,
+    ) -> None:
+        """Remember that payments were fraud: made at `paid_ns`, known as such at `known_ns`, all (n,).
+
+        In the order in which they became known, between the payments before and after that. What is not
+        labelled within a week counts as honest by itself. Raises: InputError for columns of unequal length.
+        """
+        amount = np.zeros(np.asarray(debtor).shape, np.uint64)
+        labels = _columns(debtor, creditor, amount, paid_ns, 0, None, terminal)
+        known = np.asarray(known_ns).astype(np.int64)
+        if known.shape != labels.time.shape:
+            raise InputError(f"known_ns has shape {known.shape}, the labels {labels.time.shape}")
+        with self._turn:
+            self._step_back()
+            self._reserve(labels)
+            where = (labels.debtor, labels.creditor, labels.terminal)
+            aspects.label(self._accounts, self._tables, *where, labels.time, known)
 
     def dump(self) -> dict[str, npt.NDArray[np.generic]]:
         """Return copies of all state, for a snapshot."""
@@ -193,9 +173,9 @@ class FeatureState:
         return copies
 
     @classmethod
-    def load(cls, arrays: dict[str, npt.NDArray[np.generic]]) -> FeatureState:
+    def load(cls, arrays: Mapping[str, npt.NDArray[np.generic]]) -> FeatureState:
         """Return the state of a dump; raises InputError for another layout or shapes that do not fit."""
-        state = cls(1, windows.BUCKET)
+        state = cls(1, 1, 1, 1)
         found = {name: (a.dtype, a.shape[1:], a.ndim) for name, a in arrays.items() if name != "layout"}
         wanted = {name: (a.dtype, a.shape[1:], a.ndim) for name, a in state._arrays().items()}
         version = arrays.get("layout", np.array([-1]))
@@ -205,44 +185,31 @@ class FeatureState:
                 "from the receipts",
                 code="feature_layout",
             )
-        for name in wanted:
-            setattr(state, f"_{name}", np.ascontiguousarray(arrays[name]).copy())
+        own: dict[str, Any] = {name: np.ascontiguousarray(arrays[name]).copy() for name in wanted}
+        state._accounts = ByAccount(**{name: own[name] for name in ByAccount._fields})
+        state._tables = Bounded(**{name: own[name] for name in Bounded._fields})
         return state
-
-    @property
-    def _state(self) -> tuple[npt.NDArray[Any], ...]:
-        return self._accounts, self._times, self._keys, self._pair_times, self._pairs
 
     def _step_back(self) -> None:
         """Wipe out the traces of payments that were looked at and not learned as they were."""
         if self._ahead is not None:
-            windows.undo_rows(*self._state, *self._ahead[:2], self._undo)
+            aspects.undo(self._accounts, self._tables, self._ahead, self._traces)
             self._ahead = None
 
     def _arrays(self) -> dict[str, npt.NDArray[np.generic]]:
         """The state by name, as a snapshot holds it."""
-        return {
-            "accounts": self._accounts,
-            "times": self._times,
-            "keys": self._keys,
-            "pair_times": self._pair_times,
-            "pairs": self._pairs,
-        }
+        return {**self._accounts._asdict(), **self._tables._asdict()}
 
-    def _reserve(self, columns: _Columns) -> None:
+    def _reserve(self, payments: Payments) -> None:
         """Grow until the highest row has a place."""
-        rows = 1 + int(windows.highest_row(columns[0], columns[1]))
-        held = self._accounts.shape[0]
+        rows = 1 + int(aspects.highest_row(payments.debtor, payments.creditor))
+        held = len(self._accounts.windows)
         if rows <= held:
             return
-        grown = max(rows, held + held // GROWTH_SHARE)
-        accounts = np.zeros((grown, windows.ACCOUNT_FLOATS), np.float32)
-        times = np.full((grown, windows.ACCOUNT_TIMES), windows.NEVER, np.int64)
-        accounts[:held], times[:held] = self._accounts, self._times
-        self._accounts, self._times = accounts, times
-
-
-_Columns = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.int64]]
+        grown = aspects.new_accounts(max(rows, held + held // GROWTH_SHARE))
+        for new, old in zip(grown, self._accounts, strict=True):
+            new[:held] = old
+        self._accounts = grown
 
 
 def _columns(
@@ -251,31 +218,47 @@ def _columns(
     amount_minor: npt.ArrayLike,
     time_ns: npt.ArrayLike,
     scale: npt.ArrayLike,
-) -> _Columns:
-    """Return the kernel's columns: account rows, amount in major units, time."""
+    device: npt.ArrayLike | None,
+    terminal: npt.ArrayLike | None,
+) -> Payments:
+    """Return the kernel's columns."""
     unit = 10.0**scale if isinstance(scale, int) else _UNITS[np.asarray(scale)]
-    columns = (
-        np.asarray(debtor).astype(np.int64),
+    rows = np.asarray(debtor).astype(np.int64)
+    payments = Payments(
+        rows,
         np.asarray(creditor).astype(np.int64),
         np.asarray(amount_minor).astype(np.float64) / unit,
         np.asarray(time_ns).astype(np.int64),
+        _keys(device, rows.size),
+        _keys(terminal, rows.size),
     )
-    shape = columns[0].shape
-    if len(shape) != 1 or any(column.shape != shape for column in columns):
-        shapes = ", ".join(str(column.shape) for column in columns)
-        raise InputError(f"debtor, creditor, amount and time must be (n,) alike, not {shapes}")
-    return columns
+    if rows.ndim != 1 or any(column.shape != rows.shape for column in payments):
+        shapes = ", ".join(str(column.shape) for column in payments)
+        raise InputError(
+            f"debtor, creditor, amount, time, device and terminal must be (n,) alike, not {shapes}"
+        )
+    return payments
 
 
-def _alike(columns: _Columns, others: _Columns) -> bool:
-    return all(np.array_equal(one, other) for one, other in zip(columns, others, strict=True))
+def _keys(given: npt.ArrayLike | None, count: int) -> npt.NDArray[np.uint64]:
+    """Return a column of keys; a batch that names none shares one of zeros."""
+    global _NONE
+    if given is not None:
+        return np.asarray(given).astype(np.uint64)
+    if _NONE.size < count:
+        _NONE = np.zeros(count, np.uint64)
+    return _NONE[:count]
 
 
-def _sizes_fit(arrays: dict[str, npt.NDArray[np.generic]]) -> bool:
-    slots = len(arrays["keys"])
-    return (
-        len(arrays["accounts"]) == len(arrays["times"])
-        and len(arrays["pairs"]) == len(arrays["pair_times"]) == slots
-        and slots >= windows.BUCKET
-        and slots & (slots - 1) == 0
+def _alike(payments: Payments, others: Payments) -> bool:
+    return all(np.array_equal(one, other) for one, other in zip(payments, others, strict=True))
+
+
+def _sizes_fit(arrays: Mapping[str, npt.NDArray[np.generic]]) -> bool:
+    """Whether every account has a row in each table, and the others are powers of two of equal length."""
+    accounts = {len(arrays[name]) for name in ByAccount._fields}
+    fields = Bounded._fields
+    tables = [{len(arrays[name]) for name in fields[at : at + 3]} for at in range(0, len(fields), 3)]
+    return len(accounts) == 1 and all(
+        len(sizes) == 1 and slots_for(size) == size for sizes in tables for size in sizes
     )

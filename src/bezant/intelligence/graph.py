@@ -45,7 +45,7 @@ import numpy.typing as npt
 from numba import njit
 
 from bezant.intelligence.elementary import INLINE, fading, log_one_plus
-from bezant.model.records import NO_ROW
+from bezant.intelligence.slots import exists
 
 GRAPH_FEATURES: tuple[str, ...] = (
     *(
@@ -102,17 +102,11 @@ _MONTH = 1.0 / (30 * 86_400.0)
 _PERIOD = np.int64(PERIOD_S)
 _SECOND_NS = np.int64(1_000_000_000)
 _LATEST = np.int64(2**32 - 1)
-_NO_ROW = np.int64(NO_ROW)
 
 
 def new_graph(accounts: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint32]]:
     """Return the state of accounts that nobody has paid: floats (n, 7) and words (n, 17)."""
     return np.zeros((accounts, GRAPH_FLOATS), np.float32), np.zeros((accounts, GRAPH_WORDS), np.uint32)
-
-
-@njit(**INLINE)
-def _exists(row: Any) -> Any:
-    return row >= 0 and row < _NO_ROW
 
 
 @njit(**INLINE)
@@ -196,7 +190,7 @@ def _read(x: Any, df: Any, dw: Any, cf: Any, cw: Any, debtor: Any, creditor: Any
     x[16] = cf[STAY] if cf[PASSED_3D] > 0.0 else -1.0
     x[17] = 0.0
     x[18] = 0.0
-    if not (_exists(debtor) and _exists(creditor)):
+    if not (exists(debtor) and exists(creditor)):
         return
     if _remembers(dw, PAYERS, np.uint32(creditor + 1)) or _remembers(cw, PAYEES, np.uint32(debtor + 1)):
         x[17] = 1.0
@@ -253,7 +247,7 @@ def _absorb(df: Any, dw: Any, cf: Any, cw: Any, debtor: Any, creditor: Any, amou
 @njit(**INLINE)
 def _copy(f: Any, w: Any, floats: Any, words: Any, row: Any) -> None:
     """Fill one account's state from the tables, with nothing where it does not exist."""
-    known = _exists(row)
+    known = exists(row)
     for k in range(GRAPH_FLOATS):
         f[k] = floats[row, k] if known else np.float32(0.0)
     for k in range(GRAPH_WORDS):
@@ -275,7 +269,7 @@ def look_rows(
         df, dw, cf, cw = before.debtor, before.debtor_words, before.creditor, before.creditor_words
         _copy(df, dw, floats, words, a)
         _copy(cf, cw, floats, words, b)
-        if not (_exists(a) and _exists(b)):
+        if not (exists(a) and exists(b)):
             # What is noted here is a copy, and free to be brought to now.
             _age(df, dw, at)
             _age(cf, cw, at)
@@ -313,7 +307,7 @@ def learn_rows(
     """Apply the settled rows in order."""
     for i in range(debtor.size):
         a, b = debtor[i], creditor[i]
-        if not (settled[i] and _exists(a) and _exists(b)):
+        if not (settled[i] and exists(a) and exists(b)):
             continue
         at = _seconds(now[i])
         _age(floats[a], words[a], at)

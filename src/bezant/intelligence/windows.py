@@ -1,4 +1,35 @@
-"""The compiled kernels behind `features`: decayed windows, the pair table, look, undo, learn.
+"""Decayed windows over accounts and pairs: the compiled kernels, and what each feature says.
+
+Amounts are in major units inside a logarithm, log(1 + amount). Windows are exponentially decayed:
+a payment as old as the window still counts 1/e.
+
+==========================  ==================================================================
+feature                     what it says, before the payment itself
+==========================  ==================================================================
+amount                      log of the amount
+hour_sin, hour_cos          time of day, UTC
+night, weekend              1 from midnight to six; 1 on Saturday and Sunday
+sent_count_W                payments the debtor sent, window W of 1h, 1d, 7d, 30d
+sent_amount_W               log of the amount the debtor sent
+received_count_W            payments the creditor received
+received_amount_W           log of the amount the creditor received
+pair_count_W                payments from this debtor to this creditor
+debtor_gap, pair_gap        log of the seconds since the last one; -1: there was none
+amount_over_mean            log amount less the debtor's own mean of it
+amount_deviation            the same in the debtor's own standard deviations
+pair_new                    1: this debtor has not paid this creditor before
+new_payees_1d               creditors new to the debtor within a day
+new_payee_share_7d          their share of what the debtor sent in 7 days
+new_payers_1d               debtors new to the creditor within a day: fan-in
+new_payer_share_7d          their share of what the creditor received in 7 days
+debtor_received_1h          log of the amount the debtor received within the hour
+pass_through_1h             that amount against this one, 0 to 1
+pass_through_1d             the debtor's day: the smaller of in and out over the larger
+creditor_sent_1d            log of the amount the creditor sent on within a day
+creditor_gap                log of the seconds since the creditor last received
+debtor_age, creditor_age    log of the seconds since the account was first seen; -1: never
+amount_over_creditor_mean   log amount less the mean of what the creditor receives
+==========================  ==================================================================
 
 One account is 24 float32 and 3 int64 values, laid out so that a payment touches few cache lines.
 A window of length w keeps a sum that decays as exp(-age / w): no buckets, no list of payments.
@@ -9,8 +40,7 @@ Accounts' floats   0-3  payments sent, per window         4-7  amount sent
                  19, 20 new payees, per day and 7 days  21, 22  new payers          23 mean log received
 Accounts' times      0  last sent       1  last received    2  first seen (NEVER where it has not been)
 
-The pair table is open addressing within buckets of eight slots, of a fixed size: a full bucket
-gives up its least recently used pair, which then counts as new when it comes back.
+The pair table is of a fixed size (`slots`); a pair that it gave up counts as new when it comes back.
 """
 
 from __future__ import annotations
@@ -22,11 +52,42 @@ import numpy as np
 from numba import njit
 
 from bezant.intelligence.elementary import INLINE, fading, log_one_plus, sine_of_turn
-from bezant.model.records import NO_ROW
+from bezant.intelligence.slots import exists, find_slot
+
+_SPANS = ("1h", "1d", "7d", "30d")
+
+WINDOW_FEATURES: tuple[str, ...] = (
+    "amount",
+    "hour_sin",
+    "hour_cos",
+    "night",
+    "weekend",
+    *(f"sent_count_{span}" for span in _SPANS),
+    *(f"sent_amount_{span}" for span in _SPANS),
+    *(f"received_count_{span}" for span in _SPANS),
+    *(f"received_amount_{span}" for span in _SPANS),
+    *(f"pair_count_{span}" for span in _SPANS),
+    "debtor_gap",
+    "pair_gap",
+    "amount_over_mean",
+    "amount_deviation",
+    "pair_new",
+    "new_payees_1d",
+    "new_payee_share_7d",
+    "new_payers_1d",
+    "new_payer_share_7d",
+    "debtor_received_1h",
+    "pass_through_1h",
+    "pass_through_1d",
+    "creditor_sent_1d",
+    "creditor_gap",
+    "debtor_age",
+    "creditor_age",
+    "amount_over_creditor_mean",
+)
 
 ACCOUNT_FLOATS = 24
 ACCOUNT_TIMES = 3
-BUCKET = 8
 NEVER = -(2**63)
 
 SENT_COUNT, SENT_AMOUNT, RECEIVED_COUNT, RECEIVED_AMOUNT = 0, 4, 8, 12
@@ -58,25 +119,6 @@ _DAY_NS = np.int64(86_400_000_000_000)
 _PER_DAY = 1.0 / (86_400.0 * 1e9)
 _HOUR_NS = np.int64(3_600_000_000_000)
 _NEVER = np.int64(NEVER)
-_SLOTS = np.int64(BUCKET)
-_NO_ROW = np.int64(NO_ROW)
-
-
-@njit(**INLINE)
-def _exists(row: Any) -> Any:
-    return row >= 0 and row < _NO_ROW
-
-
-@njit(cache=True, **INLINE)
-def highest_row(debtor: Any, creditor: Any) -> Any:
-    """Return the highest account row among two columns, -1 without any."""
-    highest = np.int64(-1)
-    for i in range(debtor.size):
-        if _exists(debtor[i]):
-            highest = max(highest, debtor[i])
-        if _exists(creditor[i]):
-            highest = max(highest, creditor[i])
-    return highest
 
 
 @njit(**INLINE)
@@ -110,26 +152,6 @@ def _log_gap(last: Any, now: Any) -> Any:
     if last == _NEVER:
         return -1.0
     return log_one_plus(max(float(now - last), 0.0) * 1e-9)
-
-
-@njit(**INLINE)
-def _find_pair(keys: Any, times: Any, key: Any) -> Any:
-    """Return (slot, known): the pair's slot, or the one it would take: an empty or the oldest one."""
-    mixed = key * np.uint64(0x9E3779B97F4A7C15)
-    mixed ^= mixed >> np.uint64(29)
-    mixed *= np.uint64(0xBF58476D1CE4E5B9)
-    mixed ^= mixed >> np.uint64(32)
-    buckets = np.uint64(keys.size // _SLOTS)
-    first: Any = np.int64(mixed & (buckets - np.uint64(1))) * _SLOTS
-    oldest = first  # A bucket without room gives up the pair that was used longest ago.
-    for slot in range(first, first + _SLOTS):
-        if keys[slot] == key:
-            return slot, True
-        if keys[slot] == np.uint64(0):
-            return slot, False
-        if times[slot] < times[oldest]:
-            oldest = slot
-    return oldest, False
 
 
 @njit(**INLINE)
@@ -259,14 +281,14 @@ def look_rows(
     for i in range(debtor.size):
         a, b = debtor[i], creditor[i]
         before = undo[i]
-        if not (_exists(a) and _exists(b)):
-            d, dt = (accounts[a], times[a]) if _exists(a) else (blank, blank_times)
-            c, ct = (accounts[b], times[b]) if _exists(b) else (blank, blank_times)
+        if not (exists(a) and exists(b)):
+            d, dt = (accounts[a], times[a]) if exists(a) else (blank, blank_times)
+            c, ct = (accounts[b], times[b]) if exists(b) else (blank, blank_times)
             _read(x[i], d, dt, c, ct, blank[:4], _NEVER, amount[i], now[i])
             before.slot = np.int64(-1)
             continue
         key = (np.uint64(a) << np.uint64(32)) | np.uint64(b + 1)
-        slot, known = _find_pair(keys, pair_times, key)
+        slot, known = find_slot(keys, pair_times, key)
         before.slot = slot
         before.key = keys[slot]
         before.pair_time = pair_times[slot]
@@ -320,8 +342,8 @@ def learn_rows(
     """Apply the settled rows in order."""
     for i in range(debtor.size):
         a, b = debtor[i], creditor[i]
-        if not (settled[i] and _exists(a) and _exists(b)):
+        if not (settled[i] and exists(a) and exists(b)):
             continue
         key = (np.uint64(a) << np.uint64(32)) | np.uint64(b + 1)
-        slot, known = _find_pair(keys, pair_times, key)
+        slot, known = find_slot(keys, pair_times, key)
         _apply(accounts, times, keys, pair_times, pairs, a, b, slot, known, key, amount[i], now[i])

@@ -61,7 +61,7 @@ def test_bytes_are_pinned() -> None:
         model=np.arange(16, dtype=np.uint8),
     )[0]
     head = (
-        "0100 2a00 01 02 0000 04000000 03000000 05000000 06000000 000102030405060708090a0b0c0d0e0f 0000803f"
+        "0200 5900 01 02 0000 04000000 03000000 05000000 06000000 000102030405060708090a0b0c0d0e0f 0000803f"
     )
     assert row.tobytes()[:44] == bytes.fromhex(head.replace(" ", ""))
 

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 from bezant.errors import InputError
-from bezant.intelligence import windows
+from bezant.intelligence import aspects, instruments, places
 from bezant.intelligence.features import (
     BYTES_PER_ACCOUNT,
-    BYTES_PER_PAIR,
     COLUMN,
     FEATURES,
     FeatureState,
@@ -33,15 +32,29 @@ def pay(state: FeatureState, debtor: int, creditor: int, amount: int, at: int) -
     state.learn([debtor], [creditor], [amount], [at])
 
 
-def stream(seed: int, n: int, accounts: int = 40) -> tuple[np.ndarray, ...]:
+Columns = dict[str, np.ndarray]
+
+
+def stream(seed: int, n: int, accounts: int = 40) -> Columns:
+    """Return random payments, some of which name a device or a terminal, and some clocks step back."""
     rng = np.random.default_rng(seed)
     debtor, creditor = rng.integers(0, accounts, (2, n))
     times = NOON + np.cumsum(rng.integers(-2 * S, HOUR // 4, n))
-    return debtor, creditor, rng.integers(1, 10**6, n).astype(np.uint64), times
+    amount = rng.integers(1, 10**6, n).astype(np.uint64)
+    device, terminal = rng.integers(0, 12, (2, n)).astype(np.uint64)
+    named = {"device": device * (rng.random(n) < 0.5), "terminal": terminal * (rng.random(n) < 0.5)}
+    return {"debtor": debtor, "creditor": creditor, "amount_minor": amount, "time_ns": times, **named}
 
 
-def rows(columns: tuple[np.ndarray, ...], start: int, stop: int) -> tuple[np.ndarray, ...]:
-    return tuple(c[start:stop] for c in columns)
+def rows(columns: Columns, start: int, stop: int) -> Columns:
+    return {name: c[start:stop] for name, c in columns.items()}
+
+
+def label(state: FeatureState, columns: Columns, every: int) -> None:
+    """Label each so-manieth payment as fraud, known some days after the last of all."""
+    chosen = {name: c[::every] for name, c in columns.items() if name not in ("amount_minor", "device")}
+    known = columns["time_ns"].max() + np.arange(len(chosen["debtor"])) * HOUR
+    state.label(chosen["debtor"], chosen["creditor"], chosen["time_ns"], known, terminal=chosen["terminal"])
 
 
 def same_state(a: FeatureState, b: FeatureState) -> bool:
@@ -50,12 +63,12 @@ def same_state(a: FeatureState, b: FeatureState) -> bool:
 
 
 def test_names_are_distinct_and_cover_the_kernel() -> None:
-    assert len(set(FEATURES)) == len(FEATURES) == 42
+    assert len(set(FEATURES)) == len(FEATURES) == 89
     x = np.full((1, len(FEATURES)), np.nan, np.float32)
-    columns = (np.array([0]), np.array([1]), np.array([5.0]), np.array([NOON]))
-    s = FeatureState(4, 8)
-    blank, blank_times = np.zeros(windows.ACCOUNT_FLOATS, np.float32), np.full(3, windows.NEVER)
-    windows.look_rows(*s._state, *columns, blank, blank_times, np.empty(1, windows.UNDO), x)
+    row, key = np.zeros(1, np.int64), np.zeros(1, np.uint64)
+    payment = aspects.Payments(row, row + 1, np.array([5.0]), row + NOON, key, key)
+    accounts, tables, blank = aspects.new_accounts(2), aspects.new_tables(8, 8, 8), aspects.new_accounts(1)
+    aspects.look(accounts, tables, payment, blank, aspects.new_traces(1), x)
     assert np.isfinite(x).all()
 
 
@@ -145,11 +158,12 @@ def test_pass_through_shows_money_that_leaves_as_it_came() -> None:
 
 def test_compute_sees_the_batch_and_leaves_no_trace() -> None:
     state, columns = FeatureState(8), stream(1, 500)
-    state.learn(*rows(columns, 0, 200))
+    state.learn(**rows(columns, 0, 200))
+    label(state, rows(columns, 0, 200), 5)
     before = FeatureState.load(state.dump())
-    x = state.compute(*rows(columns, 200, 500))
+    x = state.compute(**rows(columns, 200, 500))
     assert same_state(state, before)
-    assert x.tobytes() == state.compute(*rows(columns, 200, 500)).tobytes()
+    assert x.tobytes() == state.compute(**rows(columns, 200, 500)).tobytes()
     burst = state.compute([5] * 4, [6] * 4, [1_000] * 4, [NOON + 300 * DAY] * 4)
     counts = burst[:, COLUMN["sent_count_1h"]]
     assert np.diff(counts).tolist() == [1.0, 1.0, 1.0]
@@ -158,9 +172,9 @@ def test_compute_sees_the_batch_and_leaves_no_trace() -> None:
 def test_compute_leaves_no_trace_where_pairs_were_evicted() -> None:
     state = FeatureState(pairs=8)
     columns = stream(2, 300)
-    state.learn(*rows(columns, 0, 150))
+    state.learn(**rows(columns, 0, 150))
     before = FeatureState.load(state.dump())
-    state.compute(*rows(columns, 150, 300))
+    state.compute(**rows(columns, 150, 300))
     assert same_state(state, before)
 
 
@@ -168,12 +182,12 @@ def test_compute_leaves_no_trace_where_pairs_were_evicted() -> None:
 def test_one_batch_equals_many_batches_bit_for_bit(pairs: int) -> None:
     columns = stream(3, 400)
     together, apart = FeatureState(2, pairs), FeatureState(2, pairs)
-    x = together.compute(*columns)
-    together.learn(*columns)
+    x = together.compute(**columns)
+    together.learn(**columns)
     single: list[FloatMatrix] = []
     for i in range(400):
-        single.append(apart.compute(*rows(columns, i, i + 1)))
-        apart.learn(*rows(columns, i, i + 1))
+        single.append(apart.compute(**rows(columns, i, i + 1)))
+        apart.learn(**rows(columns, i, i + 1))
     assert np.concatenate(single).tobytes() == x.tobytes()
     # The two grew differently, so compare what they hold, not how much room they have.
     a, b = together.dump(), apart.dump()
@@ -186,8 +200,8 @@ def test_only_settled_payments_are_learned() -> None:
     columns = stream(4, 60)
     mask = np.arange(60) % 3 == 0
     some, chosen = FeatureState(64), FeatureState(64)
-    some.learn(*columns, settled=mask)
-    chosen.learn(*(c[mask] for c in columns))
+    some.learn(**columns, settled=mask)
+    chosen.learn(**{name: c[mask] for name, c in columns.items()})
     assert same_state(some, chosen)
 
 
@@ -241,20 +255,25 @@ def test_pairs_are_bounded_and_the_oldest_of_a_bucket_goes() -> None:
 
 
 def test_memory_is_as_stated() -> None:
-    assert (BYTES_PER_ACCOUNT, BYTES_PER_PAIR) == (120, 32)
-    assert FeatureState(1_000, 1 << 10).nbytes == 1_000 * 120 + 1_024 * 32
-    state = FeatureState(10, 8)
+    assert BYTES_PER_ACCOUNT == 296
+    assert (places.BYTES_PER_PLACE, instruments.BYTES_PER_SLOT) == (88, 20)
+    tables = 1_024 * 32 + 16 * 88 + 64 * 20
+    state = FeatureState(1_000, 1 << 10, 16, 64)
+    assert state.nbytes == 1_000 * 296 + tables
     pay(state, 3, 50_000, 1, NOON)
-    assert state.nbytes == 50_001 * 120 + 8 * 32
+    assert state.nbytes == 50_001 * 296 + tables
 
 
 def test_dump_and_load_continue_the_same() -> None:
     columns = stream(5, 200)
     state = FeatureState()
-    state.learn(*rows(columns, 0, 100))
+    state.learn(**rows(columns, 0, 100))
+    label(state, rows(columns, 0, 100), 4)
     loaded = FeatureState.load(state.dump())
     for s in (state, loaded):
-        s.learn(*rows(columns, 100, 200))
+        s.learn(**rows(columns, 100, 150))
+        label(s, rows(columns, 100, 150), 2)
+        s.learn(**rows(columns, 150, 200))
     assert same_state(state, loaded)
 
 
@@ -263,14 +282,15 @@ def test_foreign_snapshots_are_refused() -> None:
     for change in (
         {"layout": np.array([99])},
         {"pairs": dump["pairs"].astype(np.float64)},
-        {"times": dump["times"][:2]},
+        {"window_times": dump["window_times"][:2]},
+        {"place_keys": dump["place_keys"][:4]},
         {"extra": np.zeros(1)},
     ):
         with pytest.raises(InputError) as caught:
             FeatureState.load({**dump, **change})
         assert caught.value.code == "feature_layout"
     with pytest.raises(InputError):
-        FeatureState.load({k: v for k, v in dump.items() if k != "keys"})
+        FeatureState.load({k: v for k, v in dump.items() if k != "pair_keys"})
 
 
 def test_columns_of_unequal_length_are_refused() -> None:
@@ -292,14 +312,15 @@ def test_learning_is_the_same_whatever_was_looked_at_before(looked: str, pairs: 
     settled[::7] = looked != "the same, some unsettled"
     plain, ahead = FeatureState(8, pairs), FeatureState(8, pairs)
     for state in (plain, ahead):
-        state.learn(*past)
+        state.learn(**past)
+        label(state, past, 3)
     if looked in ("more", "others"):
-        ahead.compute(*(other if looked == "others" else stream(12, 201)))
+        ahead.compute(**(other if looked == "others" else stream(12, 201)))
     else:
-        first = ahead.compute(*batch)
+        first = ahead.compute(**batch)
     if looked == "twice":
-        assert ahead.compute(*batch).tobytes() == first.tobytes()
+        assert ahead.compute(**batch).tobytes() == first.tobytes()
     for state in (plain, ahead):
-        state.learn(*batch, settled)
+        state.learn(**batch, settled=settled)
     assert same_state(plain, ahead)
-    assert plain.compute(*other).tobytes() == ahead.compute(*other).tobytes()
+    assert plain.compute(**other).tobytes() == ahead.compute(**other).tobytes()

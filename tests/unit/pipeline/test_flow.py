@@ -187,11 +187,11 @@ NEW_PROCESS = """
 import sys
 from types import SimpleNamespace
 import numpy as np
-from bezant.intelligence import forest, windows
+from bezant.intelligence import aspects, forest
 from bezant.intelligence.features import FeatureState
 from bezant.intelligence.model import Model
 from bezant.stages.score import Score
-kernels = windows.look_rows, forest._score_rows
+kernels = aspects.look, forest._score_rows
 print(*(len(kernel.signatures) for kernel in kernels))
 model, scales = Model.load(sys.argv[1]), np.array([0, 2])
 Score(SimpleNamespace(features=FeatureState(), model=model, scales=scales, executor=None))

@@ -1,0 +1,214 @@
+"""Every aspect of a payment in one compiled call: windows, habits, places, instruments, graph.
+
+Each aspect has its own state and its own three kernels: `look_rows` fills its columns of X and leaves the
+traces that learning would, `undo_rows` wipes them out, `learn_rows` only learns. They know nothing of each
+other; this page puts them side by side.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from bezant.intelligence import graph, habits, instruments, places, windows
+from bezant.intelligence.elementary import INLINE
+from bezant.intelligence.graph import GRAPH_FEATURES
+from bezant.intelligence.habits import HABIT_FEATURES
+from bezant.intelligence.instruments import INSTRUMENT_FEATURES
+from bezant.intelligence.places import PLACE_FEATURES
+from bezant.intelligence.slots import exists
+from bezant.intelligence.windows import WINDOW_FEATURES
+
+_Array = npt.NDArray[Any]
+
+FEATURES: tuple[str, ...] = (
+    *WINDOW_FEATURES,
+    *HABIT_FEATURES,
+    *PLACE_FEATURES,
+    *INSTRUMENT_FEATURES,
+    *GRAPH_FEATURES,
+)
+
+_HABITS = len(WINDOW_FEATURES)
+_PLACES = _HABITS + len(HABIT_FEATURES)
+_INSTRUMENTS = _PLACES + len(PLACE_FEATURES)
+_GRAPH = _INSTRUMENTS + len(INSTRUMENT_FEATURES)
+
+
+class Payments(NamedTuple):
+    """Columns (n,): account rows int64, amount in major units float64, nanoseconds int64, keys uint64."""
+
+    debtor: npt.NDArray[np.int64]
+    creditor: npt.NDArray[np.int64]
+    amount: npt.NDArray[np.float64]
+    time: npt.NDArray[np.int64]
+    device: npt.NDArray[np.uint64]
+    terminal: npt.NDArray[np.uint64]
+
+
+class ByAccount(NamedTuple):
+    """What is remembered of accounts; the first axis is the ledger's account row."""
+
+    windows: _Array
+    window_times: _Array
+    habits: _Array
+    standing: _Array
+    graph: _Array
+    graph_words: _Array
+
+
+class Bounded(NamedTuple):
+    """Tables of fixed sizes: keys, last use, and what is remembered (`slots`)."""
+
+    pair_keys: _Array
+    pair_times: _Array
+    pairs: _Array
+    place_keys: _Array
+    place_times: _Array
+    places: _Array
+    instrument_keys: _Array
+    instrument_times: _Array
+    instruments: _Array
+
+
+class Traces(NamedTuple):
+    """Room for what a batch of n found where it left its traces."""
+
+    windows: _Array
+    habits: _Array
+    standing: _Array
+    places: _Array
+    instruments: _Array
+    graph: _Array
+
+
+BYTES_PER_ACCOUNT = (
+    4 * windows.ACCOUNT_FLOATS
+    + 8 * windows.ACCOUNT_TIMES
+    + habits.HABIT.itemsize
+    + places.BYTES_PER_ACCOUNT
+    + graph.BYTES_PER_ACCOUNT
+)
+
+
+def new_accounts(count: int) -> ByAccount:
+    """Return the state of accounts that have neither paid nor been paid."""
+    return ByAccount(
+        np.zeros((count, windows.ACCOUNT_FLOATS), np.float32),
+        np.full((count, windows.ACCOUNT_TIMES), windows.NEVER, np.int64),
+        np.zeros(count, habits.HABIT),
+        np.zeros(count, places.STANDING),
+        np.zeros((count, graph.GRAPH_FLOATS), np.float32),
+        np.zeros((count, graph.GRAPH_WORDS), np.uint32),
+    )
+
+
+def new_tables(pairs: int, places_: int, instruments_: int) -> Bounded:
+    """Return empty tables of so many slots, each a power of two."""
+    return Bounded(
+        np.zeros(pairs, np.uint64),
+        np.zeros(pairs, np.int64),
+        np.zeros((pairs, 4), np.float32),
+        np.zeros(places_, np.uint64),
+        np.zeros(places_, np.int64),
+        np.zeros(places_, places.PLACE),
+        np.zeros(instruments_, np.uint64),
+        np.zeros(instruments_, np.int64),
+        np.zeros(instruments_, np.float32),
+    )
+
+
+def new_traces(rows: int) -> Traces:
+    return Traces(
+        np.empty(rows, windows.UNDO),
+        np.empty(rows, habits.HABIT),
+        np.empty(rows, places.TRACE),
+        np.empty(2 * rows, places.PLACE),
+        np.empty(rows, instruments.TOUCHED),
+        np.empty(rows, graph.GRAPH_UNDO),
+    )
+
+
+@njit(cache=True, **INLINE)
+def highest_row(debtor: Any, creditor: Any) -> Any:
+    """Return the highest account row among two columns, -1 without any."""
+    highest = np.int64(-1)
+    for i in range(debtor.size):
+        if exists(debtor[i]):
+            highest = max(highest, debtor[i])
+        if exists(creditor[i]):
+            highest = max(highest, creditor[i])
+    return highest
+
+
+@njit(cache=True, **INLINE)
+def look(of: Any, tables: Any, p: Any, blank: Any, traces: Any, x: Any) -> None:
+    """Fill x (n, F): each row sees the state and the rows before it, which leave their traces.
+
+    `blank` is a ByAccount of one account, read where there is none.
+    """
+    windows.look_rows(
+        of.windows, of.window_times, tables.pair_keys, tables.pair_times, tables.pairs,
+        p.debtor, p.creditor, p.amount, p.time, blank.windows[0], blank.window_times[0], traces.windows, x,
+    )  # fmt: skip
+    habits.look_rows(
+        of.habits, p.debtor, p.creditor, p.amount, p.time, blank.habits, traces.habits, x[:, _HABITS:_PLACES]
+    )
+    places.look_rows(
+        of.standing, tables.place_keys, tables.place_times, tables.places,
+        p.debtor, p.creditor, p.terminal, p.time, traces.standing, traces.places, x[:, _PLACES:_INSTRUMENTS],
+    )  # fmt: skip
+    instruments.look_rows(
+        tables.instrument_keys, tables.instrument_times, tables.instruments,
+        p.debtor, p.creditor, p.device, p.terminal, p.time, traces.instruments, x[:, _INSTRUMENTS:_GRAPH],
+    )  # fmt: skip
+    graph.look_rows(
+        of.graph, of.graph_words, p.debtor, p.creditor, p.amount, p.time, traces.graph, x[:, _GRAPH:]
+    )
+
+
+@njit(cache=True, **INLINE)
+def undo(of: Any, tables: Any, p: Any, traces: Any) -> None:
+    """Bring back the state from before `look`."""
+    windows.undo_rows(
+        of.windows, of.window_times, tables.pair_keys, tables.pair_times, tables.pairs,
+        p.debtor, p.creditor, traces.windows,
+    )  # fmt: skip
+    habits.undo_rows(of.habits, p.debtor, p.creditor, traces.habits)
+    places.undo_rows(of.standing, tables.places, p.debtor, p.creditor, traces.standing, traces.places)
+    instruments.undo_rows(
+        tables.instrument_keys, tables.instrument_times, tables.instruments,
+        p.debtor, p.creditor, traces.instruments,
+    )  # fmt: skip
+    graph.undo_rows(of.graph, of.graph_words, p.debtor, p.creditor, traces.graph)
+
+
+@njit(cache=True, **INLINE)
+def learn(of: Any, tables: Any, p: Any, settled: Any, scratch: Any) -> None:
+    """Apply the settled rows (n,) in order; `scratch` are Traces of one row."""
+    windows.learn_rows(
+        of.windows, of.window_times, tables.pair_keys, tables.pair_times, tables.pairs,
+        p.debtor, p.creditor, p.amount, p.time, settled,
+    )  # fmt: skip
+    habits.learn_rows(of.habits, p.debtor, p.creditor, p.amount, p.time, settled)
+    places.learn_rows(
+        of.standing, tables.place_keys, tables.place_times, tables.places,
+        p.debtor, p.creditor, p.terminal, p.time, settled,
+    )  # fmt: skip
+    instruments.learn_rows(
+        tables.instrument_keys, tables.instrument_times, tables.instruments,
+        p.debtor, p.creditor, p.device, p.terminal, p.time, settled, scratch.instruments,
+    )  # fmt: skip
+    graph.learn_rows(of.graph, of.graph_words, p.debtor, p.creditor, p.amount, p.time, settled)
+
+
+@njit(cache=True, **INLINE)
+def label(of: Any, tables: Any, debtor: Any, creditor: Any, terminal: Any, paid: Any, known: Any) -> None:
+    """Learn that payments (n,) were fraud."""
+    places.label_rows(
+        of.standing, tables.place_keys, tables.place_times, tables.places, debtor, creditor, terminal,
+        paid, known,
+    )  # fmt: skip
