@@ -92,6 +92,11 @@ class DataFolder:
         return self.path / "models"
 
     @property
+    def score_log(self) -> Path:
+        """What champion and challenger said of the same payments."""
+        return self.path / "models" / "shadow.scores"
+
+    @property
     def store_url(self) -> str:
         return f"sqlite:///{self.path / 'store.sqlite'}"
 

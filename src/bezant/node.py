@@ -16,10 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from importlib import import_module
-from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -49,9 +46,12 @@ from bezant.gateway.payments import Payments
 from bezant.gateway.refunds import Refunds
 from bezant.gateway.screening import Screening
 from bezant.gateway.webhooks import Webhooks
+from bezant.intelligence.challenge import Challenge
 from bezant.intelligence.features import FeatureState
+from bezant.intelligence.health import Pulse
 from bezant.intelligence.learning import learn_block
 from bezant.intelligence.model import Model
+from bezant.intelligence.score_log import ScoreLog
 from bezant.intelligence.shelf import Shelf
 from bezant.intelligence.watchlist import Thresholds, Watchlist
 from bezant.model.digest import TAG_STORE, sha256
@@ -60,10 +60,11 @@ from bezant.model.identifiers import join
 from bezant.model.keys import authority_id
 from bezant.model.outcomes import Outcome
 from bezant.pipeline.batch import PaymentBatch
-from bezant.pipeline.conformance import check_declaration
 from bezant.pipeline.flow import STAGES, Flow
 from bezant.pipeline.intake import Intake
+from bezant.pipeline.observer import Observer
 from bezant.pipeline.stage import Stage
+from bezant.stages.loading import load_stage
 from bezant.stages.policy import Policy
 from bezant.stages.resources import PartyColumns, Resources
 from bezant.store import Endpoints, Follower, IdempotencyKeys, Lag, Store
@@ -139,6 +140,13 @@ class Node:
         self.lineup = Lineup(self.engine.ledger, institution, shelf, self._install_models)
         opened.callback(self.lineup.close)
         self.engine.subscribe(self.lineup.follow)
+        self.score_log = ScoreLog(self.folder.score_log)
+        opened.callback(self.score_log.close)
+        self.challenge = Challenge(self.score_log)
+        self.challenge.challenger = self.lineup.challenger
+        self.pulse = Pulse(self.lineup.suspend)
+        self.observer = Observer([self.challenge.look, self.pulse.look])
+        opened.callback(self.observer.close)
         self.parties = PartyColumns()
         self._at_hand: dict[int, str] = {}
         resources = Resources(
@@ -155,6 +163,7 @@ class Node:
             store_lag=self._store_lag,
             max_store_lag_payments=self.config.store.max_lag_payments,
             sealed=self._at_hand.update,
+            observe=self.observer.offer,
             executor=executor,
         )
         self.resources = resources
@@ -199,7 +208,7 @@ class Node:
         self.labels = Labels(self.desk, self.payments, self.history, self.holds)
         self.mandates = Mandates(self.desk, self.accounts, self.payments)
         self.controls = Controls(self.desk, self.accounts, self.payments)
-        self.models = Models(self.desk, self.payments, self.history, shelf, self.lineup)
+        self.models = Models(self.desk, self.payments, self.history, shelf, self.lineup, self.score_log)
         # Before the store follows: what it has projected tells which bindings it was told.
         self.accounts.load_bindings(tell_from=None if self.store is None else self.store.accounts)
         if self.follower is not None:
@@ -214,7 +223,7 @@ class Node:
         running a candidate beside live payments could have effects. Raises: ConfigError.
         """
         with self._replacing:
-            generation = self.flow.replace(_build_stage(name, implementation, self.resources))
+            generation = self.flow.replace(load_stage(name, implementation, self.resources))
             self._implementations[name] = implementation
             return generation
 
@@ -263,10 +272,11 @@ class Node:
     # Wiring.
 
     def _build(self, name: str) -> Stage:
-        return _build_stage(name, self._implementations[name], self.resources)
+        return load_stage(name, self._implementations[name], self.resources)
 
     def _install_models(self, champion: Model | None, challenger: Model | None) -> None:
         """Have a champion score and its thresholds decide from the next batch on."""
+        self.challenge.challenger = challenger
         with self._replacing:
             self.resources.model = champion
             self.flow.replace(*(self._build(name) for name in ("score", "decide")))
@@ -369,27 +379,3 @@ def _screening(config: Config, folder: Path) -> Screening:
     if not config.screening.list:
         return Screening(Watchlist.empty(), thresholds)
     return Screening(Watchlist.load(folder / config.screening.list), thresholds)
-
-
-def _build_stage(name: str, implementation: str, resources: Resources) -> Stage:
-    """Return a stage by entry point name or dotted path. Raises: ConfigError."""
-    factory: Any = None
-    for entry in entry_points(group="bezant.stages", name=implementation):
-        factory = entry.load()
-    if factory is None:
-        module, _, attribute = implementation.partition(":")
-        try:
-            factory = getattr(import_module(module), attribute)
-        except (ImportError, AttributeError, ValueError):
-            raise ConfigError(
-                f"pipeline.{name} = {implementation!r} is neither an entry point of the group "
-                "'bezant.stages' nor a path like package.module:Class",
-                param=f"pipeline.{name}",
-            ) from None
-    stage: Stage = factory(resources)
-    check_declaration(stage)
-    if stage.name != name:
-        raise ConfigError(
-            f"{implementation} is a {stage.name!r} stage, not {name!r}", param=f"pipeline.{name}"
-        )
-    return stage

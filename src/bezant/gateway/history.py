@@ -19,9 +19,9 @@ from bezant.model.identifiers import (
 )
 from bezant.model.outcomes import Outcome
 from bezant.model.payment import Payload
-from bezant.model.records import Kind, id_of
+from bezant.model.records import Kind, Label, id_of
 from bezant.store import Follower, PaymentStatus, Store
-from bezant.store.queries import Queries
+from bezant.store.queries import MAX_LIMIT, Queries
 from bezant.store.schema import STATUS_OF
 from bezant.store.views import (
     ModelChange,
@@ -140,6 +140,19 @@ class History:
         """Return what a payment was said to be, oldest first. Raises: NotFound, Overloaded."""
         queries = self.queries()
         return queries.labels(queries.payment(payment))
+
+    def known_labels(self, most: int) -> dict[int, bool]:
+        """Return by payment id whether it is fraud, by so many of the newest labels. Raises: Overloaded."""
+        queries, found = self.queries(), dict[int, bool]()
+        cursor, seen = None, 0
+        while seen < most:
+            page = queries.labelled(cursor=cursor, limit=min(MAX_LIMIT, most - seen))
+            for label in page.items:
+                found.setdefault(label.payment, label.label is Label.FRAUD)
+            cursor, seen = page.next_cursor, seen + len(page.items)
+            if cursor is None:
+                break
+        return found
 
     def model_changes(self, authority: AuthorityId) -> list[ModelChange]:
         """Return every role that models of an authority were given, oldest first. Raises: Overloaded."""

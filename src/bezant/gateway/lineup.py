@@ -29,7 +29,7 @@ class Lineup:
     ) -> None:
         """Load what the ledger names now, without installing it: whoever makes the stages asks for it."""
         self._ledger, self._authority, self._shelf, self._install = ledger, authority, shelf, install
-        self._changed = threading.Condition()
+        self._changed, self._placing = threading.Condition(), threading.Lock()
         self._height = self._asked = self._done = 0
         self._closing = False
         self.champion: Model | None = None
@@ -55,6 +55,15 @@ class Lineup:
                 lambda: self._height >= height and self._done >= min(self._asked, height), timeout_s
             )
 
+    def suspend(self, name: bytes, why: str) -> None:
+        """Let rules decide, if the champion is the model of that name; until a role is given anew."""
+        with self._placing:
+            if self.champion is None or self.champion.name != name:
+                return
+            self.champion = None
+            self.problems = {**self.problems, ModelRole.CHAMPION: f"model {name.hex()} is suspended: {why}"}
+            self._install(None, self.challenger)
+
     def close(self) -> None:
         with self._changed:
             self._closing = True
@@ -68,16 +77,20 @@ class Lineup:
                 if self._closing:
                     return
                 asked = self._asked
-            before = self.champion, self.challenger
-            self._load()
-            if (self.champion, self.challenger) != before:
-                try:
-                    self._install(self.champion, self.challenger)
-                except BezantError as error:
-                    self.problems[ModelRole.CHAMPION] = error.message
+            with self._placing:
+                before = self.champion, self.challenger
+                self._load()
+                if (self.champion, self.challenger) != before:
+                    self._place()
             with self._changed:
                 self._done = asked
                 self._changed.notify_all()
+
+    def _place(self) -> None:
+        try:
+            self._install(self.champion, self.challenger)
+        except BezantError as error:
+            self.problems[ModelRole.CHAMPION] = error.message
 
     def _load(self) -> None:
         known = {model.digest: model for model in (self.champion, self.challenger) if model is not None}

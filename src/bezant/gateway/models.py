@@ -11,7 +11,9 @@ from bezant.gateway.desk import Desk
 from bezant.gateway.history import History
 from bezant.gateway.lineup import Lineup
 from bezant.gateway.payments import Answered, Payments, refused, used_otherwise
+from bezant.intelligence.comparison import Comparison, compare
 from bezant.intelligence.model import Model, ModelCard
+from bezant.intelligence.score_log import ScoreLog, mark
 from bezant.intelligence.shelf import Shelf, resolve
 from bezant.ledger import open_items
 from bezant.model.identifiers import AuthorityId, PaymentId
@@ -19,6 +21,8 @@ from bezant.model.keys import authority_id
 from bezant.model.records import Kind, ModelRole
 from bezant.store.views import ModelChange
 
+MOST_LABELS = 50_000
+"""Labels, the newest, that two models are compared by."""
 PATIENCE_S = 30.0
 """How long a change of role is waited for until the node has taken it up: a file is read, code is loaded."""
 
@@ -38,14 +42,29 @@ class ModelStanding:
     problem: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Two models by their digests, and what came of comparing them."""
+
+    champion: bytes
+    challenger: bytes
+    result: Comparison
+
+
 class Models:
     """Gives the institution's models their roles. All raise BezantError naming the outcome that refused."""
 
     def __init__(
-        self, desk: Desk, payments: Payments, history: History, shelf: Shelf, lineup: Lineup
+        self,
+        desk: Desk,
+        payments: Payments,
+        history: History,
+        shelf: Shelf,
+        lineup: Lineup,
+        log: ScoreLog,
     ) -> None:
         self._desk, self._payments, self._history = desk, payments, history
-        self._shelf, self._lineup = shelf, lineup
+        self._shelf, self._lineup, self._log = shelf, lineup, log
 
     @property
     def authority(self) -> AuthorityId:
@@ -103,6 +122,27 @@ class Models:
         answered = self._payments.carry_out(record, self._desk.institution_key)
         self._settle(answered.height)
         return answered, False
+
+    def compare(self, budget: float) -> Compared:
+        """Return how the challenger compares with the champion where each may alert on a share of payments.
+
+        Raises: ConflictError ``no_challenger``; Overloaded, StorageError ``no_store`` for want of labels.
+        """
+        champion, challenger = self._lineup.champion, self._lineup.challenger
+        if champion is None or challenger is None:
+            raise ConflictError(
+                "it takes a champion and a challenger that are both in use: bezant models challenge DIGEST",
+                code="no_challenger",
+            )
+        rows = self._log.rows(champion, challenger)
+        found = compare(
+            rows["champion_ppm"],
+            rows["challenger_ppm"],
+            rows["weight"],
+            mark(rows, self._history.known_labels(MOST_LABELS)),
+            budget,
+        )
+        return Compared(champion.digest, challenger.digest, found)
 
     def adopt_waiting(self) -> None:
         """Register and promote the model that waits for this start, if one does.

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import IntFlag
 
 import numpy as np
 import numpy.typing as npt
 
 from bezant.intelligence.features import FloatMatrix
+from bezant.intelligence.scored import Scored
 
 ENOUGH = 64
-"""Rows below which equal answers prove nothing."""
+"""Rows of one batch below which equal answers prove nothing."""
+STEADY = 1_024
+"""Payments in a row, of at least half as many kinds, that no scorer which tells them apart scores alike."""
 
 
 class Symptom(IntFlag):
@@ -35,3 +39,32 @@ def symptoms(x: FloatMatrix, margin: npt.NDArray[np.float64], score_ppm: npt.NDA
     if len(x) >= ENOUGH and (margin == margin[0]).all() and (x != x[0]).any(axis=1).sum() >= ENOUGH // 2:
         found |= Symptom.CONSTANT
     return found
+
+
+class Pulse:
+    """Finds a model that scores everything alike where batches are too small to show it one by one."""
+
+    def __init__(self, on_constant: Callable[[bytes, str], None]) -> None:
+        """`on_constant` hears the model's name and what it does, once each time."""
+        self._on_constant = on_constant
+        self._model = b""
+        self._score = -1
+        self._alike: list[FloatMatrix] = []
+
+    def look(self, seen: Scored) -> None:
+        if not any(seen.model):
+            return
+        differs = np.flatnonzero(seen.score_ppm != seen.score_ppm[0])
+        if seen.model != self._model or len(differs) or int(seen.score_ppm[0]) != self._score:
+            last = int(differs[-1]) + 1 if len(differs) else 0
+            self._model, self._score, self._alike = seen.model, int(seen.score_ppm[-1]), [seen.x[last:]]
+        else:
+            self._alike.append(seen.x)
+        if sum(len(x) for x in self._alike) < STEADY:
+            return
+        kinds = len(np.unique(np.concatenate(self._alike), axis=0))
+        self._alike = []
+        if kinds >= STEADY // 2:
+            self._on_constant(
+                seen.model, f"it gave {kinds} different payments in a row the same score, {self._score} ppm"
+            )

@@ -12,7 +12,7 @@ class Notify:
     """Hands the batch over; answers go out when the engine says its block is durable.
 
     Without a fallback, so that it never rests: whoever waits would wait for ever. The store and its
-    outbox follow the blocks by themselves.
+    outbox follow the blocks by themselves. Whoever observes gets the batch last, and nobody waits for that.
     """
 
     name: ClassVar = "notify"
@@ -24,8 +24,9 @@ class Notify:
     budget_base_us: ClassVar = 20_000.0
 
     def __init__(self, resources: Resources) -> None:
-        self._announce = resources.announce
+        self._announce, self._observe = resources.announce, resources.observe
 
     def __call__(self, batch: PaymentBatch) -> PaymentBatch:
         self._announce(batch)
+        self._observe(batch)
         return batch

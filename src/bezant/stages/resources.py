@@ -90,3 +90,5 @@ class Resources:
     """Payments the store may be behind before admission refuses more."""
     sealed: Callable[[Mapping[int, str]], None] = lambda texts: None
     """Hears the end-to-end ids of payments, by id, just before their block is durable."""
+    observe: Callable[[PaymentBatch], None] = lambda batch: None
+    """Takes a batch that went through, for whoever looks at it beside its way."""

@@ -10,10 +10,11 @@ import msgspec
 import pytest
 
 from bezant.errors import BezantError, ConflictError, InputError, ModelError, NotFound
+from bezant.intelligence import health
 from bezant.intelligence.model import Model
 from bezant.intelligence.shelf import Shelf, resolve
 from bezant.model.outcomes import Outcome
-from bezant.model.records import ModelRole, id_of
+from bezant.model.records import Label, ModelRole, id_of
 from bezant.node import Node
 from bezant.testing.nodes import SmallNode
 
@@ -197,3 +198,80 @@ def test_digests_are_found_by_how_they_begin() -> None:
         with pytest.raises(error) as caught:
             resolve(text, [one, two, one])
         assert caught.value.code == code
+
+
+# The challenger.
+
+
+def test_a_challenger_scores_beside_the_champion_and_is_compared_with_it(stored: SmallNode) -> None:
+    node = stored.node
+    with pytest.raises(ConflictError) as caught:
+        node.models.compare(0.5)
+    assert caught.value.code == "no_challenger"
+    second = another(stored, "second")
+    node.observer.look()
+    node.models.set_role(second.digest, REGISTERED)
+    node.models.set_role(second.digest, CHALLENGER)
+    paid = []
+    for turn in range(40):
+        stored.tick(60)
+        identity, answers = stored.pay(f"{turn + 1}.00")
+        assert not answers.first.refused
+        paid.append(identity)
+    assert node.model.name == first_name(stored), "the champion decided all along"
+    for turn, identity in enumerate(paid):
+        node.labels.say(identity, Label.FRAUD if turn % 4 == 0 else Label.GENUINE, stored.new_id())
+    node.observer.look()
+    compared = node.models.compare(0.5)
+    assert (compared.champion, compared.challenger) == (node.model.digest, second.digest)
+    assert compared.result.labelled == len(node.score_log.rows(node.model, second))
+    # The same trees and calibration: whatever they say, they say alike.
+    assert compared.result.recall_difference.value in (0.0, None)
+    assert node.challenge.scored >= node.score_log.written
+
+
+def first_name(small: SmallNode) -> bytes:
+    return small.node.models.known()[0].digest[:16]
+
+
+def test_a_promoted_challenger_challenges_no_more(small: SmallNode) -> None:
+    second = another(small, "second")
+    for role in (REGISTERED, CHALLENGER):
+        small.node.models.set_role(second.digest, role)
+    assert small.node.challenge.challenger.digest == second.digest
+    small.node.models.set_role(second.digest, CHAMPION)
+    assert small.node.challenge.challenger is None
+    assert small.node.model.digest == second.digest
+
+
+# A champion that answers nonsense.
+
+
+def test_a_champion_that_answers_no_numbers_leaves_each_payment_to_the_rules(small: SmallNode) -> None:
+    small.node.model.forest.value[:] = float("nan")
+    assert decided_by(small) == bytes(16)
+    assert small.node.flow.telemetry["score"].failures == 1
+
+
+def test_a_champion_that_scores_everything_alike_is_suspended(
+    small: SmallNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "STEADY", 16)
+    champion = small.node.model
+    for turn in range(20):
+        small.tick(3_600)
+        small.pay(f"{turn * 7 + 1}.00")
+    small.node.observer.look()
+    assert small.node.model is champion, "it tells payments apart"
+    champion.forest.value[:] = 0.01
+    for turn in range(20):
+        small.tick(3_600)
+        small.pay(f"{turn * 7 + 1}.00")
+    small.node.observer.look()
+    assert small.node.model is None
+    assert "suspended" in small.node.lineup.problems[CHAMPION]
+    assert decided_by(small) == bytes(16)
+    (standing,) = small.node.models.known()
+    assert (standing.role, standing.in_use) == (CHAMPION, False), "the ledger still names it"
+    small.node.models.set_role(champion.digest, CHAMPION)
+    assert decided_by(small) == champion.name, "given the role anew it is loaded anew"

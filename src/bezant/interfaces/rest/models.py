@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from litestar import Response, get, post
-from litestar.params import FromPath
+from litestar.params import FromPath, QueryParameter
 
 from bezant.gateway.events import render_time
 from bezant.gateway.models import ModelStanding
+from bezant.intelligence.comparison import Interval, Judged
 from bezant.interfaces.rest.idempotency import Answer
 from bezant.interfaces.rest.services import AnyRequest, Given, Services, in_thread, read_body
 from bezant.interfaces.rest.shapes import EmptyRequest, In, Out
@@ -17,6 +18,7 @@ from bezant.model.identifiers import PaymentId
 from bezant.model.records import ModelRole
 
 RoleWord = Literal["retired", "registered", "challenger", "champion"]
+_PPM = 1_000_000
 _ENCODER = msgspec.json.Encoder()
 _WORDS: Final[dict[ModelRole, RoleWord]] = {
     ModelRole.RETIRED: "retired",
@@ -64,6 +66,64 @@ class RoleChangeView(Out, frozen=True):
 
 class RoleChangeList(Out, frozen=True):
     changes: tuple[RoleChangeView, ...]
+
+
+class IntervalView(Out, frozen=True):
+    """A share, or a difference of two, with the bounds of its 95 % interval where there is enough to say."""
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+class JudgedView(Out, frozen=True):
+    digest: str
+    threshold: float
+    """The lowest score that the budget lets it alert on."""
+    recall: IntervalView
+    """Share of the known frauds that its alerts catch."""
+    precision: IntervalView
+    """Share of its labelled alerts that are fraud."""
+
+
+class ComparisonView(Out, frozen=True):
+    """Champion and challenger on the same payments at equal alert budget.
+
+    Differences are challenger less champion, so above zero the challenger is better. Intervals are of a
+    paired bootstrap over the labelled payments, thresholds held. Where mostly what the champion had reviewed
+    is labelled, that favours the champion: label payments that nobody suspected too.
+    """
+
+    payments: int
+    labelled: int
+    frauds: int
+    budget: float
+    champion: JudgedView
+    challenger: JudgedView
+    recall_difference: IntervalView
+    precision_difference: IntervalView
+
+
+@get("/models/comparison")
+async def compare_models(
+    services: Given,
+    budget: Annotated[
+        float, QueryParameter(gt=0, le=1, description="Share of payments that each may alert on")
+    ] = 0.005,
+) -> ComparisonView:
+    """Compare the challenger with the champion on what both scored and what was labelled since."""
+    compared = await in_thread(services.node.models.compare, budget)
+    found = compared.result
+    return ComparisonView(
+        payments=found.payments,
+        labelled=found.labelled,
+        frauds=found.frauds,
+        budget=found.budget,
+        champion=_judged(compared.champion, found.champion),
+        challenger=_judged(compared.challenger, found.challenger),
+        recall_difference=_interval(found.recall_difference),
+        precision_difference=_interval(found.precision_difference),
+    )
 
 
 @get("/models")
@@ -135,4 +195,14 @@ def _view(standing: ModelStanding) -> ModelView:
     )
 
 
-ROUTES = [list_models, list_changes, set_role, roll_back]
+def _judged(digest: bytes, judged: Judged) -> JudgedView:
+    return JudgedView(
+        digest.hex(), judged.threshold_ppm / _PPM, _interval(judged.recall), _interval(judged.precision)
+    )
+
+
+def _interval(interval: Interval) -> IntervalView:
+    return IntervalView(interval.value, interval.low, interval.high)
+
+
+ROUTES = [list_models, list_changes, compare_models, set_role, roll_back]

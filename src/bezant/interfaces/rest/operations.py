@@ -117,6 +117,21 @@ class _NodeCollector:
             ),
             ("bezant_waiting_payments", "Payments queued in front of the pipeline", health.waiting_payments),
             ("bezant_pipeline_generation", "Grows with every replaced stage", self._node.flow.generation),
+            (
+                "bezant_challenger_payments",
+                "Payments that a challenger scored beside the champion",
+                self._node.challenge.scored,
+            ),
+            (
+                "bezant_challenger_nonsense",
+                "Payments for which a challenger's answers were of no use",
+                self._node.challenge.nonsense,
+            ),
+            (
+                "bezant_unobserved_payments",
+                "Payments that nobody looked at beside their way, because too many waited",
+                self._node.observer.shed,
+            ),
             ("bezant_accounts", "Accounts open", self._node.engine.ledger.account_count),
             ("bezant_start_time_seconds", "When the node was opened", self._node.started_ns / 1e9),
         ):

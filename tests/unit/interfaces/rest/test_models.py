@@ -82,3 +82,19 @@ def test_what_is_told_of_models_that_cannot_be(api: Api, digests: tuple[str, str
         assert (answer.status_code, answer.json()["code"]) == (status, code)
     nobody = api.send("POST", "/v1/models/rollback", key=uuid7())
     assert (nobody.status_code, nobody.json()["code"]) == (409, "no_earlier_champion")
+
+
+def test_challenger_and_champion_are_compared_where_both_are_in_use(
+    api: Api, digests: tuple[str, str]
+) -> None:
+    first, second = digests
+    none = api.send("GET", "/v1/models/comparison")
+    assert (none.status_code, none.json()["code"]) == (409, "no_challenger")
+    for digest, role in ((first, "champion"), (second, "challenger")):
+        set_role(api, digest, "registered")
+        set_role(api, digest, role)
+    found = api.get("/v1/models/comparison", budget=0.02)
+    assert (found["champion"]["digest"], found["challenger"]["digest"]) == (first, second)
+    assert (found["payments"], found["budget"]) == (0, 0.02)
+    assert found["recall_difference"] == {}, "nothing is claimed where nothing is known"
+    assert api.send("GET", "/v1/models/comparison", params={"budget": 0}).status_code == 400
