@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bezant import node as composition
 from bezant.errors import ConfigError
+from bezant.stages import loading as composition
 from bezant.testing.nodes import SmallNode
 
 

@@ -1,4 +1,4 @@
-"""Learning from committed blocks, the only thing that features are updated from."""
+"""Learning from committed blocks, the only thing that features are updated from: payments, then labels."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy.typing as npt
 from bezant.chain.blocks import CommittedBlock
 from bezant.intelligence.features import FeatureState
 from bezant.model.outcomes import Outcome
-from bezant.model.records import Kind
+from bezant.model.records import Kind, Label, RecordArray
 
 
 def learn_block(features: FeatureState, block: CommittedBlock, scales: npt.NDArray[np.int64]) -> None:
-    """Remember every payment of a block that moved or reserved value.
+    """Remember every payment of a block that moved or reserved value, and what others turned out to be.
 
     The time is the one inside the payer's signed id, which is also what scoring used. `scales`
     (assets + 1,) are the decimals of each asset by number.
@@ -20,9 +20,36 @@ def learn_block(features: FeatureState, block: CommittedBlock, scales: npt.NDArr
     own = block.receipts[block.system_count :]
     kind, outcome = own["kind"], own["outcome"]
     pays = ((kind == Kind.TRANSFER) | (kind == Kind.HOLD)) & (outcome <= Outcome.HELD_FOR_REVIEW)
-    if not pays.any():
-        return
-    rows = np.flatnonzero(pays)
+    if pays.any():
+        _learn_payments(features, block, own, np.flatnonzero(pays), scales)
+    labels = kind == Kind.LABEL
+    if labels.any():
+        learn_labels(features, block, np.flatnonzero(labels & (outcome == Outcome.APPLIED)))
+
+
+def learn_labels(features: FeatureState, block: CommittedBlock, rows: npt.NDArray[np.intp]) -> None:
+    """Remember the payments that LABEL records (rows) of a block call fraud, as known from its time on.
+
+    What is called genuine teaches nothing new: features take what nobody complains of for honest.
+    """
+    records, receipts = block.records[rows], block.receipts[block.system_count :][rows]
+    fraud = records["amount"] == Label.FRAUD
+    if fraud.any():
+        features.label(
+            receipts["debtor_row"][fraud].astype(np.int64),
+            receipts["creditor_row"][fraud].astype(np.int64),
+            (records["related_hi"][fraud] >> np.uint64(16)).astype(np.int64) * 1_000_000,
+            np.full(np.count_nonzero(fraud), block.time_ns, np.int64),
+        )
+
+
+def _learn_payments(
+    features: FeatureState,
+    block: CommittedBlock,
+    own: RecordArray,
+    rows: npt.NDArray[np.intp],
+    scales: npt.NDArray[np.int64],
+) -> None:
     time_ns = (own["id_hi"][rows] >> np.uint64(16)).astype(np.int64) * 1_000_000
     features.learn(
         own["debtor_row"][rows].astype(np.int64),

@@ -1,0 +1,52 @@
+"""What features learn from blocks: payments that moved value, and labels from when they were ordered."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bezant.intelligence.features import FeatureState
+from bezant.intelligence.learning import learn_block
+from bezant.model.identifiers import payment_time_ms
+from bezant.model.records import Kind, Label, RecordArray, id_of
+from bezant.testing.blocks import BlockScribe
+from bezant.testing.ledgers import BANK
+
+SCALES = np.array([0, 2, 0], np.int64)
+
+
+def learned(world: BlockScribe) -> dict[str, bytes]:
+    features = FeatureState()
+    for block in world.blocks:
+        learn_block(features, block, SCALES)
+    return {name: np.ascontiguousarray(rows).tobytes() for name, rows in features.dump().items()}
+
+
+def label(world: BlockScribe, paid: RecordArray, said: Label) -> RecordArray:
+    return world.pays(Kind.LABEL, world.alice, world.bob, said, related=id_of(paid[0], "id"))
+
+
+def test_an_ordered_fraud_label_is_learned_as_a_label_given_by_hand() -> None:
+    world = BlockScribe()
+    paid = world.transfer(world.alice, world.bob, 40)
+    world.commit((BANK, paid))
+    by_hand = FeatureState()
+    for block in world.blocks:
+        learn_block(by_hand, block, SCALES)
+    before = learned(world)
+    block = world.commit((BANK, label(world, paid, Label.FRAUD)))
+    paid_ns = payment_time_ms(id_of(paid[0], "id")) * 1_000_000
+    by_hand.label([1], [2], [paid_ns], [block.time_ns])
+    after = learned(world)
+    assert after == {n: np.ascontiguousarray(rows).tobytes() for n, rows in by_hand.dump().items()}
+    assert after != before
+
+
+def test_genuine_labels_and_refused_ones_teach_nothing() -> None:
+    world = BlockScribe()
+    paid = world.transfer(world.alice, world.bob, 40)
+    world.commit((BANK, paid))
+    before = learned(world)
+    other = world.pays(Kind.LABEL, world.alice, world.bob, Label.FRAUD, related=12345)
+    block = world.commit((BANK, label(world, paid, Label.GENUINE)), (BANK, other))
+    assert block.receipts["outcome"].tolist() == [0, 42]
+    assert learned(world) == before
