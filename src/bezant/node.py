@@ -47,6 +47,7 @@ from bezant.gateway.refunds import Refunds
 from bezant.gateway.screening import Screening
 from bezant.gateway.webhooks import Webhooks
 from bezant.intelligence.challenge import Challenge
+from bezant.intelligence.drift import DriftLog, DriftWatch
 from bezant.intelligence.features import FeatureState
 from bezant.intelligence.health import Pulse
 from bezant.intelligence.learning import learn_block
@@ -62,6 +63,7 @@ from bezant.model.outcomes import Outcome
 from bezant.pipeline.batch import PaymentBatch
 from bezant.pipeline.flow import STAGES, Flow
 from bezant.pipeline.intake import Intake
+from bezant.pipeline.latency import LatencyWatch
 from bezant.pipeline.observer import Observer
 from bezant.pipeline.stage import Stage
 from bezant.stages.loading import load_stage
@@ -144,9 +146,14 @@ class Node:
         opened.callback(self.score_log.close)
         self.challenge = Challenge(self.score_log)
         self.challenge.challenger = self.lineup.challenger
-        self.pulse = Pulse(self.lineup.suspend)
-        self.observer = Observer([self.challenge.look, self.pulse.look])
-        opened.callback(self.observer.close)
+        self.drift = DriftLog(clock.now_ns)
+        self.drift_watch = DriftWatch(lambda: self.lineup.champion, self.drift)
+        self.engine.subscribe(self.drift_watch.follow)
+        pulse = Pulse(self.lineup.suspend)
+        self.latency = LatencyWatch(lambda: self.flow.telemetry, self._on_slower)
+        self.observer = Observer(
+            [self.challenge.look, pulse.look, self.drift_watch.look], [self.latency.sample]
+        )
         self.parties = PartyColumns()
         self._at_hand: dict[int, str] = {}
         resources = Resources(
@@ -170,6 +177,8 @@ class Node:
         self._implementations = {name: getattr(self.config.pipeline, name) for name in STAGES}
         self._replacing = threading.Lock()
         self.flow = Flow({name: self._build(name) for name in STAGES})
+        self.observer.start()
+        opened.callback(self.observer.close)
         self.intake = Intake(self.flow, clock.now_ns, self.engine.durable_height)
         opened.callback(self.intake.close)
         self.engine.subscribe(self.intake.on_durable)
@@ -280,6 +289,9 @@ class Node:
         with self._replacing:
             self.resources.model = champion
             self.flow.replace(*(self._build(name) for name in ("score", "decide")))
+
+    def _on_slower(self, stage: str, before_us: float, after_us: float) -> None:
+        self.drift.tell("stage.drift", stage, "adwin", round(before_us, 1), round(after_us, 1))
 
     def _learn(self, block: CommittedBlock) -> None:
         learn_block(self.features, block, self.scales)

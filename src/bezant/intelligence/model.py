@@ -23,6 +23,7 @@ import numpy.typing as npt
 from bezant.errors import ModelError
 from bezant.intelligence.features import FEATURES, FloatMatrix
 from bezant.intelligence.forest import Forest, parse_forest
+from bezant.intelligence.reference import Reference
 
 _MAGIC = b"bezant-model 1\n"
 _SEAL = b"sha256 "
@@ -49,8 +50,11 @@ class Metrics(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     block_precision: float | None
 
 
-class ModelCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a person or a program must know before using a model. Times in nanoseconds since 1970."""
+class ModelCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What a person or a program must know before using a model. Times in nanoseconds since 1970.
+
+    What has a default is left out of the file where it has that, so that older files keep their digests.
+    """
 
     source: str
     seed: int
@@ -74,6 +78,8 @@ class ModelCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     metrics: Metrics
     library: str
     """The library and version that grew the trees."""
+    reference: Reference | None = None
+    """What inputs and scores were like in training and validation, to find drift by."""
 
 
 @dataclass(frozen=True, slots=True)

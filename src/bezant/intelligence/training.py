@@ -18,6 +18,7 @@ from bezant.intelligence.calibration import fit_calibration
 from bezant.intelligence.features import FEATURES, FeatureState, FloatMatrix
 from bezant.intelligence.forest import parse_forest
 from bezant.intelligence.model import Metrics, Model, ModelCard
+from bezant.intelligence.reference import describe
 
 Progress = Callable[[str, float], None]
 """Called with the name of a step and how much of it is done, 0 to 1."""
@@ -133,6 +134,7 @@ def fit(
         block_ppm=block_ppm,
         metrics=measure(label[second:], tested, review_ppm, block_ppm),
         library=library,
+        reference=describe(x[:first], validated),
     )
     return Model.build(card, text)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -28,8 +29,9 @@ Look = Callable[[Scored], None]
 class Observer:
     """Hands what went through the pipeline to everybody who looks at it."""
 
-    def __init__(self, looks: Sequence[Look]) -> None:
-        self._looks = looks
+    def __init__(self, looks: Sequence[Look], ticks: Sequence[Callable[[], None]] = ()) -> None:
+        """`ticks` are called each time too, whether or not anything was offered."""
+        self._looks, self._ticks = looks, ticks
         self._batches: deque[PaymentBatch] = deque()
         # Each is counted by one thread alone, so that neither needs a lock.
         self._offered = self._looked = 0
@@ -40,6 +42,8 @@ class Observer:
         self.failures = 0
         """Times that somebody who looks failed."""
         self._thread = threading.Thread(target=self._work, name="observer", daemon=True)
+
+    def start(self) -> None:
         self._thread.start()
 
     def offer(self, batch: PaymentBatch) -> None:
@@ -57,12 +61,17 @@ class Observer:
             batches = [self._batches.popleft() for _ in range(len(self._batches))]
             for scored in join_scored(batches):
                 for look in self._looks:
-                    try:
-                        look(scored)
-                    except Exception:
-                        # Whoever looks may fail as it likes; no payment is to hear of it.
-                        self.failures += 1
+                    self._try(partial(look, scored))
+            for tick in self._ticks:
+                self._try(tick)
             self._looked += sum(len(batch) for batch in batches)
+
+    def _try(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except Exception:
+            # Whoever looks may fail as it likes; no payment is to hear of it.
+            self.failures += 1
 
     def close(self) -> None:
         """Look at what is left, then stop."""

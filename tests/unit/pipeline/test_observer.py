@@ -21,6 +21,7 @@ def batch_of(small: SmallNode, count: int) -> PaymentBatch:
 def test_what_is_offered_is_seen_in_order(small: SmallNode) -> None:
     seen: list[Scored] = []
     observer = Observer([seen.append])
+    observer.start()
     batches = [batch_of(small, count) for count in (1, 3, 2)]
     for batch in batches:
         observer.offer(batch)
@@ -61,6 +62,7 @@ def test_above_its_bound_it_sheds_and_goes_on_afterwards(small: SmallNode) -> No
         holding.wait()
 
     observer, batch = Observer([stuck]), batch_of(small, 1_000)
+    observer.start()
     observer.offer(batch)
     assert held.wait(10.0)
     for _ in range(module.MOST_WAITING // 1_000 + 4):
@@ -80,6 +82,7 @@ def test_whoever_fails_is_counted_and_keeps_nobody_else_from_looking(small: Smal
         raise ZeroDivisionError
 
     observer = Observer([broken, seen.append])
+    observer.start()
     observer.offer(batch_of(small, 2))
     observer.close()
     assert (observer.failures, len(seen)) == (1, 1)

@@ -58,7 +58,7 @@ def doctor(
     self_test: Annotated[bool, typer.Option(help="Make a real payment in a temporary folder.")] = True,
     as_json: AsJson = False,
 ) -> None:
-    """Check Python, packages, disk, data folder, read model, fraud model, port, clock; make a test payment.
+    """Check Python, packages, disk, data folder, read model, fraud model, drift, clock; make a test payment.
 
     Exit code 1 when something failed, with the exact fix.
 
@@ -83,6 +83,7 @@ def _checks(data: Path) -> Iterator[Check]:
     yield check_secrets(data)
     yield check_store(data)
     yield check_model(data)
+    yield check_drift(data)
     yield check_port(data)
     yield check_clock()
 
@@ -173,6 +174,18 @@ def check_model(data: Path) -> Check:
         found, fix = "rules decide, no model is champion", "bezant models list, then bezant models promote"
         return Check("fraud model", "warning", found, fix)
     return Check("fraud model", "ok", f"model {health['model']} decides")
+
+
+def check_drift(data: Path) -> Check:
+    """Say what is no longer as it was where the model was trained, or as fast as it was."""
+    from bezant.interfaces.cli.client import health_at
+
+    health = health_at(data) or {}
+    found = health.get("drift", ())
+    if found:
+        fix = "bezant models drift shows when; train on newer payments, or see what slows the stage"
+        return Check("drift", "warning", "; ".join(found), fix)
+    return Check("drift", "ok", "nothing drifted" if health else "no node runs, so nothing drifts")
 
 
 def check_secrets(data: Path) -> Check:

@@ -152,6 +152,29 @@ def compare(
 
 
 @app.command()
+def drift(data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
+    """Show what drifted since the node was started: inputs, scores, labels, and the latency of stages.
+
+    Inputs and scores are held against the champion's training by the population stability index; from 0.25 on
+    it is another population.
+    """
+    from bezant.interfaces.cli.client import connect
+
+    with connect(data) as client:
+        answer = client.get("/v1/models/drift")
+    events = answer["events"]
+    show(answer, as_json, "at", "type", "subject", "measure", "before", "after", rows=events)
+    if not as_json:
+        largest = sorted(answer["indices"].items(), key=lambda one: -one[1])[:5]
+        known = ", ".join(f"{name} {index:g}" for name, index in largest)
+        print(
+            f"largest indices: {known}"
+            if known
+            else "no index yet: it takes 2,000 payments that a model scored"
+        )
+
+
+@app.command()
 def retire(digest: _Digest, data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
     """Take a model's role away. Where it was the champion, rules decide until one is promoted."""
     _set_role(data, digest, "retired", as_json)
@@ -211,4 +234,5 @@ def _card(model: Model) -> dict[str, object]:
     card = msgspec.to_builtins(model.card)
     metrics = card.pop("metrics")
     card.pop("features")
+    card.pop("reference", None)
     return {**card, **{f"test_{name}": value for name, value in metrics.items()}}

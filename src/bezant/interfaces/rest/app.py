@@ -16,6 +16,7 @@ from bezant.interfaces.rest import (
     authorities,
     checkpoints,
     controls,
+    drift,
     holds,
     labels,
     mandates,
@@ -51,6 +52,7 @@ V1 = (
     reviews,
     labels,
     models,
+    drift,
     webhooks,
     checkpoints,
 )
@@ -61,6 +63,7 @@ def create_services(node: Node) -> Services:
     render = Renderer(node.engine.genesis)
     feed = Feed(render, node.engine.blocks_from, node.engine.durable_height)
     node.engine.subscribe(feed.on_durable)
+    node.drift.listeners.append(lambda event: feed.tell(event.kind, drift.drift_view(event)))
     return Services(
         node, render, Keyring(node.idempotency, node.folder.keys.blinding, node.desk.now_ns), feed
     )

@@ -2,6 +2,7 @@
 
 An event's id is ``height-position``: what follows from the blocks alone. So a stream that broke is
 taken up where it ended, from the blocks in memory or, further back, from the journal; nothing is lost.
+What is in no block (``model.drift``, ``stage.drift``) goes to whoever listens then, without an id.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from bezant.model.records import Kind, id_of
 
 KEPT_RECORDS: Final = 50_000
 """Records of the last blocks that are kept in memory for streams to follow."""
+KEPT_NOTICES: Final = 64
 HEARTBEAT_S: Final = 15.0
 _FROM_JOURNAL: Final = 64
 """Blocks that are read from the journal at a time."""
@@ -64,7 +66,19 @@ class Feed:
         self._height = height
         self._lock = threading.Lock()
         self._listeners: dict[asyncio.Event, asyncio.AbstractEventLoop] = {}
+        self._notices: deque[tuple[int, bytes]] = deque(maxlen=KEPT_NOTICES)
+        self._noticed = 0
         self._closed = False
+
+    def tell(self, type_: str, body: msgspec.Struct) -> None:
+        """Send whoever streams now something that is in no block, and so has no id to go on from."""
+        data = b"event: %b\ndata: %b\n\n" % (type_.encode(), _ENCODER.encode(body))
+        with self._lock:
+            self._noticed += 1
+            self._notices.append((self._noticed, data))
+            listeners = list(self._listeners.items())
+        for event, loop in listeners:
+            _wake(event, loop)
 
     def on_durable(self, block: CommittedBlock) -> None:
         """Take a durable block; called by the journal's thread, so it does next to nothing."""
@@ -90,12 +104,15 @@ class Feed:
         Raises: InputError for an id that is none.
         """
         height, position = self._start(last_event_id)
-        news = asyncio.Event()
+        news, noticed = asyncio.Event(), self._noticed
         self._listeners[news] = asyncio.get_running_loop()
         try:
             yield b": connected\n\n"
             while not self._closed:
                 news.clear()
+                for number, notice in self._notices_after(noticed):
+                    yield notice
+                    noticed = number
                 blocks = await self._after(height, position)
                 for block in blocks:
                     for place, event in self._events(block):
@@ -120,6 +137,10 @@ class Feed:
                 f"{last_event_id[:40]!r} is not an event id of this stream", param="Last-Event-ID"
             )
         return int(height), int(position)
+
+    def _notices_after(self, number: int) -> list[tuple[int, bytes]]:
+        with self._lock:
+            return [notice for notice in self._notices if notice[0] > number]
 
     async def _after(self, height: int, position: int) -> list[CommittedBlock]:
         """Return the blocks with something behind a place: of those kept, or a few from the journal."""

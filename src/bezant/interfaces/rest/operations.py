@@ -10,14 +10,46 @@ from litestar.params import HeaderParameter
 from litestar.response import Stream
 
 import bezant
+from bezant.interfaces.rest.drift import describe_drift
 from bezant.interfaces.rest.services import Given
-from bezant.interfaces.rest.shapes import HealthView
+from bezant.interfaces.rest.shapes import Out
 from bezant.node import Node
 from bezant.pipeline.telemetry import BUCKETS_PER_DOUBLING, Histogram
 
 METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+LATELY: Final = 5
+"""Events of drift that health tells of."""
 _BUCKET_DOUBLINGS: Final = range(10, 34)
 """Bucket bounds from 1 µs (2**10 ns) to 8.6 s (2**33 ns), one a doubling."""
+
+
+class HealthView(Out, frozen=True):
+    live: bool
+    ready: bool
+    height: int
+    durable_height: int
+    store_height: int
+    store_lag_blocks: int
+    store_lag_payments: int
+    """Payments that are durable and that lists and statements do not show yet."""
+    store_lag_seconds: float
+    """How old the oldest of them is."""
+    store_drain_seconds: float
+    """How long the store takes to be up with the chain if nothing else comes, at the rate it works."""
+    store_payments_per_second: float
+    """How fast it took in the last payments while it had work."""
+    store_max_lag_payments: int
+    """Above this lag payments are refused with `store_lagging` until the store is nearer."""
+    waiting_payments: int
+    version: str
+    model: str = ""
+    """The champion's name, or ``rules`` where none decides."""
+    challenger: str = ""
+    model_problem: str = ""
+    """Why a model that the ledger names is not in use."""
+    drift: tuple[str, ...] = ()
+    """What drifted lately, in words; see ``/v1/models/drift``."""
+    failure: str = ""
 
 
 @get("/health", opt={"own": {503: "Not ready"}})
@@ -69,6 +101,7 @@ def health_of(node: Node) -> HealthView:
         model=node.model.name.hex() if node.model else "rules",
         challenger=node.lineup.challenger.name.hex() if node.lineup.challenger else "",
         model_problem="; ".join(node.lineup.problems.values()),
+        drift=tuple(describe_drift(event) for event in node.drift.events[-LATELY:]),
         failure=str(failure) if failure else "",
     )
 
@@ -93,6 +126,7 @@ class _NodeCollector:
 
     def collect(self) -> Iterator[Any]:
         yield from self._stages()
+        yield self._drift()
         health = health_of(self._node)
         for name, text, value in (
             ("bezant_up", "1 when the node can take payments", int(health.ready)),
@@ -127,6 +161,7 @@ class _NodeCollector:
                 "Payments for which a challenger's answers were of no use",
                 self._node.challenge.nonsense,
             ),
+            ("bezant_drift_events", "Times that something drifted", self._node.drift.count),
             (
                 "bezant_unobserved_payments",
                 "Payments that nobody looked at beside their way, because too many waited",
@@ -136,6 +171,16 @@ class _NodeCollector:
             ("bezant_start_time_seconds", "When the node was opened", self._node.started_ns / 1e9),
         ):
             yield _gauge(name, text, value)
+
+    def _drift(self) -> Any:
+        from prometheus_client.core import GaugeMetricFamily
+
+        family = GaugeMetricFamily(
+            "bezant_drift_index", "Population stability index against training", labels=["input"]
+        )
+        for name, index in self._node.drift_watch.indices.items():
+            family.add_metric([name], index)
+        return family
 
     def _stages(self) -> Iterator[Any]:
         from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily

@@ -305,33 +305,6 @@ class ReplayView(Out, frozen=True):
     equal: bool
 
 
-class HealthView(Out, frozen=True):
-    live: bool
-    ready: bool
-    height: int
-    durable_height: int
-    store_height: int
-    store_lag_blocks: int
-    store_lag_payments: int
-    """Payments that are durable and that lists and statements do not show yet."""
-    store_lag_seconds: float
-    """How old the oldest of them is."""
-    store_drain_seconds: float
-    """How long the store takes to be up with the chain if nothing else comes, at the rate it works."""
-    store_payments_per_second: float
-    """How fast it took in the last payments while it had work."""
-    store_max_lag_payments: int
-    """Above this lag payments are refused with `store_lagging` until the store is nearer."""
-    waiting_payments: int
-    version: str
-    model: str = ""
-    """The champion's name, or ``rules`` where none decides."""
-    challenger: str = ""
-    model_problem: str = ""
-    """Why a model that the ledger names is not in use."""
-    failure: str = ""
-
-
 # Webhooks.
 
 

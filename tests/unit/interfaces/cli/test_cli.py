@@ -167,7 +167,7 @@ def test_the_doctor_makes_a_payment(data: Path) -> None:
     report = told("doctor", data=data)
     results = {one["check"]: one["result"] for one in report["checks"]}
     assert results.pop("port") in ("ok", "failed")
-    models = ("read model", "fraud model")
+    models = ("read model", "fraud model", "drift")
     assert results == dict.fromkeys(
         ("python", "packages", "disk", "data folder", "secrets", *models, "clock", "test payment"), "ok"
     )

@@ -48,6 +48,7 @@ def test_a_model_is_registered_promoted_put_back_and_retired(
     shop.tell("models", "register", str(tmp_path / "second.model"))
     assert roles(shop.tell("models", "challenge", two)) == [(one, "champion"), (two, "challenger")]
     assert "0 payments scored by both" in shop.show("models", "compare")
+    assert shop.tell("models", "drift")["indices"] == {}
     assert roles(shop.tell("models", "promote", two)) == [(two, "champion"), (one, "registered")]
     assert shop.tell("models", "show")["source"] == "another"
     assert roles(shop.tell("models", "rollback")) == [(one, "champion"), (two, "registered")]

@@ -98,3 +98,23 @@ def test_challenger_and_champion_are_compared_where_both_are_in_use(
     assert (found["payments"], found["budget"]) == (0, 0.02)
     assert found["recall_difference"] == {}, "nothing is claimed where nothing is known"
     assert api.send("GET", "/v1/models/comparison", params={"budget": 0}).status_code == 400
+
+
+def test_drift_is_told_by_resource_health_metrics_and_stream(api: Api) -> None:
+    node = api.node
+
+    async def listen() -> bytes:
+        stream = api.services.feed.stream()
+        assert await anext(stream) == b": connected\n\n"
+        node.drift.tell("stage.drift", "score", "adwin", 300.0, 900.0)
+        heard: bytes = await anext(stream)
+        await stream.aclose()
+        return heard
+
+    heard = api.run(listen())
+    assert heard.startswith(b"event: stage.drift\ndata: {"), "without an id: it is in no block"
+    (event,) = [one for one in api.get("/v1/models/drift")["events"] if one["before"] == 300.0]
+    assert (event["type"], event["subject"], event["after"]) == ("stage.drift", "score", 900.0)
+    assert "score: from 300 to 900" in api.get("/health")["drift"]
+    metrics = api.send("GET", "/metrics").text
+    assert f"bezant_drift_events {float(node.drift.count)}" in metrics
