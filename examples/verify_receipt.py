@@ -42,8 +42,8 @@ OUTCOMES = """applied held held_for_review captured released hold_expired locked
     hold_unknown hold_mismatch amount_above_hold hold_exists preimage_mismatch mandate_expired above_mandate
     above_mandate_period overflow insufficient_funds balance_limit above_original 0 0 account_not_empty
     limit_below_balance authority_exists account_exists id_not_derived asset_unknown holder_unknown
-    credit_not_permitted key_slot threshold_unreachable recovery_waiting 0 mandate_unknown mandate_exists 0 0
-    0 0 linked_failed chain_open"""
+    credit_not_permitted key_slot threshold_unreachable recovery_waiting 0 mandate_unknown mandate_exists
+    model_unknown models_full 0 0 linked_failed chain_open"""
 INT, HASH = "(0|[1-9][0-9]*)", "([A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=)"
 LINE = "— [^\\s+]{1,128} (?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]([A-Za-z0-9+/][AEIMQUYcgkosw048]|[AQgw]=)=)?"
 NOTE = rf"(bezant/(.+)\n{INT}\n{HASH}\ntime {INT}\napp {HASH}\nstate {INT} {HASH}\n)\n((?:{LINE}\n)+)"

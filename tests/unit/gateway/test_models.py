@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from bezant.chain.receipts import render_receipt, verify_receipt
 from bezant.errors import BezantError, ConflictError, InputError, ModelError, NotFound
 from bezant.intelligence import health
 from bezant.intelligence.model import Model
@@ -275,3 +276,20 @@ def test_a_champion_that_scores_everything_alike_is_suspended(
     assert (standing.role, standing.in_use) == (CHAMPION, False), "the ledger still names it"
     small.node.models.set_role(champion.digest, CHAMPION)
     assert decided_by(small) == champion.name, "given the role anew it is loaded anew"
+
+
+def test_labels_and_roles_are_proved_like_payments(stored: SmallNode) -> None:
+    node = stored.node
+    paid, _ = stored.pay("12.00")
+    said = stored.new_id()
+    node.labels.say(paid, Label.FRAUD, said)
+    second = another(stored, "second")
+    for role in (REGISTERED, CHAMPION):
+        node.models.set_role(second.digest, role)
+    back = stored.new_id()
+    node.models.roll_back(back)
+    for identity, amount in ((said, "12.00"), (back, None)):
+        receipt = render_receipt(node.payments.receipt(identity))
+        shown = verify_receipt(receipt, genesis_hash=node.engine.network.hex()).summary
+        assert shown.outcome == "applied"
+        assert amount is None or shown.amount == amount

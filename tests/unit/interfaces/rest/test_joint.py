@@ -208,8 +208,12 @@ def test_every_kind_can_be_submitted_by_who_may_sign_it(server: Server, tmp_path
             command(Kind.SET_HOLDER, debtor=me, amount=1),
             command(Kind.SET_PAUSED, asset=1, amount=1),
             command(Kind.CLAWBACK, **between, amount=1),
+            command(Kind.SET_MODEL, debtor=own, amount=1, commitment=bytes(31) + b"\1"),
         ],
-        "original_unknown": [command(Kind.REVERSE, **between, related=new_payment_id(now_ms()), amount=1)],
+        "original_unknown": [
+            command(Kind.REVERSE, **between, related=new_payment_id(now_ms()), amount=1),
+            command(Kind.LABEL, **between, related=new_payment_id(now_ms()), amount=1),
+        ],
         "account_not_empty": [command(Kind.CLOSE_ACCOUNT, debtor=me)],
         "key_slot": [command(Kind.SET_KEY, debtor=own, related=3)],
         "threshold_unreachable": [command(Kind.SET_THRESHOLDS, debtor=own, amount=0x020101)],
