@@ -69,6 +69,7 @@ REACHED = {
     Outcome.ACCOUNT_NOT_EMPTY,
     Outcome.LIMIT_BELOW_BALANCE,
     Outcome.THRESHOLD_UNREACHABLE,
+    Outcome.MODEL_UNKNOWN,
     Outcome.LINKED_FAILED,
     Outcome.CHAIN_OPEN,
 }

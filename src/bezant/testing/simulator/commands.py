@@ -237,7 +237,7 @@ COMMANDS = (
     (5, mandate),
     (1, revoke),
     (10, under_mandate),
-    (6, model),
+    (4, model),
     (1, register),
     (4, rotate),
     (3, thresholds),

@@ -161,9 +161,9 @@ KINDS: tuple[tuple[int, Callable[[Workload], Part | None]], ...] = (
     (5, release),
     (5, reviewed),
     (2, blocked),
-    (9, refund),
+    (11, refund),
     (2, clawback),
-    (6, label),
+    (4, label),
     *COMMANDS,
 )
 """Weight and function of every kind."""
