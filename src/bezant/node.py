@@ -149,7 +149,7 @@ class Node:
         self.drift = DriftLog(clock.now_ns)
         self.drift_watch = DriftWatch(lambda: self.lineup.champion, self.drift)
         self.engine.subscribe(self.drift_watch.follow)
-        pulse = Pulse(self.lineup.suspend)
+        pulse = Pulse(lambda: self.lineup.champion, self.lineup.suspend)
         self.latency = LatencyWatch(lambda: self.flow.telemetry, self._on_slower)
         self.observer = Observer(
             [self.challenge.look, pulse.look, self.drift_watch.look], [self.latency.sample]

@@ -147,12 +147,19 @@ class Models:
     def adopt_waiting(self) -> None:
         """Register and promote the model that waits for this start, if one does.
 
-        Raises: ModelError where it is of no use.
+        One that was trained for other features than these, by another version, goes on waiting, and rules
+        decide unless there is a champion. Raises: ModelError where it is altered or no model.
         """
         waiting = self._shelf.waiting
         if not waiting.exists():
             return
-        model = self._shelf.add(waiting)
+        try:
+            model = self._shelf.add(waiting)
+        except ModelError as error:
+            if error.code != "model_features":
+                raise
+            self._lineup.problems = {ModelRole.CHAMPION: error.message, **self._lineup.problems}
+            return
         roles = {standing.digest: standing.role for standing in self.known()}
         if model.digest not in roles:
             self.set_role(model.digest, ModelRole.REGISTERED)

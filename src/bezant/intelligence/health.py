@@ -9,12 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from bezant.intelligence.features import FloatMatrix
+from bezant.intelligence.model import Model
 from bezant.intelligence.scored import Scored
 
 ENOUGH = 64
 """Rows of one batch below which equal answers prove nothing."""
 STEADY = 1_024
-"""Payments in a row, of at least half as many kinds, that no scorer which tells them apart scores alike."""
+"""Payments in a row of one score that make a model be asked whether it tells anything apart."""
+PROBES = 256
 
 
 class Symptom(IntFlag):
@@ -42,29 +44,48 @@ def symptoms(x: FloatMatrix, margin: npt.NDArray[np.float64], score_ppm: npt.NDA
 
 
 class Pulse:
-    """Finds a model that scores everything alike where batches are too small to show it one by one."""
+    """Finds a model that scores everything alike where batches are too small to show it one by one.
 
-    def __init__(self, on_constant: Callable[[bytes, str], None]) -> None:
-        """`on_constant` hears the model's name and what it does, once each time."""
-        self._on_constant = on_constant
-        self._model = b""
-        self._score = -1
-        self._alike: list[FloatMatrix] = []
+    Many like payments of one payer may well score alike. So what looks like a constant is asked about
+    payments on both sides of whatever its trees ask: only who answers those alike too tells nothing apart.
+    """
+
+    def __init__(
+        self, champion: Callable[[], Model | None], on_constant: Callable[[bytes, str], None]
+    ) -> None:
+        """`on_constant` hears the model's name and what it does."""
+        self._champion, self._on_constant = champion, on_constant
+        self._model, self._score, self._alike = b"", -1, 0
 
     def look(self, seen: Scored) -> None:
+        """Take payments that a model scored, in order."""
         if not any(seen.model):
             return
         differs = np.flatnonzero(seen.score_ppm != seen.score_ppm[0])
         if seen.model != self._model or len(differs) or int(seen.score_ppm[0]) != self._score:
             last = int(differs[-1]) + 1 if len(differs) else 0
-            self._model, self._score, self._alike = seen.model, int(seen.score_ppm[-1]), [seen.x[last:]]
+            self._model, self._score = seen.model, int(seen.score_ppm[-1])
+            self._alike = len(seen.score_ppm) - last
         else:
-            self._alike.append(seen.x)
-        if sum(len(x) for x in self._alike) < STEADY:
+            self._alike += len(seen.score_ppm)
+        if self._alike < STEADY:
             return
-        kinds = len(np.unique(np.concatenate(self._alike), axis=0))
-        self._alike = []
-        if kinds >= STEADY // 2:
+        alike, self._alike = self._alike, 0
+        champion = self._champion()
+        if champion is not None and champion.name == seen.model and is_constant(champion):
             self._on_constant(
-                seen.model, f"it gave {kinds} different payments in a row the same score, {self._score} ppm"
+                seen.model, f"it gave {alike} payments in a row, and whatever else it was asked, one score"
             )
+
+
+def is_constant(model: Model) -> bool:
+    """Return whether a model answers alike on both sides of whatever its trees ask."""
+    random, forest = np.random.default_rng(PROBES), model.forest
+    x = np.zeros((PROBES, len(model.card.features)), np.float32)
+    for column in range(x.shape[1]):
+        asked = forest.threshold[(forest.feature == column) & np.isfinite(forest.threshold)]
+        if len(asked):
+            x[:, column] = random.choice(asked, PROBES)
+    above = random.random(x.shape) < 0.5
+    margin, _ = model.examine(np.where(above, np.nextafter(x, np.float32(np.inf)), x))
+    return bool((margin == margin[0]).all())

@@ -12,8 +12,9 @@ import pytest
 from bezant.chain.receipts import render_receipt, verify_receipt
 from bezant.errors import BezantError, ConflictError, InputError, ModelError, NotFound
 from bezant.intelligence import health
-from bezant.intelligence.model import Model
+from bezant.intelligence.model import Model, _content
 from bezant.intelligence.shelf import Shelf, resolve
+from bezant.model.digest import sha256
 from bezant.model.outcomes import Outcome
 from bezant.model.records import Label, ModelRole, id_of
 from bezant.node import Node
@@ -142,6 +143,19 @@ def test_a_champion_whose_file_is_of_no_use_leaves_rules_to_decide(small: SmallN
     path.write_bytes(data)
     small.restart()
     assert decided_by(small) == champion.name
+
+
+def test_a_waiting_model_of_another_version_goes_on_waiting(small: SmallNode) -> None:
+    champion = small.node.model
+    card = msgspec.structs.replace(champion.card, features=champion.card.features[:-1])
+    older = Model(card, champion.trees, sha256(_content(card, champion.trees)), champion.forest)
+    small.node.close()
+    waiting = small.path / "models" / "current.model"
+    older.save(waiting)
+    small.restart()
+    assert decided_by(small) == champion.name
+    assert "trained on" in small.node.lineup.problems[CHAMPION]
+    assert waiting.exists()
 
 
 def test_what_has_no_usable_file_gets_no_role(small: SmallNode) -> None:

@@ -7,11 +7,12 @@ import pytest
 
 from bezant.errors import ModelError
 from bezant.intelligence.features import COLUMN, FEATURES, FeatureState, FloatMatrix
-from bezant.intelligence.health import ENOUGH, Symptom, symptoms
+from bezant.intelligence.health import ENOUGH, STEADY, Pulse, Symptom, is_constant, symptoms
 from bezant.intelligence.metrics import area_under_roc
 from bezant.intelligence.model import Model
 from bezant.intelligence.reasons import Reasons, observe
 from bezant.intelligence.rules import MOST_PPM, POINTS_PPM, REVIEW_PPM, score_rules
+from bezant.intelligence.scored import Scored
 
 from .conftest import Judged
 
@@ -116,3 +117,33 @@ def test_equal_payments_or_few_may_score_alike() -> None:
     x, _, score = sick(200)
     assert symptoms(np.repeat(x[:1], 200, axis=0), np.full(200, -2.5), score) == Symptom(0)
     assert symptoms(x[: ENOUGH - 1], np.full(ENOUGH - 1, -2.5), score[: ENOUGH - 1]) == Symptom(0)
+
+
+def many(model: Model, x: np.ndarray, count: int) -> Scored:
+    ids = np.zeros(count, np.uint64)
+    return Scored(ids, ids, np.repeat(x, count, axis=0), np.full(count, 7, np.uint32), model.name)
+
+
+def test_like_payments_of_one_score_do_not_make_a_model_a_constant(model: Model, judged: Judged) -> None:
+    """A payroll, or somebody who would like the model to be taken out."""
+    told: list[bytes] = []
+    pulse = Pulse(lambda: model, lambda name, why: told.append(name))
+    for _ in range(5):
+        pulse.look(many(model, judged.x[:1], STEADY))
+    assert not is_constant(model)
+    assert told == []
+
+
+def test_a_model_that_tells_nothing_apart_is_told_of_once_enough_was_seen(
+    model: Model, judged: Judged
+) -> None:
+    constant = Model.build(model.card, model.trees)
+    constant.forest.value[:] = 0.01
+    told: list[bytes] = []
+    pulse = Pulse(lambda: constant, lambda name, why: told.append(name))
+    for _ in range(STEADY // 2 - 1):
+        pulse.look(many(constant, judged.x[:1], 2))
+    assert told == []
+    pulse.look(many(constant, judged.x[:1], 2))
+    assert told == [constant.name]
+    assert is_constant(constant)

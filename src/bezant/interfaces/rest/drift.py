@@ -54,7 +54,8 @@ def describe_drift(event: Drift) -> str:
     """Return an event as a line for people."""
     if event.measure == "psi":
         return f"{event.subject}: stability index {event.after:g}, {event.before:g} is the bound"
-    return f"{event.subject}: from {event.before:g} to {event.after:g}"
+    unit = " µs a batch" if event.kind == "stage.drift" else " ppm" if event.subject == "score" else ""
+    return f"{event.subject}: from {event.before:g} to {event.after:g}{unit}"
 
 
 ROUTES = [get_drift]

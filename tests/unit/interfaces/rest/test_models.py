@@ -115,6 +115,6 @@ def test_drift_is_told_by_resource_health_metrics_and_stream(api: Api) -> None:
     assert heard.startswith(b"event: stage.drift\ndata: {"), "without an id: it is in no block"
     (event,) = [one for one in api.get("/v1/models/drift")["events"] if one["before"] == 300.0]
     assert (event["type"], event["subject"], event["after"]) == ("stage.drift", "score", 900.0)
-    assert "score: from 300 to 900" in api.get("/health")["drift"]
+    assert "score: from 300 to 900 µs a batch" in api.get("/health")["drift"]
     metrics = api.send("GET", "/metrics").text
     assert f"bezant_drift_events {float(node.drift.count)}" in metrics
