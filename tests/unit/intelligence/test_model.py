@@ -51,7 +51,7 @@ def test_same_seed_same_file_other_seed_other_file(model: Model, tmp_path: Path)
 def test_the_card_says_what_was_done(model: Model) -> None:
     card = model.card
     assert card.features == FEATURES
-    assert (card.trees, card.leaves, card.seed) == (100, 31, 5)
+    assert (card.trees, card.leaves, card.seed) == (200, 8, 5)
     assert card.payments_trained + card.payments_validated + card.metrics.payments == 30_000
     assert card.trained_from_ns < card.trained_to_ns < card.validated_to_ns < card.tested_to_ns
     assert 0 < card.review_ppm < card.block_ppm

@@ -220,6 +220,63 @@ def store(
         console.print(table)
 
 
+@app.command()
+def fraud(
+    data: Annotated[Path, typer.Option(help="Labelled card payments: Parquet or CSV.")],
+    train_from: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="First day of training of a fold, YYYY-MM-DD; repeat it. The published four if none."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the trees.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure the fraud model on the fraud-detection handbook's protocol, beside its published figures.
+
+    Features are replayed as served, a label counts from a week after its payment on. The data are simulated.
+
+    \b
+    bezant bench fraud --data handbook_transactions.parquet
+    bezant bench fraud --data handbook_transactions.parquet --train-from 2018-07-11 --json
+    """
+    from datetime import date
+
+    from bezant.errors import InputError
+    from bezant.interfaces.bench.fraud import run_fraud_bench
+    from bezant.interfaces.cli.output import progress_bar
+
+    try:
+        starts = [date.fromisoformat(day) for day in train_from or ()]
+    except ValueError as error:
+        raise InputError(f"--train-from: {error}; write days as 2018-07-25", param="train_from") from error
+    with progress_bar() as bar:
+        task = bar.add_task("read", total=1.0)
+        report = run_fraud_bench(
+            data,
+            seed=seed,
+            starts=starts,
+            note=lambda doing, share: bar.update(task, description=doing, completed=share),
+        )
+    if as_json:
+        print(json.dumps(report, indent=1))
+        return
+    table = Table(show_edge=False, title="mean of the folds, simulated data")
+    for heading in ("", "AUC ROC", "average precision", "card precision at 100"):
+        table.add_column(heading, justify="right" if heading else "left")
+    for name, figures in report["published"].items():  # type: ignore[attr-defined]
+        table.add_row(f"{name}, published", *(f"{value:.3f}" for value in figures.values()))
+    for name, result in report["results"].items():  # type: ignore[attr-defined]
+        table.add_row(f"Bezant, {name}", *(f"{value:.3f}" for value in result["mean"].values()))
+    console = Console()
+    console.print(table)
+    model = report["model"]
+    console.print(
+        f"{model['trees']} trees of {model['leaves']} leaves on {model['features']} features; "  # type: ignore[index]
+        f"a perfect model reaches a card precision of {report['perfect_card_precision']}"
+    )
+
+
 def _show(console: Console, report: dict[str, Any]) -> None:
     machine, limits = report["machine"], report["limits"]
     console.print(
