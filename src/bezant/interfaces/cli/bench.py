@@ -277,6 +277,44 @@ def fraud(
     )
 
 
+@app.command()
+def scoring(
+    singles: Annotated[int, typer.Option(help="Payments scored one at a time.")] = 20_000,
+    batches: Annotated[int, typer.Option(help="Batches of 1,024.")] = 200,
+    accounts: Annotated[int, typer.Option(help="Consumers of the simulated world.")] = 10_000,
+    seed: Annotated[int, typer.Option(help="Seed of the world and of the model.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure what features and model cost together, for one payment and in batches, on one core.
+
+    \b
+    bezant bench scoring
+    bezant bench scoring --singles 100000 --json > scoring.json
+    """
+    from bezant.interfaces.bench.scoring import run_scoring_bench
+
+    with Console(stderr=True).status("starting") as status:
+        report = run_scoring_bench(
+            singles=singles, batches=batches, accounts=accounts, seed=seed, note=status.update
+        )
+    if as_json:
+        print(json.dumps(report, indent=1))
+        return
+    table = Table(show_edge=False, title="µs a payment")
+    for heading in ("", "p50", "p99", "features", "trees"):
+        table.add_column(heading, justify="right" if heading else "left")
+    for name in ("one_payment", "batches_of_1024"):
+        run: Any = report[name]
+        figures = ("p50_us", "p99_us", "features_p50_us", "trees_p50_us")
+        table.add_row(name.replace("_", " "), *(str(run[figure]) for figure in figures))
+    console, model = Console(), report["model"]
+    console.print(table)
+    console.print(
+        f"{model['trees']} trees of {model['leaves']} leaves on {model['features']} features; "  # type: ignore[index]
+        f"{report['bytes_per_account']} B of features an account"
+    )
+
+
 def _show(console: Console, report: dict[str, Any]) -> None:
     machine, limits = report["machine"], report["limits"]
     console.print(
