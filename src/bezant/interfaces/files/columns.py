@@ -178,7 +178,7 @@ def _from_decimal_counts(
     refuse_first(counts.is_null(), column, first_row, "time_out_of_range", "is outside 64 bits")
     fractions = parts.field("field_1").fill_null("").str.slice(0, 9).str.pad_end(9, "0").cast(pl.Int64)
     whole_ns = _scaled(counts, column, step, epoch_ns, first_row)
-    # step <= 3.6e12 and a fraction < 1e9: the product needs splitting to stay inside 64 bits.
+    # step <= 8.64e13 and a fraction < 1e9: the product needs splitting to stay inside 64 bits.
     billion = 1_000_000_000
     values = fractions.to_numpy()
     extra = values * (step // billion) + values * (step % billion) // billion

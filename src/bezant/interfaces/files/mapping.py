@@ -12,10 +12,17 @@ from bezant.errors import ConfigError, DecodeError
 from bezant.model.money import MAX_SCALE
 
 AmountUnit = Literal["minor", "decimal"]
-TimeUnit = Literal["h", "s", "ms", "us", "ns", "text"]
+TimeUnit = Literal["d", "h", "s", "ms", "us", "ns", "text"]
 
 NS_PER_UNIT: Mapping[str, int] = MappingProxyType(
-    {"h": 3_600_000_000_000, "s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
+    {
+        "d": 86_400_000_000_000,
+        "h": 3_600_000_000_000,
+        "s": 1_000_000_000,
+        "ms": 1_000_000,
+        "us": 1_000,
+        "ns": 1,
+    }
 )
 
 
@@ -104,12 +111,15 @@ READY_MAPPINGS: Mapping[str, CardMapping] = MappingProxyType(
             label="isFraud",
             time_unit="h",
         ),
+        "amlsim": CardMapping(
+            time="time", debtor="sourceNodeId", creditor="targetNodeId", amount="value", time_unit="d"
+        ),
         "bezant": CardMapping(
             id="id", time="time", debtor="debtor", creditor="creditor", amount="amount", label="label"
         ),
     }
 )
-"""Ready mappings by name: the fraud handbook as re-issued and as first published, two well-known
+"""Ready mappings by name: the fraud handbook as re-issued and as first published, three well-known
 public simulations, and plain names for files of one's own."""
 
 

@@ -273,7 +273,7 @@ def test_an_empty_table_has_no_batches(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"amount_unit": "euro"}, {"time_unit": "d"}, {"scale": 10}, {"epoch": "x"}, {"debtor": ""}]
+    "options", [{"amount_unit": "euro"}, {"time_unit": "week"}, {"scale": 10}, {"epoch": "x"}, {"debtor": ""}]
 )
 def test_impossible_mappings(options: dict[str, object]) -> None:
     with pytest.raises(ConfigError):
