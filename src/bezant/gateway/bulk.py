@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from bezant.gateway.commands import VALID_FOR_S
 from bezant.model.identifiers import AccountId, words
-from bezant.model.records import Flag, Kind, RecordArray, new_records
+from bezant.model.records import Flag, Kind, Label, RecordArray, new_records
 
 U64Array = npt.NDArray[np.uint64]
 
@@ -51,4 +51,17 @@ def transfers(
         rows[f"{name}_lo"], rows[f"{name}_hi"] = low, high
     rows["amount"], rows["asset"], rows["valid_for_s"] = amount_minor, asset, valid_for_s
     rows["kind"], rows["flags"] = Kind.TRANSFER, Flag.MAY_REVIEW
+    return rows
+
+
+def labels(
+    ids: tuple[U64Array, U64Array], payments: RecordArray, said: Label, *, valid_for_s: int = VALID_FOR_S
+) -> RecordArray:
+    """Return LABEL rows that say the same of each of the payments (n,); ids are (low, high) words."""
+    rows = new_records(len(payments))
+    for name in ("debtor_lo", "debtor_hi", "creditor_lo", "creditor_hi", "asset"):
+        rows[name] = payments[name]
+    rows["related_lo"], rows["related_hi"] = payments["id_lo"], payments["id_hi"]
+    rows["id_lo"], rows["id_hi"] = ids
+    rows["amount"], rows["valid_for_s"], rows["kind"] = said, valid_for_s, Kind.LABEL
     return rows

@@ -168,6 +168,11 @@ def test_a_labelled_parquet_file_is_learned_from_and_judged(tmp_path: Path) -> N
     assert outcome.verification is not None
     assert outcome.verification.receipts_verified > 0
     assert {"pay", "verify"} <= steps
+    known = traffic.time_ns + 7 * 86_400 * 10**9 < traffic.time_ns[-1] - 60 * 10**9
+    told = int(traffic.label[known].sum())
+    # All but those that were blocked, and so never paid.
+    assert told - summary.blocked <= summary.complaints <= told
+    assert summary.complaints > 20
 
 
 def test_what_cannot_be_replayed_is_named(tmp_path: Path) -> None:

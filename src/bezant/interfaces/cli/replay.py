@@ -144,6 +144,7 @@ def _show(console: Console, file: Path, folder: Path, outcome: Any) -> None:
         table.add_row(
             "precision / recall", f"{precision:.3f} / {recall:.3f} on {summary.labelled:,} unseen payments"
         )
+        table.add_row("labelled a week later", f"{summary.complaints:,}")
     if outcome.verification is not None:
         done = outcome.verification
         table.add_row("journal replayed", f"{done.blocks:,} blocks, the same app hash {done.app_hash[:16]}")

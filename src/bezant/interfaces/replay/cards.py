@@ -15,8 +15,10 @@ from bezant.errors import Overloaded
 from bezant.gateway.accounts import Opening, PartyProfile
 from bezant.gateway.bulk import AccountColumns, new_ids, transfers
 from bezant.interfaces.files.cards import CardBatch, CardFile
+from bezant.interfaces.replay.complaints import Complaints
 from bezant.interfaces.replay.summary import Summary
 from bezant.model.money import Asset
+from bezant.model.outcomes import Outcome
 from bezant.model.records import RecordArray
 from bezant.node import Node
 from bezant.pipeline.batch import Submission
@@ -44,7 +46,8 @@ class CardReplay:
     """Opens accounts as cards and terminals appear, and pays row by row, `MOST_ROWS` at a time.
 
     Block time is the time of the last row of each batch. A batch never spans more than half the
-    id window, so no payment is too old when its block comes.
+    id window, so no payment is too old when its block comes. Where the file has labels, each fraud is
+    labelled a week after it was paid, as it would be in life, so that features learn of it.
     """
 
     def __init__(
@@ -63,7 +66,9 @@ class CardReplay:
         self._node, self._clock, self._file, self._asset, self._each = node, clock, file, asset, each
         self._debtors, self._creditors = AccountColumns(), AccountColumns()
         self._random = np.random.default_rng(0)
-        self._window_ns = node.folder.genesis.rules.id_window_s * 1_000_000_000
+        window_s = node.folder.genesis.rules.id_window_s
+        self._window_ns = window_s * 1_000_000_000
+        self._complaints = Complaints(self._random, window_s)
         self.summary = Summary()
 
     def run(self, progress: Callable[[int], None] = lambda rows: None) -> Summary:
@@ -80,6 +85,7 @@ class CardReplay:
                 if waiting is not None:
                     self._finish(*waiting)
                     progress(self.summary.payments)
+                self._complain(int(batch.time_ns[rows][0]))
                 self._clock.time_ns = max(self._clock.time_ns, chunk.time_ns)
                 sent_ns = time.perf_counter_ns()
                 waiting = chunk, sent_ns, self._node.intake.future(chunk.submission)
@@ -88,6 +94,15 @@ class CardReplay:
         self.summary.seconds = time.perf_counter() - started
         progress(self.summary.payments)
         return self.summary
+
+    def _complain(self, now_ns: int) -> None:
+        """Label what has become known as fraud, before the payments that come next."""
+        desk = self._node.desk
+        while len(known := self._complaints.due(now_ns, MOST_ROWS)):
+            self._clock.time_ns = max(self._clock.time_ns, now_ns)
+            answers = self._node.intake.call(desk.sign(known, desk.institution_key), timeout_s=None)
+            # What was refused was never paid, and nobody can call it fraud.
+            self.summary.complaints += int(np.count_nonzero(answers.outcome == Outcome.APPLIED))
 
     def _finish(self, chunk: _Chunk, sent_ns: int, future: Future[Answers]) -> None:
         while True:
@@ -140,6 +155,8 @@ class CardReplay:
             valid_for_s=self._node.folder.genesis.rules.id_window_s,
         )
         labels = None if batch.label is None else batch.label[rows]
+        if labels is not None:
+            self._complaints.note(records, times, labels)
         judged = times >= self._judged_from_ns
         return _Chunk(self._sign(records), int(times[-1]), amounts, labels, judged)
 

@@ -31,6 +31,8 @@ class Summary:
     seconds: float = 0.0
     latency: Histogram = field(default_factory=Histogram)
     approved: int = 0
+    complaints: int = 0
+    """Payments that were labelled as fraud, a week after they were made."""
     remarks: list[str] = field(default_factory=list)
     _assets: dict[str, Asset] = field(default_factory=dict)
 
@@ -124,5 +126,6 @@ class Summary:
             "flagged": self.flagged_labelled if self.labelled else None,
             "precision": self.precision,
             "recall": self.recall,
+            "complaints": self.complaints,
             "remarks": self.remarks,
         }

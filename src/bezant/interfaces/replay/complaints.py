@@ -1,0 +1,37 @@
+"""Frauds of a labelled file, told to the ledger when in life somebody would have complained."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+import numpy.typing as npt
+
+from bezant.gateway import bulk
+from bezant.intelligence.training import LABEL_DELAY_NS
+from bezant.model.records import Label, RecordArray, new_records
+
+
+class Complaints:
+    """Keeps the payments that a file calls fraud, and makes them LABELs a week after they were paid."""
+
+    def __init__(self, random: np.random.Generator, valid_for_s: int) -> None:
+        self._random, self._valid_for_s = random, valid_for_s
+        self._waiting: deque[tuple[int, RecordArray]] = deque()
+
+    def note(
+        self, payments: RecordArray, time_ns: npt.NDArray[np.int64], label: npt.NDArray[np.uint8]
+    ) -> None:
+        """Keep the frauds among payments (n,), in the order of time."""
+        for row in np.flatnonzero(label).tolist():
+            self._waiting.append((int(time_ns[row]) + LABEL_DELAY_NS, payments[row : row + 1].copy()))
+
+    def due(self, now_ns: int, most: int) -> RecordArray:
+        """Return LABELs of at most so many payments whose fraud is known by now; they are not kept."""
+        rows: list[RecordArray] = []
+        while self._waiting and self._waiting[0][0] <= now_ns and len(rows) < most:
+            rows.append(self._waiting.popleft()[1])
+        if not rows:
+            return new_records(0)
+        ids = bulk.new_ids(np.full(len(rows), now_ns // 1_000_000), self._random)
+        return bulk.labels(ids, np.concatenate(rows), Label.FRAUD, valid_for_s=self._valid_for_s)
