@@ -11,6 +11,9 @@ from bezant.gateway import bulk
 from bezant.intelligence.training import LABEL_DELAY_NS
 from bezant.model.records import Label, RecordArray, new_records
 
+TOGETHER_NS = 6 * 3_600 * 1_000_000_000
+"""Whoever hears complaints passes them on four times a day: each time the pipeline is drained once."""
+
 
 class Complaints:
     """Keeps the payments that a file calls fraud, and makes them LABELs a week after they were paid."""
@@ -18,6 +21,7 @@ class Complaints:
     def __init__(self, random: np.random.Generator, valid_for_s: int) -> None:
         self._random, self._valid_for_s = random, valid_for_s
         self._waiting: deque[tuple[int, RecordArray]] = deque()
+        self._passed_on_ns = 0
 
     def note(
         self, payments: RecordArray, time_ns: npt.NDArray[np.int64], label: npt.NDArray[np.uint8]
@@ -27,10 +31,17 @@ class Complaints:
             self._waiting.append((int(time_ns[row]) + LABEL_DELAY_NS, payments[row : row + 1].copy()))
 
     def due(self, now_ns: int, most: int) -> RecordArray:
-        """Return LABELs of at most so many payments whose fraud is known by now; they are not kept."""
+        """Return LABELs of at most so many payments whose fraud is known by now; they are not kept.
+
+        None as long as some were given lately; those that do not fit come with the next call.
+        """
         rows: list[RecordArray] = []
+        if now_ns < self._passed_on_ns + TOGETHER_NS:
+            return new_records(0)
         while self._waiting and self._waiting[0][0] <= now_ns and len(rows) < most:
             rows.append(self._waiting.popleft()[1])
+        if len(rows) < most:
+            self._passed_on_ns = now_ns
         if not rows:
             return new_records(0)
         ids = bulk.new_ids(np.full(len(rows), now_ns // 1_000_000), self._random)
