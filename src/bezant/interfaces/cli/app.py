@@ -6,6 +6,7 @@ import typer
 
 from bezant.interfaces.cli import (
     accounts,
+    adversary,
     assets,
     audit,
     bench,
@@ -55,4 +56,5 @@ app.add_typer(models.app, name="models")
 app.add_typer(store.app, name="store")
 app.command()(doctor.doctor)
 app.command()(replay.replay)
+bench.app.command()(adversary.adversary)
 app.add_typer(bench.app, name="bench")
