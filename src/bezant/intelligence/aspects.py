@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from bezant.intelligence import graph, habits, instruments, places, windows
+from bezant.intelligence import graph, habits, instruments, labelling, places, windows
 from bezant.intelligence.elementary import INLINE
 from bezant.intelligence.graph import GRAPH_FEATURES
 from bezant.intelligence.habits import HABIT_FEATURES
@@ -49,6 +49,19 @@ class Payments(NamedTuple):
     terminal: npt.NDArray[np.uint64]
 
 
+class Labels(NamedTuple):
+    """Columns (n,) of what payments turned out to be: account rows int64, keys uint64, `fraud` bool,
+    nanoseconds int64 when they were paid and when that became known."""
+
+    debtor: npt.NDArray[np.int64]
+    creditor: npt.NDArray[np.int64]
+    terminal: npt.NDArray[np.uint64]
+    payment: npt.NDArray[np.uint64]
+    fraud: npt.NDArray[np.bool_]
+    paid: npt.NDArray[np.int64]
+    known: npt.NDArray[np.int64]
+
+
 class ByAccount(NamedTuple):
     """What is remembered of accounts; the first axis is the ledger's account row."""
 
@@ -72,6 +85,9 @@ class Bounded(NamedTuple):
     instrument_keys: _Array
     instrument_times: _Array
     instruments: _Array
+    label_keys: _Array
+    label_times: _Array
+    labels: _Array
 
 
 class Traces(NamedTuple):
@@ -106,7 +122,7 @@ def new_accounts(count: int) -> ByAccount:
     )
 
 
-def new_tables(pairs: int, places_: int, instruments_: int) -> Bounded:
+def new_tables(pairs: int, places_: int, instruments_: int, labels: int) -> Bounded:
     """Return empty tables of so many slots, each a power of two."""
     return Bounded(
         np.zeros(pairs, np.uint64),
@@ -118,6 +134,9 @@ def new_tables(pairs: int, places_: int, instruments_: int) -> Bounded:
         np.zeros(instruments_, np.uint64),
         np.zeros(instruments_, np.int64),
         np.zeros(instruments_, np.float32),
+        np.zeros(labels, np.uint64),
+        np.zeros(labels, np.int64),
+        np.zeros(labels, np.uint8),
     )
 
 
@@ -206,9 +225,10 @@ def learn(of: Any, tables: Any, p: Any, settled: Any, scratch: Any) -> None:
 
 
 @njit(cache=True, **INLINE)
-def label(of: Any, tables: Any, debtor: Any, creditor: Any, terminal: Any, paid: Any, known: Any) -> None:
-    """Learn that payments (n,) were fraud."""
-    places.label_rows(
-        of.standing, tables.place_keys, tables.place_times, tables.places, debtor, creditor, terminal,
-        paid, known,
+def label(of: Any, tables: Any, said: Any) -> None:
+    """Learn Labels (n,) in the order given."""
+    labelling.label_rows(
+        of.standing, tables.place_keys, tables.place_times, tables.places,
+        tables.label_keys, tables.label_times, tables.labels,
+        said.debtor, said.creditor, said.terminal, said.payment, said.fraud, said.paid, said.known,
     )  # fmt: skip

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from bezant.errors import InputError
 from bezant.intelligence import aspects
-from bezant.intelligence.aspects import BYTES_PER_ACCOUNT, FEATURES, Bounded, ByAccount, Payments
+from bezant.intelligence.aspects import BYTES_PER_ACCOUNT, FEATURES, Bounded, ByAccount, Labels, Payments
 from bezant.intelligence.slots import slots_for
 
 __all__ = ["BYTES_PER_ACCOUNT", "COLUMN", "FEATURES", "FeatureState", "FloatMatrix"]
@@ -35,7 +35,8 @@ GROWTH_SHARE = 48
 DEFAULT_PAIRS = 1 << 18
 DEFAULT_PLACES = 1 << 14
 DEFAULT_INSTRUMENTS = 1 << 17
-LAYOUT = 2
+DEFAULT_LABELS = 1 << 16
+LAYOUT = 3
 """Version of the state's layout, checked when a snapshot is loaded."""
 
 _UNITS = np.array([10.0**scale for scale in range(20)])
@@ -47,7 +48,7 @@ class FeatureState:
     """What is remembered about accounts, pairs, places and instruments; rows are the ledger's account rows.
 
     Accounts take BYTES_PER_ACCOUNT (296) each and grow with the highest row seen. The other tables are
-    bounded: `pairs`, `places` and `instruments` slots, each rounded up to a power of two.
+    bounded: `pairs`, `places`, `instruments` and `labels` slots, each rounded up to a power of two.
     Methods may be called from any thread; they take turns. One thread at a time learns.
 
     Looking at a batch leaves the traces that learning it would leave, and remembers how to undo them.
@@ -61,9 +62,11 @@ class FeatureState:
         pairs: int = DEFAULT_PAIRS,
         places: int = DEFAULT_PLACES,
         instruments: int = DEFAULT_INSTRUMENTS,
+        labels: int = DEFAULT_LABELS,
     ) -> None:
         self._accounts = aspects.new_accounts(accounts)
-        self._tables = aspects.new_tables(slots_for(pairs), slots_for(places), slots_for(instruments))
+        sizes = (pairs, places, instruments, labels)
+        self._tables = aspects.new_tables(*(slots_for(size) for size in sizes))
         self._ahead: Payments | None = None
         self._room = 0
         self._traces = aspects.new_traces(0)
@@ -147,22 +150,31 @@ class FeatureState:
         known_ns: npt.ArrayLike,
         *,
         terminal: npt.ArrayLike | None = None,
+        payment: npt.ArrayLike | None = None,
+        fraud: npt.ArrayLike = True,
     ) -> None:
-        """Remember that payments were fraud: made at `paid_ns`, known as such at `known_ns`, all (n,).
+        """Remember what payments turned out to be: made at `paid_ns`, known at `known_ns`, all (n,).
 
+        `fraud` is one for all or (n,): False takes back what the same payment was called before. `payment`
+        are 64 bits of ids, so that one said twice counts once; 0, or none given, is always another payment.
         In the order in which they became known, between the payments before and after that. What is not
         labelled within a week counts as honest by itself. Raises: InputError for columns of unequal length.
         """
-        amount = np.zeros(np.asarray(debtor).shape, np.uint64)
-        labels = _columns(debtor, creditor, amount, paid_ns, 0, None, terminal)
-        known = np.asarray(known_ns).astype(np.int64)
-        if known.shape != labels.time.shape:
-            raise InputError(f"known_ns has shape {known.shape}, the labels {labels.time.shape}")
+        rows = np.asarray(debtor).astype(np.int64)
+        said = Labels(
+            rows,
+            np.asarray(creditor).astype(np.int64),
+            _keys(terminal, rows.size),
+            _keys(payment, rows.size),
+            np.broadcast_to(np.asarray(fraud, np.bool_), rows.shape).copy(),
+            np.asarray(paid_ns).astype(np.int64),
+            np.asarray(known_ns).astype(np.int64),
+        )
+        _check_alike(said)
         with self._turn:
             self._step_back()
-            self._reserve(labels)
-            where = (labels.debtor, labels.creditor, labels.terminal)
-            aspects.label(self._accounts, self._tables, *where, labels.time, known)
+            self._reserve(said)
+            aspects.label(self._accounts, self._tables, said)
 
     def dump(self) -> dict[str, npt.NDArray[np.generic]]:
         """Return copies of all state, for a snapshot."""
@@ -175,7 +187,7 @@ class FeatureState:
     @classmethod
     def load(cls, arrays: Mapping[str, npt.NDArray[np.generic]]) -> FeatureState:
         """Return the state of a dump; raises InputError for another layout or shapes that do not fit."""
-        state = cls(1, 1, 1, 1)
+        state = cls(1, 1, 1, 1, 1)
         found = {name: (a.dtype, a.shape[1:], a.ndim) for name, a in arrays.items() if name != "layout"}
         wanted = {name: (a.dtype, a.shape[1:], a.ndim) for name, a in state._arrays().items()}
         version = arrays.get("layout", np.array([-1]))
@@ -200,7 +212,7 @@ class FeatureState:
         """The state by name, as a snapshot holds it."""
         return {**self._accounts._asdict(), **self._tables._asdict()}
 
-    def _reserve(self, payments: Payments) -> None:
+    def _reserve(self, payments: Payments | Labels) -> None:
         """Grow until the highest row has a place."""
         rows = 1 + int(aspects.highest_row(payments.debtor, payments.creditor))
         held = len(self._accounts.windows)
@@ -232,12 +244,15 @@ def _columns(
         _keys(device, rows.size),
         _keys(terminal, rows.size),
     )
-    if rows.ndim != 1 or any(column.shape != rows.shape for column in payments):
-        shapes = ", ".join(str(column.shape) for column in payments)
-        raise InputError(
-            f"debtor, creditor, amount, time, device and terminal must be (n,) alike, not {shapes}"
-        )
+    _check_alike(payments)
     return payments
+
+
+def _check_alike(columns: Payments | Labels) -> None:
+    rows = columns.debtor
+    if rows.ndim != 1 or any(column.shape != rows.shape for column in columns):
+        shapes = ", ".join(str(column.shape) for column in columns)
+        raise InputError(f"{', '.join(columns._fields)} must be (n,) alike, not {shapes}")
 
 
 def _keys(given: npt.ArrayLike | None, count: int) -> npt.NDArray[np.uint64]:

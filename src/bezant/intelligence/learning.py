@@ -22,25 +22,25 @@ def learn_block(features: FeatureState, block: CommittedBlock, scales: npt.NDArr
     pays = ((kind == Kind.TRANSFER) | (kind == Kind.HOLD)) & (outcome <= Outcome.HELD_FOR_REVIEW)
     if pays.any():
         _learn_payments(features, block, own, np.flatnonzero(pays), scales)
-    labels = kind == Kind.LABEL
-    if labels.any():
-        learn_labels(features, block, np.flatnonzero(labels & (outcome == Outcome.APPLIED)))
+    said = np.flatnonzero((kind == Kind.LABEL) & (outcome == Outcome.APPLIED))
+    if len(said):
+        _learn_labels(features, block, said)
 
 
-def learn_labels(features: FeatureState, block: CommittedBlock, rows: npt.NDArray[np.intp]) -> None:
-    """Remember the payments that LABEL records (rows) of a block call fraud, as known from its time on.
+def _learn_labels(features: FeatureState, block: CommittedBlock, rows: npt.NDArray[np.intp]) -> None:
+    """Remember what LABEL records (rows) of a block call payments, as known from its time on.
 
-    What is called genuine teaches nothing new: features take what nobody complains of for honest.
+    A payment called fraud counts once, however often it is said; called genuine afterwards it counts no more.
     """
     records, receipts = block.records[rows], block.receipts[block.system_count :][rows]
-    fraud = records["amount"] == Label.FRAUD
-    if fraud.any():
-        features.label(
-            receipts["debtor_row"][fraud].astype(np.int64),
-            receipts["creditor_row"][fraud].astype(np.int64),
-            (records["related_hi"][fraud] >> np.uint64(16)).astype(np.int64) * 1_000_000,
-            np.full(np.count_nonzero(fraud), block.time_ns, np.int64),
-        )
+    features.label(
+        receipts["debtor_row"].astype(np.int64),
+        receipts["creditor_row"].astype(np.int64),
+        (records["related_hi"] >> np.uint64(16)).astype(np.int64) * 1_000_000,
+        np.full(len(rows), block.time_ns, np.int64),
+        payment=records["related_lo"],
+        fraud=records["amount"] == Label.FRAUD,
+    )
 
 
 def _learn_payments(

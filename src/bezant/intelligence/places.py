@@ -1,7 +1,8 @@
 """What is known of fraud, by place: the terminal a payment was made at, else the account it was paid to.
 
-Labels come days after their payments, and nothing here knows of a fraud before its label. A payment
-that nobody complained of for a week counts as honest: receipts wait a week in eight buckets of a day each.
+Labels come days after their payments (`labelling`), and nothing here knows of a fraud before its label. A
+payment that nobody complained of for a week counts as honest: receipts wait a week in eight buckets of a
+day each.
 A place is remembered from its first known fraud on; accounts always keep their eight buckets, so that
 their honest receipts count from the week before. Accounts take 24 bytes each; the table of places is of a
 fixed size, 88 bytes a slot, and a full bucket gives up the place whose last fraud became known longest ago.
@@ -72,7 +73,8 @@ PLACE = np.dtype(
         ("reserved", "<u8"),
     ]
 )
-"""One place; `frauds` as of the time its last fraud became known, which the table keeps beside its key."""
+"""One place; `frauds` as of the time its last fraud became known, which the table keeps beside its key, and
+all zero where every one of them was taken back."""
 
 TRACE = np.dtype(
     [
@@ -87,35 +89,33 @@ BYTES_PER_ACCOUNT = STANDING.itemsize
 BYTES_PER_PLACE = 8 + 8 + PLACE.itemsize
 
 _TERMINAL = np.uint64(1 << 63)
-_SECOND_NS = np.int64(1_000_000_000)
+SECOND_NS = np.int64(1_000_000_000)
 _DAY_NS = np.int64(86_400_000_000_000)
-_DAY = 1.0 / (86_400.0 * 1e9)
+DAY = 1.0 / (86_400.0 * 1e9)
 _MONTH_S = 1.0 / (30 * 86_400.0)
-_FAST, _SLOW = 0.3, 0.1
-_FAST_RATE, _SLOW_RATE = -math.log(1.0 - _FAST), -math.log(1.0 - _SLOW)
-_SERIES_ENDS = 3.0
+FAST, SLOW = 0.3, 0.1
+_FAST_RATE, _SLOW_RATE = -math.log(1.0 - FAST), -math.log(1.0 - SLOW)
 _MOST_RECENT = np.int64(255)
-_LATEST_S = np.int64(2**32 - 1)
 _NOWHERE = np.int64(-1)
 
 
 @njit(**INLINE)
-def _account_key(row: Any) -> Any:
+def account_key(row: Any) -> Any:
     return np.uint64(row) + np.uint64(1)
 
 
 @njit(**INLINE)
-def _terminal_key(terminal: Any) -> Any:
+def terminal_key(terminal: Any) -> Any:
     return terminal | _TERMINAL
 
 
 @njit(**INLINE)
-def _today(now: Any) -> Any:
+def day_of(now: Any) -> Any:
     return now // _DAY_NS
 
 
 @njit(**INLINE)
-def _pass_days(place: Any, today: Any) -> None:
+def pass_days(place: Any, today: Any) -> None:
     """Bring a place to a day: what nobody complained of for a week was honest."""
     behind = today - np.int64(place.day)
     if behind <= 0:
@@ -132,7 +132,7 @@ def _pass_days(place: Any, today: Any) -> None:
 
 
 @njit(**INLINE)
-def _count_receipt(place: Any, today: Any) -> None:
+def count_receipt(place: Any, today: Any) -> None:
     """Note a payment at a place that was brought to its day."""
     bucket = max(np.int64(place.day), today) % DAYS
     place.recent[bucket] += np.uint16(place.recent[bucket] < np.uint16(65535))
@@ -165,7 +165,7 @@ def _read_nothing(x: Any) -> None:
 
 @njit(**INLINE)
 def _read_place(x: Any, place: Any, known_ns: Any, now: Any) -> None:
-    days = max(float(now - known_ns), 0.0) * _DAY
+    days = max(float(now - known_ns), 0.0) * DAY
     x[1] = place.frauds[0] * fading(days)
     x[2] = place.frauds[1] * fading(days / 7.0)
     x[3] = place.frauds[2] * fading(days / 30.0)
@@ -179,11 +179,11 @@ def _read_place(x: Any, place: Any, known_ns: Any, now: Any) -> None:
 
 
 @njit(**INLINE)
-def _suffered(standing: Any, now: Any) -> Any:
+def suffered(standing: Any, now: Any) -> Any:
     if standing.suffered == 0.0:
         return 0.0
     return standing.suffered * fading(
-        max(float(now // _SECOND_NS - np.int64(standing.suffered_s)), 0.0) * _MONTH_S
+        max(float(now // SECOND_NS - np.int64(standing.suffered_s)), 0.0) * _MONTH_S
     )
 
 
@@ -192,11 +192,11 @@ def _slots_of(standing: Any, keys: Any, known_ns: Any, creditor: Any, terminal: 
     """Return the slots of a payment's account and terminal, NOWHERE where no fraud is known."""
     account, at = _NOWHERE, _NOWHERE
     if exists(creditor) and standing[creditor].watched:
-        slot, known = find_slot(keys, known_ns, _account_key(creditor))
+        slot, known = find_slot(keys, known_ns, account_key(creditor))
         if known:
             account = slot
     if terminal != np.uint64(0):
-        slot, known = find_slot(keys, known_ns, _terminal_key(terminal))
+        slot, known = find_slot(keys, known_ns, terminal_key(terminal))
         if known:
             at = slot
     return account, at
@@ -214,7 +214,7 @@ def look_rows(
     creditor is negative or NO_ROW there is no account: such a row leaves no trace.
     """
     for i in range(debtor.size):
-        a, b, today = debtor[i], creditor[i], _today(now[i])
+        a, b, today = debtor[i], creditor[i], day_of(now[i])
         account, at = _slots_of(standing, keys, known_ns, b, terminal[i])
         before = saved[i]
         before.slots[0] = account
@@ -223,10 +223,10 @@ def look_rows(
             slot = before.slots[k]
             if slot >= 0:
                 saved_places[2 * i + k] = places[slot]
-                _pass_days(places[slot], today)
-        x[i, 0] = _suffered(standing[a], now[i]) if exists(a) else 0.0
-        seen = at if at >= 0 else account
-        if seen >= 0:
+                pass_days(places[slot], today)
+        x[i, 0] = suffered(standing[a], now[i]) if exists(a) else 0.0
+        seen = at if at >= 0 and places[at].frauds[2] > 0.0 else account
+        if seen >= 0 and places[seen].frauds[2] > 0.0:
             _read_place(x[i], places[seen], known_ns[seen], now[i])
         else:
             _read_nothing(x[i])
@@ -237,7 +237,7 @@ def look_rows(
             _count_standing(standing[b], today)
             for k in range(2):
                 if before.slots[k] >= 0:
-                    _count_receipt(places[before.slots[k]], today)
+                    count_receipt(places[before.slots[k]], today)
         else:
             for k in range(1, -1, -1):
                 if before.slots[k] >= 0:
@@ -270,67 +270,10 @@ def learn_rows(
     for i in range(debtor.size):
         if not (settled[i] and exists(debtor[i]) and exists(creditor[i])):
             continue
-        today = _today(now[i])
+        today = day_of(now[i])
         account, at = _slots_of(standing, keys, known_ns, creditor[i], terminal[i])
         for slot in (account, at):
             if slot >= 0:
-                _pass_days(places[slot], today)
-                _count_receipt(places[slot], today)
+                pass_days(places[slot], today)
+                count_receipt(places[slot], today)
         _count_standing(standing[creditor[i]], today)
-
-
-@njit(**INLINE)
-def _note_fraud(place: Any, known_before_ns: Any, paid_ns: Any, now: Any, new: Any) -> None:
-    """Enter a fraud into a place that was brought to the day on which it became known."""
-    days = max(float(now - known_before_ns), 0.0) * _DAY
-    for w, window in ((0, 1.0), (1, 7.0), (2, 30.0)):
-        place.frauds[w] = (0.0 if new else place.frauds[w] * fading(days / window)) + 1.0
-    if new or place.honest >= _SERIES_ENDS:
-        place.first_fraud_ns = paid_ns
-        place.series = np.float32(0.0)
-        place.last_fraud_ns = paid_ns
-    place.last_fraud_ns = max(place.last_fraud_ns, paid_ns)
-    place.first_fraud_ns = min(place.first_fraud_ns, paid_ns)
-    place.series += 1.0
-    place.honest = np.float32(0.0)
-    place.risk[0] += _FAST * (1.0 - place.risk[0])
-    place.risk[1] += _SLOW * (1.0 - place.risk[1])
-    # It waits among the receipts of its day, if that has not passed; it must not count as honest then.
-    paid_on = _today(paid_ns)
-    bucket = paid_on % DAYS
-    if np.int64(place.day) - DAYS < paid_on <= np.int64(place.day) and place.recent[bucket] > 0:
-        place.recent[bucket] -= np.uint16(1)
-
-
-@njit(cache=True, **INLINE)
-def label_rows(
-    standing: Any, keys: Any, known_ns: Any, places: Any, debtor: Any, creditor: Any, terminal: Any,
-    paid_ns: Any, now: Any,
-) -> None:  # fmt: skip
-    """Learn that payments (n,) made at `paid_ns` were fraud, which becomes known at `now`, in this order."""
-    for i in range(debtor.size):
-        a, b, today = debtor[i], creditor[i], _today(now[i])
-        if exists(a):
-            standing[a].suffered = _suffered(standing[a], now[i]) + 1.0
-            standing[a].suffered_s = np.uint32(min(max(now[i] // _SECOND_NS, np.int64(0)), _LATEST_S))
-        for k in range(2):
-            if (k == 0 and not exists(b)) or (k == 1 and terminal[i] == np.uint64(0)):
-                continue
-            key = _account_key(b) if k == 0 else _terminal_key(terminal[i])
-            slot, known = find_slot(keys, known_ns, key)
-            place = places[slot]
-            if not known:
-                keys[slot] = key
-                place.honest = np.float32(0.0)
-                place.risk[0] = np.float32(0.0)
-                place.risk[1] = np.float32(0.0)
-                place.day = standing[b].day if k == 0 else np.int32(today)
-                for bucket in range(DAYS):
-                    place.recent[bucket] = np.uint16(standing[b].recent[bucket]) if k == 0 else np.uint16(0)
-            if k == 0:
-                standing[b].watched = np.uint8(1)
-            _pass_days(place, today)
-            if not known:
-                place.honest = np.float32(0.0)
-            _note_fraud(place, known_ns[slot], paid_ns[i], now[i], not known)
-            known_ns[slot] = max(known_ns[slot], now[i]) if known else now[i]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bezant.errors import InputError
-from bezant.intelligence import aspects, instruments, places
+from bezant.intelligence import aspects, instruments, labelling, places
 from bezant.intelligence.features import (
     BYTES_PER_ACCOUNT,
     COLUMN,
@@ -51,10 +51,13 @@ def rows(columns: Columns, start: int, stop: int) -> Columns:
 
 
 def label(state: FeatureState, columns: Columns, every: int) -> None:
-    """Label each so-manieth payment as fraud, known some days after the last of all."""
+    """Label each so-manieth payment as fraud, known some days after the last of all; take some back."""
     chosen = {name: c[::every] for name, c in columns.items() if name not in ("amount_minor", "device")}
     known = columns["time_ns"].max() + np.arange(len(chosen["debtor"])) * HOUR
-    state.label(chosen["debtor"], chosen["creditor"], chosen["time_ns"], known, terminal=chosen["terminal"])
+    where = (chosen["debtor"], chosen["creditor"], chosen["time_ns"])
+    payment, terminal = np.arange(1, len(known) + 1), chosen["terminal"]
+    state.label(*where, known, terminal=terminal, payment=payment)
+    state.label(*where, known + HOUR, terminal=terminal, payment=payment, fraud=payment % 3 > 0)
 
 
 def same_state(a: FeatureState, b: FeatureState) -> bool:
@@ -67,7 +70,7 @@ def test_names_are_distinct_and_cover_the_kernel() -> None:
     x = np.full((1, len(FEATURES)), np.nan, np.float32)
     row, key = np.zeros(1, np.int64), np.zeros(1, np.uint64)
     payment = aspects.Payments(row, row + 1, np.array([5.0]), row + NOON, key, key)
-    accounts, tables, blank = aspects.new_accounts(2), aspects.new_tables(8, 8, 8), aspects.new_accounts(1)
+    accounts, tables, blank = aspects.new_accounts(2), aspects.new_tables(8, 8, 8, 8), aspects.new_accounts(1)
     aspects.look(accounts, tables, payment, blank, aspects.new_traces(1), x)
     assert np.isfinite(x).all()
 
@@ -256,9 +259,9 @@ def test_pairs_are_bounded_and_the_oldest_of_a_bucket_goes() -> None:
 
 def test_memory_is_as_stated() -> None:
     assert BYTES_PER_ACCOUNT == 296
-    assert (places.BYTES_PER_PLACE, instruments.BYTES_PER_SLOT) == (88, 20)
-    tables = 1_024 * 32 + 16 * 88 + 64 * 20
-    state = FeatureState(1_000, 1 << 10, 16, 64)
+    assert (places.BYTES_PER_PLACE, instruments.BYTES_PER_SLOT, labelling.BYTES_PER_LABEL) == (88, 20, 17)
+    tables = 1_024 * 32 + 16 * 88 + 64 * 20 + 8 * 17
+    state = FeatureState(1_000, 1 << 10, 16, 64, 8)
     assert state.nbytes == 1_000 * 296 + tables
     pay(state, 3, 50_000, 1, NOON)
     assert state.nbytes == 50_001 * 296 + tables

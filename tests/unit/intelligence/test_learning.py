@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bezant.intelligence.features import FeatureState
+from bezant.intelligence.features import COLUMN, FeatureState
 from bezant.intelligence.learning import learn_block
 from bezant.model.identifiers import payment_time_ms
 from bezant.model.records import Kind, Label, RecordArray, id_of
@@ -35,7 +35,7 @@ def test_an_ordered_fraud_label_is_learned_as_a_label_given_by_hand() -> None:
     before = learned(world)
     block = world.commit((BANK, label(world, paid, Label.FRAUD)))
     paid_ns = payment_time_ms(id_of(paid[0], "id")) * 1_000_000
-    by_hand.label([1], [2], [paid_ns], [block.time_ns])
+    by_hand.label([1], [2], [paid_ns], [block.time_ns], payment=paid["id_lo"])
     after = learned(world)
     assert after == {n: np.ascontiguousarray(rows).tobytes() for n, rows in by_hand.dump().items()}
     assert after != before
@@ -50,3 +50,20 @@ def test_genuine_labels_and_refused_ones_teach_nothing() -> None:
     block = world.commit((BANK, label(world, paid, Label.GENUINE)), (BANK, other))
     assert block.receipts["outcome"].tolist() == [0, 42]
     assert learned(world) == before
+
+
+def test_a_payment_found_genuine_counts_as_fraud_no_more_and_one_said_twice_once() -> None:
+    world = BlockScribe()
+    paid = world.transfer(world.alice, world.bob, 40)
+    world.commit((BANK, paid))
+    world.commit((BANK, label(world, paid, Label.FRAUD)))
+    once = learned(world)
+    world.commit((BANK, label(world, paid, Label.FRAUD)))
+    assert learned(world) == once
+    world.commit((BANK, label(world, paid, Label.GENUINE)))
+    features = FeatureState()
+    for block in world.blocks:
+        learn_block(features, block, SCALES)
+    x = features.compute([1], [2], [40], [world.blocks[-1].time_ns])
+    assert x[0, COLUMN["place_frauds_30d"]] == 0.0
+    assert x[0, COLUMN["debtor_frauds_30d"]] < 1e-6

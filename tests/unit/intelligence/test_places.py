@@ -26,9 +26,14 @@ def pay(state: FeatureState, at: int, debtor: int = 1, creditor: int = 2, termin
 
 
 def fraud(
-    state: FeatureState, paid: int, known: int, debtor: int = 1, creditor: int = 2, terminal: int = 0
-) -> None:
-    state.label([debtor], [creditor], [paid], [known], terminal=[terminal])
+    state: FeatureState, paid: int, known: int, debtor: int = 1, creditor: int = 2, terminal: int = 0,
+    payment: int = 0,
+) -> None:  # fmt: skip
+    state.label([debtor], [creditor], [paid], [known], terminal=[terminal], payment=[payment])
+
+
+def genuine(state: FeatureState, paid: int, known: int, payment: int, terminal: int = 0) -> None:
+    state.label([1], [2], [paid], [known], terminal=[terminal], payment=[payment], fraud=False)
 
 
 def test_nothing_is_known_before_the_label() -> None:
@@ -127,3 +132,72 @@ def test_a_label_of_accounts_that_do_not_exist_is_kept_for_the_terminal_alone() 
 
 def test_every_feature_of_a_place_is_named() -> None:
     assert set(PLACE_FEATURES) < set(FEATURES)
+
+
+def test_a_payment_called_fraud_again_counts_once() -> None:
+    state, again = FeatureState(), FeatureState()
+    fraud(state, NOON, NOON + DAY, payment=7)
+    for later in range(1, 4):
+        fraud(again, NOON, NOON + later * DAY, payment=7)
+    assert read(again, NOON + 4 * DAY) == read(state, NOON + 4 * DAY)
+    fraud(again, NOON, NOON + 4 * DAY, payment=8)
+    fraud(again, NOON, NOON + 4 * DAY, debtor=3, payment=7)
+    assert read(again, NOON + 4 * DAY)["place_series"] == 3.0
+
+
+@pytest.mark.parametrize("terminal", [0, 77])
+def test_the_only_fraud_taken_back_leaves_nothing(terminal: int) -> None:
+    state = FeatureState()
+    nothing = read(state, NOON + 3 * DAY, terminal=terminal)
+    fraud(state, NOON, NOON + DAY, payment=7, terminal=terminal)
+    assert read(state, NOON + 3 * DAY, terminal=terminal)["place_series"] == 1.0
+    genuine(state, NOON, NOON + 2 * DAY, payment=7, terminal=terminal)
+    left = read(state, NOON + 3 * DAY, terminal=terminal)
+    assert left.pop("debtor_frauds_30d") == pytest.approx(0.0, abs=1e-6)
+    assert nothing.pop("debtor_frauds_30d") == 0.0
+    assert left == nothing
+    fraud(state, NOON, NOON + 4 * DAY, payment=7, terminal=terminal)
+    assert read(state, NOON + 4 * DAY, terminal=terminal)["place_frauds_7d"] == 1.0
+
+
+def test_one_of_two_frauds_taken_back_leaves_the_other_and_an_honest_payment() -> None:
+    state, one = FeatureState(), FeatureState()
+    for each in (state, one):
+        fraud(each, NOON, NOON + DAY, payment=7)
+    fraud(state, NOON + DAY, NOON + 2 * DAY, payment=8)
+    genuine(state, NOON + DAY, NOON + 3 * DAY, payment=8)
+    at = NOON + 3 * DAY
+    left, right = read(state, at), read(one, at)
+    assert left.pop("place_honest") == 1.0
+    assert right.pop("place_honest") == 0.0
+    assert left.pop("place_fraud_share") == pytest.approx(1 / 3)
+    assert right.pop("place_fraud_share") == 0.5
+    for name, kept in (("place_risk_fast", 0.7), ("place_risk_slow", 0.9)):
+        assert left.pop(name) == pytest.approx(right.pop(name) * kept, rel=1e-5)
+    assert left == pytest.approx(right, rel=1e-5)
+
+
+def test_a_terminal_whose_frauds_were_taken_back_leaves_the_word_to_its_creditor() -> None:
+    state = FeatureState()
+    fraud(state, NOON, NOON + DAY, payment=7, terminal=77)
+    fraud(state, NOON, NOON + DAY, payment=8)
+    genuine(state, NOON, NOON + 2 * DAY, payment=7, terminal=77)
+    assert read(state, NOON + 2 * DAY, terminal=77)["place_series"] == 1.0
+
+
+def test_genuine_said_of_what_nobody_called_fraud_changes_nothing() -> None:
+    state = FeatureState()
+    fraud(state, NOON, NOON + DAY, payment=7)
+    before = {name: rows.tobytes() for name, rows in state.dump().items()}
+    genuine(state, NOON, NOON + DAY, payment=9)
+    genuine(state, NOON, NOON + DAY, payment=0)
+    assert {name: rows.tobytes() for name, rows in state.dump().items()} == before
+
+
+def test_labels_are_bounded_and_the_oldest_cannot_be_taken_back_any_more() -> None:
+    state = FeatureState(labels=8)
+    for k in range(9):
+        fraud(state, NOON, NOON + k * S, payment=1 + k)
+    for payment in (1, 9):
+        genuine(state, NOON, NOON + DAY, payment=payment)
+    assert read(state, NOON + DAY)["place_series"] == 8.0

@@ -1,0 +1,169 @@
+"""What labels do: a fraud is entered where it was paid to and for who paid it, once, and can be taken back.
+
+The payments that were called fraud are remembered in a table of a fixed size, 17 bytes a slot, so that
+one that is called so again counts once, and one that is found genuine afterwards counts no more. A full
+bucket gives up the label that is oldest; that one cannot be taken back any more.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from bezant.intelligence.elementary import INLINE, fading
+from bezant.intelligence.places import (
+    DAY,
+    DAYS,
+    FAST,
+    SECOND_NS,
+    SLOW,
+    account_key,
+    day_of,
+    pass_days,
+    suffered,
+    terminal_key,
+)
+from bezant.intelligence.slots import exists, find_slot, mixed
+
+BYTES_PER_LABEL = 8 + 8 + 1
+
+_GENUINE, _FRAUD = np.uint8(0), np.uint8(1)
+_SERIES_ENDS = 3.0
+_LATEST_S = np.int64(2**32 - 1)
+_MONTH_S = 1.0 / (30 * 86_400.0)
+_WINDOWS = (1.0, 7.0, 30.0)
+
+
+@njit(**INLINE)
+def _label_key(debtor: Any, payment: Any) -> Any:
+    """Return the key of a payment with its debtor: ids are chosen by who pays."""
+    return mixed(payment) ^ mixed(np.uint64(debtor) + np.uint64(1)) | np.uint64(1)
+
+
+@njit(**INLINE)
+def _seconds(now: Any) -> Any:
+    return np.uint32(min(max(now // SECOND_NS, np.int64(0)), _LATEST_S))
+
+
+@njit(**INLINE)
+def _enter(place: Any, known_before_ns: Any, paid_ns: Any, now: Any, first: Any) -> None:
+    """Enter a fraud into a place that was brought to the day on which it became known; `first`: none is
+    known of it."""
+    days = max(float(now - known_before_ns), 0.0) * DAY
+    for w in range(3):
+        place.frauds[w] = (0.0 if first else place.frauds[w] * fading(days / _WINDOWS[w])) + 1.0
+    if first or place.honest >= _SERIES_ENDS:
+        place.first_fraud_ns = paid_ns
+        place.series = np.float32(0.0)
+        place.last_fraud_ns = paid_ns
+    place.last_fraud_ns = max(place.last_fraud_ns, paid_ns)
+    place.first_fraud_ns = min(place.first_fraud_ns, paid_ns)
+    place.series += 1.0
+    place.honest = np.float32(0.0)
+    place.risk[0] += FAST * (1.0 - place.risk[0])
+    place.risk[1] += SLOW * (1.0 - place.risk[1])
+    # It waits among the receipts of its day, if that has not passed; it must not count as honest then.
+    paid_on = day_of(paid_ns)
+    bucket = paid_on % DAYS
+    if np.int64(place.day) - DAYS < paid_on <= np.int64(place.day) and place.recent[bucket] > 0:
+        place.recent[bucket] -= np.uint16(1)
+
+
+@njit(**INLINE)
+def _take_back(place: Any, known_last_ns: Any, paid_ns: Any, known_ns: Any) -> None:
+    """Undo `_enter` for a fraud that was known at `known_ns`, and count an honest payment instead.
+
+    Exact but for what came in between: the honest payments that it had set back stay forgotten.
+    """
+    days = max(float(known_last_ns - known_ns), 0.0) * DAY
+    for w in range(3):
+        place.frauds[w] = max(place.frauds[w] - fading(days / _WINDOWS[w]), 0.0)
+    if paid_ns >= place.first_fraud_ns:
+        place.series = max(place.series - 1.0, 0.0)
+    if place.last_fraud_ns == paid_ns:
+        place.last_fraud_ns = place.first_fraud_ns
+    elif place.first_fraud_ns == paid_ns:
+        place.first_fraud_ns = place.last_fraud_ns
+    # (risk - rate) / (1 - rate) undoes the fraud; an honest payment then takes the share (1 - rate) of it.
+    place.risk[0] = max(place.risk[0] - FAST, 0.0)
+    place.risk[1] = max(place.risk[1] - SLOW, 0.0)
+    place.honest += 1.0
+    if place.series == 0.0 and place.frauds[2] < 0.5:
+        for w in range(3):
+            place.frauds[w] = np.float32(0.0)
+
+
+@njit(**INLINE)
+def _say_fraud(
+    standing: Any, keys: Any, known_ns: Any, places: Any, b: Any, terminal: Any, paid_ns: Any, now: Any
+) -> None:
+    """Enter a fraud where it was paid to: at the account (k = 0), and at the terminal if one is named."""
+    today = day_of(now)
+    for k in range(2):
+        if (k == 0 and not exists(b)) or (k == 1 and terminal == np.uint64(0)):
+            continue
+        key = account_key(b) if k == 0 else terminal_key(terminal)
+        slot, known = find_slot(keys, known_ns, key)
+        place = places[slot]
+        if not known:
+            keys[slot] = key
+            place.day = standing[b].day if k == 0 else np.int32(today)
+            for bucket in range(DAYS):
+                place.recent[bucket] = np.uint16(standing[b].recent[bucket]) if k == 0 else np.uint16(0)
+        if k == 0:
+            standing[b].watched = np.uint8(1)
+        pass_days(place, today)
+        first = not known or place.frauds[2] == 0.0
+        if first:
+            place.honest = np.float32(0.0)
+            place.risk[0] = np.float32(0.0)
+            place.risk[1] = np.float32(0.0)
+        _enter(place, known_ns[slot], paid_ns, now, first)
+        known_ns[slot] = max(known_ns[slot], now) if known else now
+
+
+@njit(**INLINE)
+def _say_genuine(
+    standing: Any, keys: Any, known_ns: Any, places: Any, b: Any, terminal: Any, paid_ns: Any, told_ns: Any
+) -> None:
+    """Take a fraud back where it was entered at `told_ns`, if that place is still remembered."""
+    for k in range(2):
+        if (k == 0 and not exists(b)) or (k == 1 and terminal == np.uint64(0)):
+            continue
+        slot, known = find_slot(keys, known_ns, account_key(b) if k == 0 else terminal_key(terminal))
+        if known and places[slot].frauds[2] > 0.0:
+            _take_back(places[slot], known_ns[slot], paid_ns, told_ns)
+
+
+@njit(cache=True, **INLINE)
+def label_rows(
+    standing: Any, keys: Any, known_ns: Any, places: Any, label_keys: Any, label_times: Any, said: Any,
+    debtor: Any, creditor: Any, terminal: Any, payment: Any, fraud: Any, paid_ns: Any, now: Any,
+) -> None:  # fmt: skip
+    """Learn in this order that payments (n,) made at `paid_ns` were `fraud`, or were not, as becomes known
+    at `now`. `payment` are 64 bits of their ids; one of 0 is always a payment of its own."""
+    for i in range(debtor.size):
+        a, b, at = debtor[i], creditor[i], terminal[i]
+        entry, called_fraud = np.int64(-1), False
+        if payment[i] != np.uint64(0):
+            entry, told = find_slot(label_keys, label_times, _label_key(a, payment[i]))
+            called_fraud = told and said[entry] == _FRAUD
+        if fraud[i] == called_fraud:
+            continue
+        if fraud[i]:
+            if exists(a):
+                standing[a].suffered = suffered(standing[a], now[i]) + 1.0
+                standing[a].suffered_s = _seconds(now[i])
+            _say_fraud(standing, keys, known_ns, places, b, at, paid_ns[i], now[i])
+        else:
+            if exists(a):
+                share = fading(max(float(now[i] - label_times[entry]), 0.0) * 1e-9 * _MONTH_S)
+                standing[a].suffered = max(suffered(standing[a], now[i]) - share, 0.0)
+                standing[a].suffered_s = _seconds(now[i])
+            _say_genuine(standing, keys, known_ns, places, b, at, paid_ns[i], label_times[entry])
+        if entry >= 0:
+            label_keys[entry] = _label_key(a, payment[i])
+            label_times[entry] = now[i]
+            said[entry] = _FRAUD if fraud[i] else _GENUINE
