@@ -8,7 +8,9 @@ RATE ?= 50
 SEED ?= 1
 COUNT ?= 2000
 
-.PHONY: run test check format bench sim soak lock clean help
+COMETBFT := v0.38.25
+
+.PHONY: run test check format bench sim soak lock cometbft clean help
 
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -47,6 +49,12 @@ soak: $(STAMP) ## for a night: 100,000 seeds, 100 kills through HTTP, hundreds o
 	@$(BIN)/python -m bezant.testing.blackbox --seed $(SEED) --kills 100
 	@$(BIN)/python -m pytest tests/fuzzing --hypothesis-profile=soak
 	@$(BIN)/python -m bezant.testing.simulator --seed $(SEED) --count 100000
+
+cometbft: $(STAMP) ## install the engine of a network, CometBFT, beside Python (needs Go 1.22 or newer)
+	@command -v go >/dev/null || { echo "There is no Go toolchain: install Go 1.22 or newer, then make cometbft"; exit 1; }
+	@test "v$$($(BIN)/cometbft version 2>/dev/null)" = $(COMETBFT) \
+	  || { echo "Building CometBFT $(COMETBFT) into $(BIN) (about a minute)"; \
+	       CGO_ENABLED=0 GOBIN=$(abspath $(BIN)) go install github.com/cometbft/cometbft/cmd/cometbft@$(COMETBFT); }
 
 lock: ## renew requirements.lock (needs uv)
 	uv pip compile pyproject.toml --extra dev --extra postgres --extra plots --generate-hashes --no-emit-index-url \

@@ -73,10 +73,18 @@ class Witnesses(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Co-signatures that a checkpoint needs before receipts carry it rather than a newer one."""
 
 
+class Chain(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The engine of a network of validators."""
+
+    cometbft: str = ""
+    """Path of the CometBFT program; empty looks beside Python and on the path."""
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that can be set; see each section."""
 
     http: Http = Http()
+    chain: Chain = Chain()
     pipeline: Pipeline = Pipeline()
     screening: Screening = Screening()
     store: Store = Store()
@@ -88,7 +96,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Most that one token-only payment may move from an account opened over REST."""
 
 
-_SECTIONS = ("http", "pipeline", "screening", "store", "webhooks", "witnesses", "policy")
+_SECTIONS = ("http", "chain", "pipeline", "screening", "store", "webhooks", "witnesses", "policy")
 
 
 def load_config(folder: Path, environment: Mapping[str, str] | None = None) -> Config:

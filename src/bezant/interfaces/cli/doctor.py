@@ -58,7 +58,7 @@ def doctor(
     self_test: Annotated[bool, typer.Option(help="Make a real payment in a temporary folder.")] = True,
     as_json: AsJson = False,
 ) -> None:
-    """Check Python, packages, disk, data folder, read model, fraud model, drift, clock; make a test payment.
+    """Check Python, packages, disk, data, read model, fraud model, drift, engine, clock; make a test payment.
 
     Exit code 1 when something failed, with the exact fix.
 
@@ -85,6 +85,7 @@ def _checks(data: Path) -> Iterator[Check]:
     yield check_model(data)
     yield check_drift(data)
     yield check_port(data)
+    yield check_consensus(data)
     yield check_clock()
 
 
@@ -212,6 +213,24 @@ def check_port(data: Path) -> Check:
             return Check("port", "ok", "taken by this data folder's own node")
         return Check("port", "failed", error.message, "bezant run --port 0, or stop what listens there")
     return Check("port", "ok", f"{http.host} port {http.port} is free")
+
+
+def check_consensus(data: Path) -> Check:
+    """Say whether CometBFT is there, which only a node of a network needs."""
+    from bezant.chain.cometbft.program import FIX, RELEASE, usable_program
+    from bezant.config import load_config
+
+    try:
+        chain = load_config(data).chain
+    except BezantError as error:
+        return Check("consensus", "failed", error.message, f"mend {data / 'bezant.toml'}")
+    try:
+        program = usable_program(chain.cometbft)
+    except BezantError as error:
+        if error.code == "cometbft_missing" and not chain.cometbft:
+            return Check("consensus", "ok", f"no CometBFT, which only a network needs: {FIX}")
+        return Check("consensus", "failed", error.message, FIX)
+    return Check("consensus", "ok", f"CometBFT {RELEASE} at {program}")
 
 
 def check_clock() -> Check:

@@ -167,9 +167,9 @@ def test_the_doctor_makes_a_payment(data: Path) -> None:
     report = told("doctor", data=data)
     results = {one["check"]: one["result"] for one in report["checks"]}
     assert results.pop("port") in ("ok", "failed")
-    models = ("read model", "fraud model", "drift")
+    parts = ("read model", "fraud model", "drift", "consensus")
     assert results == dict.fromkeys(
-        ("python", "packages", "disk", "data folder", "secrets", *models, "clock", "test payment"), "ok"
+        ("python", "packages", "disk", "data folder", "secrets", *parts, "clock", "test payment"), "ok"
     )
 
 
