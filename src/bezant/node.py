@@ -66,6 +66,7 @@ from bezant.pipeline.intake import Intake
 from bezant.pipeline.latency import LatencyWatch
 from bezant.pipeline.observer import Observer
 from bezant.pipeline.stage import Stage
+from bezant.stages.instruments import Instruments
 from bezant.stages.loading import load_stage
 from bezant.stages.policy import Policy
 from bezant.stages.resources import PartyColumns, Resources
@@ -122,6 +123,8 @@ class Node:
         self.vault = Vault.open(path)
         opened.callback(self.vault.close)
         self.features = FeatureState()
+        self.instruments = Instruments(self.vault, keys.blinding)
+        self.instruments.replaying = True
         self.scales = np.array([0, *(asset.scale for asset in self.folder.genesis.assets)], np.int64)
         self.engine = EmbeddedEngine(
             self.folder.chain,
@@ -137,6 +140,7 @@ class Node:
             progress=lambda height: progress("replay the journal", height),
         )
         opened.callback(self.engine.close)
+        self.instruments.replaying = False
         shelf = Shelf(self.folder.models)
         institution = authority_id(keys.institution.public)
         self.lineup = Lineup(self.engine.ledger, institution, shelf, self._install_models)
@@ -165,6 +169,7 @@ class Node:
             now_ns=clock.now_ns,
             announce=self._announce,
             scales=self.scales,
+            instruments=self.instruments,
             model=self.lineup.champion,
             parties=self.parties,
             store_lag=self._store_lag,
@@ -294,7 +299,7 @@ class Node:
         self.drift.tell("stage.drift", stage, "adwin", round(before_us, 1), round(after_us, 1))
 
     def _learn(self, block: CommittedBlock) -> None:
-        learn_block(self.features, block, self.scales)
+        learn_block(self.features, block, self.scales, self.instruments)
 
     def _dump_features(self) -> Arrays:
         return self.features.dump()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple, Protocol
+
 import numpy as np
 import numpy.typing as npt
 
@@ -11,33 +13,66 @@ from bezant.model.outcomes import Outcome
 from bezant.model.records import Kind, Label, RecordArray
 
 
-def learn_block(features: FeatureState, block: CommittedBlock, scales: npt.NDArray[np.int64]) -> None:
+class Named(NamedTuple):
+    """Keys (n,) of the devices and terminals that payments named, 0 where they named none."""
+
+    device: npt.NDArray[np.uint64]
+    terminal: npt.NDArray[np.uint64]
+
+
+class NamedBy(Protocol):
+    """Knows what payments named, by the words of their ids (n,); None: nothing."""
+
+    def settled(self, ids_lo: npt.NDArray[np.uint64], ids_hi: npt.NDArray[np.uint64]) -> Named | None:
+        """Payments of the block that is being learned."""
+
+    def sealed(self, ids_lo: npt.NDArray[np.uint64], ids_hi: npt.NDArray[np.uint64]) -> Named | None:
+        """Payments of any earlier block."""
+
+
+class NothingNamed:
+    """Payments that name neither devices nor terminals."""
+
+    def settled(self, ids_lo: npt.NDArray[np.uint64], ids_hi: npt.NDArray[np.uint64]) -> None:
+        return None
+
+    def sealed(self, ids_lo: npt.NDArray[np.uint64], ids_hi: npt.NDArray[np.uint64]) -> None:
+        return None
+
+
+def learn_block(
+    features: FeatureState, block: CommittedBlock, scales: npt.NDArray[np.int64], names: NamedBy
+) -> None:
     """Remember every payment of a block that moved or reserved value, and what others turned out to be.
 
     The time is the one inside the payer's signed id, which is also what scoring used. `scales`
-    (assets + 1,) are the decimals of each asset by number.
+    (assets + 1,) are the decimals of each asset by number; `names` knows devices and terminals.
     """
     own = block.receipts[block.system_count :]
     kind, outcome = own["kind"], own["outcome"]
     pays = ((kind == Kind.TRANSFER) | (kind == Kind.HOLD)) & (outcome <= Outcome.HELD_FOR_REVIEW)
     if pays.any():
-        _learn_payments(features, block, own, np.flatnonzero(pays), scales)
+        _learn_payments(features, block, own, np.flatnonzero(pays), scales, names)
     said = np.flatnonzero((kind == Kind.LABEL) & (outcome == Outcome.APPLIED))
     if len(said):
-        _learn_labels(features, block, said)
+        _learn_labels(features, block, said, names)
 
 
-def _learn_labels(features: FeatureState, block: CommittedBlock, rows: npt.NDArray[np.intp]) -> None:
+def _learn_labels(
+    features: FeatureState, block: CommittedBlock, rows: npt.NDArray[np.intp], names: NamedBy
+) -> None:
     """Remember what LABEL records (rows) of a block call payments, as known from its time on.
 
     A payment called fraud counts once, however often it is said; called genuine afterwards it counts no more.
     """
     records, receipts = block.records[rows], block.receipts[block.system_count :][rows]
+    named = names.sealed(records["related_lo"], records["related_hi"])
     features.label(
         receipts["debtor_row"].astype(np.int64),
         receipts["creditor_row"].astype(np.int64),
         (records["related_hi"] >> np.uint64(16)).astype(np.int64) * 1_000_000,
         np.full(len(rows), block.time_ns, np.int64),
+        terminal=None if named is None else named.terminal,
         payment=records["related_lo"],
         fraud=records["amount"] == Label.FRAUD,
     )
@@ -49,7 +84,9 @@ def _learn_payments(
     own: RecordArray,
     rows: npt.NDArray[np.intp],
     scales: npt.NDArray[np.int64],
+    names: NamedBy,
 ) -> None:
+    named = names.settled(own["id_lo"][rows], own["id_hi"][rows])
     time_ns = (own["id_hi"][rows] >> np.uint64(16)).astype(np.int64) * 1_000_000
     features.learn(
         own["debtor_row"][rows].astype(np.int64),
@@ -57,4 +94,6 @@ def _learn_payments(
         own["amount"][rows],
         time_ns,
         scale=scales[block.records["asset"][rows]],
+        device=None if named is None else named.device,
+        terminal=None if named is None else named.terminal,
     )

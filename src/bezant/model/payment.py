@@ -71,6 +71,10 @@ class Payload(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     creditor_name: str = ""
     debtor_account: str = ""
     creditor_account: str = ""
+    device: str = ""
+    """What the payer pays with, by a name that stays the same: an app's installation, a card."""
+    terminal: str = ""
+    """Where: a point of sale, a cash machine."""
 
     def __bool__(self) -> bool:
         return any(getattr(self, name) for name in self.__struct_fields__)

@@ -67,6 +67,9 @@ class PaymentBatch:
     creditor_row: _UINT32 = field(default_factory=lambda: np.zeros(0, np.uint32))
     screening: npt.NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
     """Verdict of the name screening."""
+    device: npt.NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64))
+    """Keys of the devices and terminals that payments name, 0 where they name none."""
+    terminal: npt.NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64))
     features: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     score_ppm: _UINT32 = field(default_factory=lambda: np.zeros(0, np.uint32))
     reasons: _UINT32 = field(default_factory=lambda: np.zeros(0, np.uint32))
@@ -125,6 +128,7 @@ def join_submissions(submissions: list[Submission], received_ns: int) -> Payment
     batch.debtor_row = np.full(count, NO_ROW, np.uint32)
     batch.creditor_row = np.full(count, NO_ROW, np.uint32)
     batch.screening = np.zeros(count, np.uint8)
+    batch.device, batch.terminal = np.zeros(count, np.uint64), np.zeros(count, np.uint64)
     batch.score_ppm = np.zeros(count, np.uint32)
     batch.reasons = np.zeros(count, np.uint32)
     batch.decisions = np.zeros(count, DECISION)

@@ -44,6 +44,8 @@ PER_ROW: Final = frozenset(
         "debtor_row",
         "creditor_row",
         "screening",
+        "device",
+        "terminal",
         "features",
         "score_ppm",
         "reasons",

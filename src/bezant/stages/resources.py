@@ -14,6 +14,7 @@ from bezant.intelligence.features import FeatureState
 from bezant.intelligence.model import Model
 from bezant.model.keys import SigningKey
 from bezant.pipeline.batch import PaymentBatch
+from bezant.stages.instruments import Instruments
 from bezant.stages.policy import Policy
 from bezant.store import Lag
 from bezant.vault import Vault
@@ -81,6 +82,7 @@ class Resources:
     announce: Callable[[PaymentBatch], None]
     scales: npt.NDArray[np.int64]
     """Decimals of each asset, by number."""
+    instruments: Instruments
     model: Model | None = None
     executor: Executor | None = None
     """Threads that a stage may share its work out to."""

@@ -25,8 +25,8 @@ class Score:
 
     name: ClassVar = "score"
     version: ClassVar = "lightgbm-1"
-    reads: ClassVar = frozenset({"records", "debtor_row", "creditor_row", "refused"})
-    writes: ClassVar = frozenset({"features", "score_ppm", "reasons", "model"})
+    reads: ClassVar = frozenset({"records", "payloads", "debtor_row", "creditor_row", "refused"})
+    writes: ClassVar = frozenset({"device", "terminal", "features", "score_ppm", "reasons", "model"})
     has_fallback: ClassVar = True
     budget_us: ClassVar = 200.0
     budget_base_us: ClassVar = 100_000.0
@@ -35,6 +35,7 @@ class Score:
         self._features: FeatureState = resources.features
         self._model: Model | None = resources.model
         self._scales = resources.scales
+        self._instruments = resources.instruments
         self._executor = resources.executor
         self._load_kernels()
 
@@ -80,12 +81,15 @@ class Score:
     def _compute(self, batch: PaymentBatch) -> npt.NDArray[np.intp]:
         known = (batch.debtor_row != NO_ROW) & (batch.creditor_row != NO_ROW)
         rows = np.flatnonzero(batch.pays & known)
+        batch.device, batch.terminal = self._instruments.read(batch.payloads)
         x = self._features.compute(
             batch.debtor_row[rows].astype(np.int64),
             batch.creditor_row[rows].astype(np.int64),
             batch.records["amount"][rows],
             batch.time_ns[rows],
             scale=self._scales[np.minimum(batch.records["asset"][rows], len(self._scales) - 1)],
+            device=batch.device[rows],
+            terminal=batch.terminal[rows],
         )
         if len(rows) == len(batch):
             batch.features = x

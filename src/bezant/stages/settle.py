@@ -17,6 +17,7 @@ from bezant.model.outcomes import Outcome, Verdict
 from bezant.model.payment import SALT_BYTES, decode_payload
 from bezant.model.records import AUTHORISATION, DECISION, NO_ROW, RECORD
 from bezant.pipeline.batch import PENDING, PaymentBatch
+from bezant.stages.instruments import pack
 from bezant.stages.resources import ERASED, Resources
 from bezant.vault import VaultKind
 
@@ -54,6 +55,8 @@ class Settle:
             "decisions",
             "evidence",
             "payloads",
+            "device",
+            "terminal",
             "refused",
         }
     )
@@ -66,6 +69,7 @@ class Settle:
         self._engine, self._vault, self._key = resources.engine, resources.vault, resources.gateway_key
         self._parties = resources.parties
         self._sealed = resources.sealed
+        self._instruments = resources.instruments
         self._gateway = authority_id(resources.gateway_key.public)
 
     def __call__(self, batch: PaymentBatch) -> PaymentBatch:
@@ -75,6 +79,10 @@ class Settle:
         if not len(covering):
             return batch
         orders = [self._order(batch, part) for part in _parts(covering)]
+        named = _naming(batch)
+        if len(named):
+            ids = batch.records[named]
+            self._instruments.keep(ids["id_lo"], ids["id_hi"], batch.device[named], batch.terminal[named])
         batch.block = self._engine.submit(
             orders,
             prepare=lambda: self._seal(batch),
@@ -122,6 +130,16 @@ class Settle:
         # a repeated id keeps the texts it had: those are what its commitment is over.
         keeps = (party != ERASED) & (batch.debtor_row != NO_ROW)
         keeps &= ~np.isin(batch.refused, _ANSWERED_BEFORE)
+        named = _naming(batch)
+        named = named[keeps[named]]
+        if len(named):
+            self._vault.seal_rows(
+                VaultKind.INSTRUMENTS,
+                np.ascontiguousarray(ids_lo[named]),
+                np.ascontiguousarray(ids_hi[named]),
+                party[named],
+                pack(batch.device[named], batch.terminal[named]),
+            )
         texts = [row for row in batch.ordered.tolist() if batch.payloads[row] and keeps[row]]
         if texts:
             self._vault.seal_texts(
@@ -145,6 +163,12 @@ class Settle:
         decisions["verdict"][(refused != PENDING) & ~np.isin(refused, _REFUSED_AGAIN)] = Verdict.BLOCK
         order = Order(self._gateway, moved, batch.records[rows], decisions)
         return attest(self._engine.network, order, self._key)
+
+
+def _naming(batch: PaymentBatch) -> npt.NDArray[np.intp]:
+    """Return the rows, among those to be ordered, that name a device or a terminal."""
+    names = (batch.device != 0) | (batch.terminal != 0)
+    return batch.ordered[names[batch.ordered]] if names.any() else np.zeros(0, np.intp)
 
 
 def _chosen(rows: npt.NDArray[np.uint8], chosen: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:

@@ -43,6 +43,9 @@ class TimeIndex:
     def nbytes(self) -> int:
         return self._spans.nbytes
 
+    def __len__(self) -> int:
+        return self._count
+
     def add(self, place: Place, length: int, min_hi: int, max_hi: int) -> None:
         """Take in a batch whose frame of `length` bytes is at a place; mostly the one behind the last."""
         last = self._spans[self._count - 1]
@@ -82,6 +85,9 @@ class IdIndex:
         self._ids = np.zeros(0, "S16")
         self._batches = np.zeros(0, np.uint32)
         self._recent: dict[bytes, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._places)
 
     def add(self, place: Place, ids_lo: U64Array, ids_hi: U64Array) -> None:
         batch = len(self._places)

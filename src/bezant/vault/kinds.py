@@ -8,7 +8,7 @@ from enum import IntEnum
 class VaultKind(IntEnum):
     """The kind of a sealed row; its number is on disk and never changes meaning.
 
-    Ids of PAYLOAD, EVIDENCE and RAW_MESSAGE are time-ordered (UUIDv7) and are found by the
+    Ids of PAYLOAD, EVIDENCE, RAW_MESSAGE and INSTRUMENTS are time-ordered (UUIDv7) and are found by the
     time they carry. PARTY_PROFILE (id = party number), ACCOUNT_PARTY (id = account id) and SCREENING
     (id = what names were judged by) are in no order and few, so every one of them has a place in an
     index in memory.
@@ -20,10 +20,14 @@ class VaultKind(IntEnum):
     RAW_MESSAGE = 4
     ACCOUNT_PARTY = 5
     SCREENING = 6
+    INSTRUMENTS = 7
+    """Keys of the device and the terminal that a payment named."""
 
     @property
     def time_ordered(self) -> bool:
         return self in _TIME_ORDERED
 
 
-_TIME_ORDERED = frozenset({VaultKind.PAYLOAD, VaultKind.EVIDENCE, VaultKind.RAW_MESSAGE})
+_TIME_ORDERED = frozenset(
+    {VaultKind.PAYLOAD, VaultKind.EVIDENCE, VaultKind.RAW_MESSAGE, VaultKind.INSTRUMENTS}
+)

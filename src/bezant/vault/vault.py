@@ -209,6 +209,11 @@ class Vault:
                     break
         return texts
 
+    def holds(self, kind: VaultKind) -> bool:
+        """Whether anything of a kind was ever sealed."""
+        with self._index_lock:
+            return len(self._index[kind]) > 0
+
     def party_of(self, kind: VaultKind, id_: int) -> int:
         """Return the party an id was last sealed for, erased or not; raises NotFound."""
         _, _, columns, row = self._find(kind, id_)

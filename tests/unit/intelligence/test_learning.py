@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bezant.intelligence.features import COLUMN, FeatureState
-from bezant.intelligence.learning import learn_block
+from bezant.intelligence.learning import NothingNamed, learn_block
 from bezant.model.identifiers import payment_time_ms
 from bezant.model.records import Kind, Label, RecordArray, id_of
 from bezant.testing.blocks import BlockScribe
@@ -17,7 +17,7 @@ SCALES = np.array([0, 2, 0], np.int64)
 def learned(world: BlockScribe) -> dict[str, bytes]:
     features = FeatureState()
     for block in world.blocks:
-        learn_block(features, block, SCALES)
+        learn_block(features, block, SCALES, NothingNamed())
     return {name: np.ascontiguousarray(rows).tobytes() for name, rows in features.dump().items()}
 
 
@@ -31,7 +31,7 @@ def test_an_ordered_fraud_label_is_learned_as_a_label_given_by_hand() -> None:
     world.commit((BANK, paid))
     by_hand = FeatureState()
     for block in world.blocks:
-        learn_block(by_hand, block, SCALES)
+        learn_block(by_hand, block, SCALES, NothingNamed())
     before = learned(world)
     block = world.commit((BANK, label(world, paid, Label.FRAUD)))
     paid_ns = payment_time_ms(id_of(paid[0], "id")) * 1_000_000
@@ -63,7 +63,7 @@ def test_a_payment_found_genuine_counts_as_fraud_no_more_and_one_said_twice_once
     world.commit((BANK, label(world, paid, Label.GENUINE)))
     features = FeatureState()
     for block in world.blocks:
-        learn_block(features, block, SCALES)
+        learn_block(features, block, SCALES, NothingNamed())
     x = features.compute([1], [2], [40], [world.blocks[-1].time_ns])
     assert x[0, COLUMN["place_frauds_30d"]] == 0.0
     assert x[0, COLUMN["debtor_frauds_30d"]] < 1e-6

@@ -30,6 +30,8 @@ def pay(
     data: Data = DEFAULT_DATA,
     reference: Annotated[str, typer.Option(help="End-to-end id, the payer's reference.")] = "",
     text: Annotated[str, typer.Option(help="Remittance information for the payee.")] = "",
+    device: Annotated[str, typer.Option(help="What is paid with, by a name that stays the same.")] = "",
+    terminal: Annotated[str, typer.Option(help="Where it is paid: a point of sale, say.")] = "",
     hold: Annotated[int, typer.Option(help="Reserve for so many seconds instead of paying.")] = 0,
     lock: Annotated[
         str, typer.Option(help="SHA-256 that captures of the hold must open; see 'bezant holds secret'.")
@@ -53,6 +55,8 @@ def pay(
         "instructed_amount": {"amount": amount, "asset": asset},
         "end_to_end_id": reference,
         "remittance_information": text,
+        "device": device,
+        "terminal": terminal,
         "hold_for_s": hold,
         "hashlock": lock,
         "mandate": mandate,

@@ -212,6 +212,8 @@ def _payload(body: PaymentRequest) -> Payload:
         remittance_information=body.remittance_information,
         debtor_name=body.debtor_name,
         creditor_name=body.creditor_name,
+        device=body.device,
+        terminal=body.terminal,
     )
 
 

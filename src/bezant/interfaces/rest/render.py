@@ -43,6 +43,8 @@ _TEXTS = (
     "remittance_information",
     "debtor_name",
     "creditor_name",
+    "device",
+    "terminal",
 )
 
 

@@ -197,6 +197,11 @@ class PaymentRequest(In, frozen=True):
     remittance_information: Text140 = ""
     debtor_name: Text140 = ""
     creditor_name: Text140 = ""
+    device: Text140 = ""
+    """What is paid with, by a name that stays the same: an app's installation, a card. Features know by it
+    whether the payer has used it before; nobody can read it out of them."""
+    terminal: Text140 = ""
+    """Where: a point of sale, a cash machine."""
     hold_for_s: Annotated[int, Meta(ge=0, le=MAX_HOLD_S)] = 0
     """More than 0 reserves the amount for so many seconds instead of paying it."""
     may_review: bool = True
@@ -248,6 +253,8 @@ class PaymentView(Out, frozen=True):
     remittance_information: str = ""
     debtor_name: str = ""
     creditor_name: str = ""
+    device: str = ""
+    terminal: str = ""
     texts_erased: bool = False
 
 
