@@ -1,0 +1,321 @@
+"""What CometBFT asks and what it is answered: the messages of ABCI 2.0 (CometBFT v0.38), those parts we use.
+
+Source: the field numbers of proto/tendermint/abci/types.proto. Fields that nobody here reads (votes,
+evidence, hashes of validators) are passed over. Times are Unix nanoseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from bezant.chain.cometbft.wire import (
+    Value,
+    fields,
+    integer,
+    octets,
+    put_bytes,
+    put_integer,
+    put_part,
+    text,
+)
+from bezant.errors import DecodeError
+
+OK, REFUSED = 0, 1
+"""Codes of CheckTx and of an Order in a block."""
+ACCEPT, REJECT = 1, 2
+"""The status of ProcessProposal and of VerifyVoteExtension; 0 would be an error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Echo:
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Flush:
+    """Everything asked so far is to be answered now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Info:
+    """Where is the application?"""
+
+
+@dataclass(frozen=True, slots=True)
+class Validator:
+    """An Ed25519 key and its voting power."""
+
+    key: bytes
+    power: int
+
+
+@dataclass(frozen=True, slots=True)
+class InitChain:
+    """The very first: what the engine's own genesis says."""
+
+    time_ns: int
+    chain_id: str
+    validators: tuple[Validator, ...]
+    app_state: bytes
+    initial_height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    data: bytes
+    path: str
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class CheckTx:
+    """May this Order into the mempool; `recheck` after a block."""
+
+    order: bytes
+    recheck: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """The block is decided: keep it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PrepareProposal:
+    """Which of these Orders does this validator propose."""
+
+    max_bytes: int
+    orders: tuple[bytes, ...]
+    height: int
+    time_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessProposal:
+    """Is somebody's proposal acceptable."""
+
+    orders: tuple[bytes, ...]
+    block_hash: bytes
+    height: int
+    time_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class FinalizeBlock:
+    """This block was decided: apply it."""
+
+    orders: tuple[bytes, ...]
+    block_hash: bytes
+    height: int
+    time_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unused:
+    """A request whose answer is always the same here: snapshots are not served, votes carry nothing."""
+
+    number: int
+
+
+Request = (
+    Echo
+    | Flush
+    | Info
+    | InitChain
+    | Query
+    | CheckTx
+    | Commit
+    | PrepareProposal
+    | ProcessProposal
+    | FinalizeBlock
+    | Unused
+)
+
+# Requests.
+
+
+def decode_request(data: memoryview) -> Request:
+    """Return what is asked. Raises: DecodeError."""
+    found = list(fields(data))
+    if len(found) != 1:
+        raise DecodeError(f"a request holds {len(found)} messages, not one", code="abci_malformed")
+    number, body = found[0]
+    if number in _FIXED_ANSWERS:
+        return Unused(number)
+    reader = _READERS.get(number)
+    if reader is None:
+        raise DecodeError(f"there is no request of the number {number}", code="abci_unknown")
+    return reader(octets(body))
+
+
+def _read_echo(body: memoryview) -> Echo:
+    return Echo(next((text(value) for number, value in fields(body) if number == 1), ""))
+
+
+def _read_init_chain(body: memoryview) -> InitChain:
+    found: dict[int, Value] = {}
+    validators: list[Validator] = []
+    for number, value in fields(body):
+        if number == 4:
+            validators.append(_read_validator(octets(value)))
+        else:
+            found[number] = value
+    return InitChain(
+        _time(found.get(1, _NOTHING)),
+        text(found.get(2, _NOTHING)),
+        tuple(validators),
+        bytes(octets(found.get(5, _NOTHING))),
+        integer(found.get(6, 0)),
+    )
+
+
+def _read_validator(body: memoryview) -> Validator:
+    found = dict(fields(body))
+    key = next(
+        (bytes(octets(value)) for number, value in fields(octets(found.get(1, _NOTHING))) if number == 1), b""
+    )
+    return Validator(key, integer(found.get(2, 0)))
+
+
+def _read_query(body: memoryview) -> Query:
+    found = dict(fields(body))
+    return Query(
+        bytes(octets(found.get(1, _NOTHING))), text(found.get(2, _NOTHING)), integer(found.get(3, 0))
+    )
+
+
+def _read_check_tx(body: memoryview) -> CheckTx:
+    found = dict(fields(body))
+    return CheckTx(bytes(octets(found.get(1, _NOTHING))), integer(found.get(2, 0)) != 0)
+
+
+def _read_prepare(body: memoryview) -> PrepareProposal:
+    orders, found = _split(body, 2)
+    return PrepareProposal(
+        integer(found.get(1, 0)), orders, integer(found.get(5, 0)), _time(found.get(6, _NOTHING))
+    )
+
+
+def _read_process(body: memoryview) -> ProcessProposal:
+    return ProcessProposal(*_read_block(body))
+
+
+def _read_finalize(body: memoryview) -> FinalizeBlock:
+    return FinalizeBlock(*_read_block(body))
+
+
+def _read_block(body: memoryview) -> tuple[tuple[bytes, ...], bytes, int, int]:
+    orders, found = _split(body, 1)
+    return (
+        orders,
+        bytes(octets(found.get(4, _NOTHING))),
+        integer(found.get(5, 0)),
+        _time(found.get(6, _NOTHING)),
+    )
+
+
+def _split(body: memoryview, repeated: int) -> tuple[tuple[bytes, ...], dict[int, Value]]:
+    """Return the repeated field of bytes, and the last of each other field by number."""
+    many: list[bytes] = []
+    found: dict[int, Value] = {}
+    for number, value in fields(body):
+        if number == repeated:
+            many.append(bytes(octets(value)))
+        else:
+            found[number] = value
+    return tuple(many), found
+
+
+def _time(value: Value) -> int:
+    found = dict(fields(octets(value)))
+    return integer(found.get(1, 0)) * 1_000_000_000 + integer(found.get(2, 0))
+
+
+_NOTHING = memoryview(b"")
+_READERS: dict[int, Callable[[memoryview], Request]] = {
+    1: _read_echo,
+    2: lambda body: Flush(),
+    3: lambda body: Info(),
+    5: _read_init_chain,
+    6: _read_query,
+    8: _read_check_tx,
+    11: lambda body: Commit(),
+    16: _read_prepare,
+    17: _read_process,
+    20: _read_finalize,
+}
+
+# Answers; each is a whole Response.
+
+
+def exception(message: str) -> bytes:
+    """The answer after which CometBFT stops."""
+    return put_part(1, put_bytes(1, message.encode()))
+
+
+def echo(message: str) -> bytes:
+    return put_part(2, put_bytes(1, message.encode()))
+
+
+def flush() -> bytes:
+    return put_part(3, b"")
+
+
+def info(name: str, version: str, height: int, app_hash: bytes) -> bytes:
+    """`height` and `app_hash` are those of the last Commit."""
+    body = (
+        put_bytes(1, name.encode())
+        + put_bytes(2, version.encode())
+        + put_integer(4, height)
+        + put_bytes(5, app_hash)
+    )
+    return put_part(4, body)
+
+
+def init_chain(app_hash: bytes) -> bytes:
+    return put_part(6, put_bytes(3, app_hash))
+
+
+def query(code: int, value: bytes, height: int, log: str = "") -> bytes:
+    body = put_integer(1, code) + put_bytes(3, log.encode()) + put_bytes(7, value) + put_integer(9, height)
+    return put_part(7, body)
+
+
+def check_tx(code: int, log: str = "") -> bytes:
+    return put_part(9, put_integer(1, code) + put_bytes(3, log.encode()))
+
+
+def commit(retain_height: int = 0) -> bytes:
+    return put_part(12, put_integer(3, retain_height))
+
+
+def prepare_proposal(orders: Sequence[bytes]) -> bytes:
+    return put_part(17, b"".join([put_part(1, order) for order in orders]))
+
+
+def process_proposal(accepted: bool) -> bytes:
+    return put_part(18, put_integer(1, ACCEPT if accepted else REJECT))
+
+
+def finalize_block(codes: Sequence[int], app_hash: bytes) -> bytes:
+    """`codes`: one for each Order of the block, in order."""
+    results = b"".join([put_part(2, put_integer(1, code)) for code in codes])
+    return put_part(21, results + put_bytes(5, app_hash))
+
+
+_OFFER_REJECTED, _CHUNK_REJECTED = 3, 5
+_FIXED_ANSWERS = {
+    12: put_part(13, b""),
+    13: put_part(14, put_integer(1, _OFFER_REJECTED)),
+    14: put_part(15, b""),
+    15: put_part(16, put_integer(1, _CHUNK_REJECTED)),
+    18: put_part(19, b""),
+    19: put_part(20, put_integer(1, ACCEPT)),
+}
+"""By request: list, offer, load and apply of snapshots, and votes, which nothing is added to."""
+
+
+def fixed_answer(request: Unused) -> bytes:
+    """Return the answer that such a request always has."""
+    return _FIXED_ANSWERS[request.number]
