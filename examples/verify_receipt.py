@@ -5,7 +5,8 @@ longer be changed. Each part of it is hashed or signed by the next::
 
     record ─▶ root ─▶ signatures of the payer's authority           what was asked
        └────▶ leaf ─▶ root of the block ─▶ app hash ─▶ node's seal   what was answered
-                                              └─▶ checkpoint         that everybody is told the same
+                                              ├─▶ checkpoint         that everybody is told the same
+                                              └─▶ votes              or that, in place of seal and both
 
 and all of them name the genesis, whose hash you know from elsewhere. Trees are RFC 6962's, integers
 little-endian, ids 16 bytes, hashes 32. One check that fails refuses the file.
@@ -13,13 +14,13 @@ little-endian, ids 16 bytes, hashes 32. One check that fails refuses the file.
 
 import argparse
 import json
-import re
 import struct
 import uuid
-from base64 import b64decode
 from hashlib import sha256
 
 import bip340
+import cometbft_votes
+import signed_note
 from nacl import exceptions, signing
 
 # Every object in the file: its fields in order, each with the first letter of its type (d: or null).
@@ -44,9 +45,6 @@ OUTCOMES = """applied held held_for_review captured released hold_expired locked
     limit_below_balance authority_exists account_exists id_not_derived asset_unknown holder_unknown
     credit_not_permitted key_slot threshold_unreachable recovery_waiting 0 mandate_unknown mandate_exists
     model_unknown models_full 0 0 linked_failed chain_open"""
-INT, HASH = "(0|[1-9][0-9]*)", "([A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=)"
-LINE = "— [^\\s+]{1,128} (?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]([A-Za-z0-9+/][AEIMQUYcgkosw048]|[AQgw]=)=)?"
-NOTE = rf"(bezant/(.+)\n{INT}\n{HASH}\ntime {INT}\napp {HASH}\nstate {INT} {HASH}\n)\n((?:{LINE}\n)+)"
 
 
 def need(holds, why):
@@ -56,7 +54,10 @@ def need(holds, why):
 
 def read_object(pairs):
     form = [f"{name}:{type({} if value is None else value).__name__[0]}" for name, value in pairs]
-    need(form in [known.split() for known in FORMS.split("|")], "these are not the fields of a receipt")
+    if form[-1] in ("finality:d", "validators:l") and pairs[-1][1]:
+        form.pop()  # Only where validators vote.
+    known = (FORMS + "|" + cometbft_votes.FORMS).split("|")
+    need(form in map(str.split, known), "these are not the fields of a receipt")
     return dict(pairs)
 
 
@@ -92,34 +93,14 @@ def is_signed(scheme, key, signature, text):
         return False
 
 
-def check_note(checkpoint, network, sealer, leaf, block, known):
-    """The block is in a history that the node signed; return who of the witnesses co-signed that."""
-    note = len(checkpoint["note"].encode()) <= 65_536 and re.fullmatch(NOTE, checkpoint["note"])
-    need(note and note[9].replace("\n", "").isprintable(), "the checkpoint is not a note in canonical form")
-    need(note[2] == network.hex(), "the checkpoint is another network's")
-    text, lines = note[1].encode(), re.findall(r"— (\S+) (\S*)\n", note[9])
-    root = root_from_path(leaf, block - 1, int(note[3]), checkpoint["path"])
-    need(root == b64decode(note[4]), "the block is not in the history that the checkpoint is of")
-
-    def has_signed(name, key, algorithm):
-        start, width = digest(name.encode(), b"\n", bytes([algorithm]), key)[:4], 76 if algorithm == 4 else 68
-        for blob in (b64decode(line) for at, line in lines if at == name):
-            dated = b"cosignature/v1\ntime %d\n" % int.from_bytes(blob[4:12], "big") if width == 76 else b""
-            if (blob[:4], len(blob)) == (start, width) and is_signed(1, key, blob[-64:], dated + text):
-                return True
-        return False
-
-    need(has_signed(f"bezant/{network.hex()}", sealer, 1), "the node's key did not sign the checkpoint")
-    return [name for name, key in known if has_signed(name, key, 4)]
-
-
 def verify(data, trust="", witnesses=(), quorum=0):
     """Return what the receipt proves. Raises: ValueError, or whatever nonsense runs into first."""
     receipt = json.loads(text := data.decode(), object_pairs_hook=read_object)
     need(json.dumps(receipt, indent=1, ensure_ascii=False) + "\n" == text, "the form is not canonical")
     summary, signed, genesis, seal = (receipt[name] for name in ("summary", "signed", "genesis", "seal"))
     formats = receipt["bezant_receipt"], receipt["engine"], genesis["version"], genesis["rules"]["version"]
-    need(formats == (1, "embedded", 1, 1), "the format is not known here")
+    voting = genesis.get("validators")
+    need(formats == (1, "cometbft" if voting else "embedded", 1, 1), "the format is not known here")
     compact = json.dumps(genesis, separators=(",", ":"), ensure_ascii=False).encode()
     network = digest(b"bezant/genesis/1", compact)
     need(trust.lower() in ("", network.hex()), "the genesis is not the one you trust")
@@ -147,9 +128,15 @@ def verify(data, trust="", witnesses=(), quorum=0):
     app_hash = digest(b"bezant/app/1", unhex(receipt["previous_app_hash"]), root)
     need(app_hash.hex() == receipt["app_hash"], "the leaf is not under this app hash")
     block = struct.pack("<3Q", summary["block"], summary["time_ns"], place[1]) + app_hash
-    need(seal["key"] in genesis["sealers"], "the seal is by nobody whom the genesis names")
-    pair = unhex(seal["key"]), unhex(seal["signature"], 64)
-    need(is_signed(1, *pair, b"bezant/seal/1" + network + block), "the seal does not cover this block")
+    votes, told = (), (bool(seal), "finality" in receipt, bool(voting and receipt["checkpoint"]))
+    need(told == (not voting, bool(voting), False), "it is not vouched for as the genesis has it")
+    if voting:
+        final = receipt["finality"], voting, network, summary["block"], summary["time_ns"], app_hash
+        votes = cometbft_votes.check_votes(*final, is_signed)
+    else:
+        need(seal["key"] in genesis["sealers"], "the seal is by nobody whom the genesis names")
+        pair = unhex(seal["key"]), unhex(seal["signature"], 64)
+        need(is_signed(1, *pair, b"bezant/seal/1" + network + block), "the seal does not cover this block")
     for side, account, commitment in (("debtor_side", debtor, side_a), ("creditor_side", creditor, side_b)):
         if receipt[side]:
             blind, counters = unhex(receipt[side]["blind"]), unhex(receipt[side]["counters"], 64)
@@ -169,21 +156,17 @@ def verify(data, trust="", witnesses=(), quorum=0):
     need(list(summary.values())[:7] == words and words[1] != "0", "the summary says something else")
 
     # That everybody is told the same: witnesses co-signed a history with that block.
-    found, known = [], [parse_witness(key) for key in dict.fromkeys(witnesses)]
+    found, known = [], [signed_note.parse_witness(key) for key in dict.fromkeys(witnesses)]
     if receipt["checkpoint"]:
         leaf = digest(b"\0bezant/block/1", block)
-        found = check_note(receipt["checkpoint"], network, pair[0], leaf, summary["block"], known)
+        size, root, found = signed_note.check(
+            receipt["checkpoint"]["note"], network, pair[0], known, is_signed
+        )
+        held = root_from_path(leaf, summary["block"] - 1, size, receipt["checkpoint"]["path"]) == root
+        need(held, "the block is not in the history that the checkpoint is of")
     need(len(found) >= quorum, f"{len(found)} of the witnesses you named co-signed, not {quorum}")
     keys = {"keys": len(shown), "keys_registered_first": ids.count(authority)}
-    return summary | keys | {"genesis": network.hex(), "co_signed_by": found}
-
-
-def parse_witness(text):
-    name, _, rest = text.partition("+")
-    blob = b64decode(rest[9:], validate=True)
-    hashed = digest(name.encode(), b"\n", blob)[:4].hex() + "+"
-    need((rest[:9], len(blob), blob[:1]) == (hashed, 33, b"\4"), "this is not a witness's verifier key")
-    return name, blob[1:]
+    return summary | keys | {"genesis": network.hex(), "co_signed_by": found, "votes": votes}
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""What a leaf rests on: its block's app hash, the node's seal over that, and a checkpoint others co-signed.
+"""What a leaf rests on: its block's app hash, and who vouches for that.
 
-Receipts and balance proofs end here alike. A seal says that the node holds to this block; a co-signed
-checkpoint says that whoever asks anywhere is shown the same one, because its witnesses sign one history
-only.
+Receipts and balance proofs end here alike. Where one node orders, its seal says that it holds to this
+block, and a co-signed checkpoint says that whoever asks anywhere is shown the same one, because its
+witnesses sign one history only. Where validators vote, their votes are what makes the block final. The
+genesis says which of the two it has to be.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import msgspec
 
 from bezant.chain import leaves
 from bezant.chain.checkpoints import Note, Witness, cosigned_at, is_signed, parse_note
+from bezant.chain.finality import Finality, chain_id, check_finality, counted
 from bezant.chain.history import block_leaf
 from bezant.errors import ProofError
 from bezant.model.digest import sha256
@@ -40,7 +42,7 @@ class Witnessed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     path: tuple[str, ...]
 
 
-class Anchor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Anchor(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A leaf's place in its block, the block's in the chain, and who vouches for it."""
 
     block: int
@@ -51,8 +53,9 @@ class Anchor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     leaf_path: tuple[str, ...]
     previous_app_hash: str
     app_hash: str
-    seal: Seal
+    seal: Seal | None
     checkpoint: Witnessed | None
+    finality: Finality | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +69,21 @@ class SealedBlock:
     app_hash: bytes
     seal_key: bytes
     seal_signature: bytes
+    finality: Finality | None = None
+    """What stands in place of the seal where validators vote."""
 
 
-def check_embedded_genesis(genesis: Genesis, genesis_hash: str | None) -> bytes:
+def engine_of(finality: Finality | None) -> str:
+    """Return the name of the engine that a proof is of."""
+    return "embedded" if finality is None else "cometbft"
+
+
+def seal_of(block: SealedBlock) -> Seal | None:
+    """Return a block's seal, None where validators vouch for it."""
+    return None if block.finality else Seal(block.seal_key.hex(), block.seal_signature.hex())
+
+
+def check_trusted_genesis(genesis: Genesis, genesis_hash: str | None) -> bytes:
     """Return the network id of a genesis inside a file, if it is the trusted one. Raises: ProofError."""
     try:
         check_genesis(genesis)
@@ -82,8 +97,8 @@ def check_embedded_genesis(genesis: Genesis, genesis_hash: str | None) -> bytes:
     return network
 
 
-def check_anchor(anchor: Anchor, genesis: Genesis, network: bytes) -> Note | None:
-    """Return the checkpoint, if there is one, after checking the way up to it. Raises: ProofError."""
+def check_anchor(anchor: Anchor, genesis: Genesis, network: bytes) -> None:
+    """Check the way from a leaf up to whoever vouches for its block. Raises: ProofError."""
     leaf = hex_bytes(anchor.leaf, leaves.LEAF.itemsize, "leaf")
     siblings = [hex_bytes(node, 32, "leaf_path") for node in anchor.leaf_path]
     receipts_root = root_from_path(sha256(LEAF, leaf), anchor.leaf_index, anchor.leaf_count, siblings)
@@ -93,30 +108,55 @@ def check_anchor(anchor: Anchor, genesis: Genesis, network: bytes) -> Note | Non
         raise ProofError(
             "the leaf is not under this app hash: leaf, path or a hash was changed", param="leaf"
         )
-    if anchor.seal.key not in genesis.sealers:
-        raise ProofError("the seal's key is not one that the genesis names", param="seal.key")
     numbers = anchor.block, anchor.time_ns, anchor.leaf_count
     if any(not 0 <= number < 2**64 for number in numbers):
         raise ProofError("block height or time is out of range", param="summary")
-    message = leaves.seal_message(network, *numbers, app_hash)
-    signature = hex_bytes(anchor.seal.signature, 64, "seal.signature")
-    if not verify(bytes.fromhex(anchor.seal.key), message, signature):
+    # A validator's own seal must not do where all of them have to vote.
+    if bool(genesis.validators) != (anchor.finality is not None) or (anchor.seal is None) == (
+        anchor.finality is None
+    ):
+        raise ProofError(
+            "the genesis names validators, and this is no proof of theirs"
+            if genesis.validators
+            else "the genesis names no validators, and this is not sealed by its node",
+            param="finality",
+        )
+    if anchor.finality is not None:
+        if anchor.checkpoint is not None:
+            raise ProofError(
+                "checkpoints of one node have no place where validators vote", param="checkpoint"
+            )
+        check_finality(
+            anchor.finality,
+            genesis.validators,
+            chain_id(network),
+            height=anchor.block,
+            time_ns=anchor.time_ns,
+            app_hash=app_hash,
+        )
+    elif anchor.seal is not None:
+        _check_seal(anchor.seal, leaves.seal_message(network, *numbers, app_hash), genesis)
+        if anchor.checkpoint is not None:
+            leaf_hash = block_leaf(*numbers, app_hash)
+            _check_checkpoint(anchor.checkpoint, leaf_hash, anchor.block, anchor.seal, network)
+
+
+def _check_seal(seal: Seal, message: bytes, genesis: Genesis) -> None:
+    if seal.key not in genesis.sealers:
+        raise ProofError("the seal's key is not one that the genesis names", param="seal.key")
+    if not verify(bytes.fromhex(seal.key), message, hex_bytes(seal.signature, 64, "seal.signature")):
         raise ProofError("the node's seal does not cover this block, height and time", param="seal")
-    if anchor.checkpoint is None:
-        return None
-    return _check_checkpoint(anchor.checkpoint, block_leaf(*numbers, app_hash), anchor, network)
 
 
-def _check_checkpoint(witnessed: Witnessed, leaf: bytes, anchor: Anchor, network: bytes) -> Note:
+def _check_checkpoint(witnessed: Witnessed, leaf: bytes, block: int, seal: Seal, network: bytes) -> None:
     note = parse_note(witnessed.note.encode())
     if note.checkpoint.network != network:
         raise ProofError("the checkpoint is another network's", param="checkpoint")
-    if not is_signed(note, bytes.fromhex(anchor.seal.key)):
+    if not is_signed(note, bytes.fromhex(seal.key)):
         raise ProofError("the node's key did not sign this checkpoint", param="checkpoint")
     siblings = [hex_bytes(node, 32, "checkpoint.path") for node in witnessed.path]
-    if root_from_path(leaf, anchor.block - 1, note.checkpoint.height, siblings) != note.checkpoint.root:
+    if root_from_path(leaf, block - 1, note.checkpoint.height, siblings) != note.checkpoint.root:
         raise ProofError("the block is not in the history that this checkpoint is of", param="checkpoint")
-    return note
 
 
 def vouched_for(note: Note | None, witnesses: Sequence[Witness], quorum: int) -> list[tuple[str, int]]:
@@ -140,7 +180,10 @@ def vouched_for(note: Note | None, witnesses: Sequence[Witness], quorum: int) ->
 
 
 def trust_statement(
-    genesis_hash: str | None, note: Note | None = None, vouching: Sequence[tuple[str, int]] = ()
+    genesis_hash: str | None,
+    note: Note | None = None,
+    vouching: Sequence[tuple[str, int]] = (),
+    finality: Finality | None = None,
 ) -> str:
     """Return, in words, what a proof rests on that was verified against this hash, or none."""
     anchor = (
@@ -148,6 +191,14 @@ def trust_statement(
         if genesis_hash
         else "the genesis inside the file (name the hash you trust with --trust to pin it)"
     )
+    if finality is not None:
+        signed = counted(finality)
+        changes = f", followed through {signed.changes} changes of validators" if signed.changes else ""
+        return (
+            f"BFT: {signed.power} of {signed.total} votes of {signed.validators} validators signed{changes}; "
+            "trusts that no more than a third of the voting power was ever dishonest at one time; anchored "
+            f"in {anchor}"
+        )
     if note is not None and vouching:
         names = ", ".join(name for name, _ in vouching)
         return (

@@ -14,12 +14,13 @@ import numpy as np
 from bezant.chain import leaves
 from bezant.chain.anchors import (
     Anchor,
-    Seal,
     SealedBlock,
     Witnessed,
     check_anchor,
-    check_embedded_genesis,
+    check_trusted_genesis,
+    engine_of,
     hex_bytes,
+    seal_of,
 )
 from bezant.chain.blocks import StateRoot
 from bezant.chain.state_tree import state_leaf_hash, state_root
@@ -86,7 +87,7 @@ def build_balance(evidence: AccountEvidence, checkpoint: Witnessed | None = None
     hashed = leaves.hash_leaves(block.leaves)
     return BalanceFile(
         bezant_balance=FORMAT,
-        engine="embedded",
+        engine=engine_of(block.finality),
         summary=_summary(evidence.genesis, evidence.row, evidence.state.height),
         row=evidence.row.hex(),
         blind=evidence.blind.hex(),
@@ -103,8 +104,9 @@ def build_balance(evidence: AccountEvidence, checkpoint: Witnessed | None = None
             leaf_path=tuple(node.hex() for node in path(hashed, index)),
             previous_app_hash=block.previous_app_hash.hex(),
             app_hash=block.app_hash.hex(),
-            seal=Seal(block.seal_key.hex(), block.seal_signature.hex()),
+            seal=seal_of(block),
             checkpoint=checkpoint,
+            finality=block.finality,
         ),
         genesis=evidence.genesis,
     )
@@ -118,7 +120,7 @@ def render_balance(balance: BalanceFile) -> bytes:
 def verify_balance(data: bytes, *, genesis_hash: str | None = None) -> BalanceFile:
     """Return the balance if every check holds; see `verify_receipt`. Raises: ProofError."""
     found = _parse(data)
-    network = check_embedded_genesis(found.genesis, genesis_hash)
+    network = check_trusted_genesis(found.genesis, genesis_hash)
     row = hex_bytes(found.row, ACCOUNT.itemsize, "row")
     siblings = [hex_bytes(node, 32, "path") for node in found.path]
     hashed = state_leaf_hash(hex_bytes(found.blind, 32, "blind"), row)
@@ -142,7 +144,7 @@ def _parse(data: bytes) -> BalanceFile:
         found = msgspec.json.decode(data, type=BalanceFile)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ProofError(f"this is not a balance file: {error}", code="balance_malformed") from None
-    if (found.bezant_balance, found.engine) != (FORMAT, "embedded"):
+    if (found.bezant_balance, found.engine) != (FORMAT, engine_of(found.anchor.finality)):
         raise ProofError("a balance file of a format this release does not know", code="balance_version")
     if render_balance(found) != data:
         raise ProofError(

@@ -12,7 +12,16 @@ import msgspec
 import numpy as np
 
 from bezant.chain import leaves
-from bezant.chain.anchors import Anchor, Seal, Witnessed, check_anchor, check_embedded_genesis, hex_bytes
+from bezant.chain.anchors import (
+    Anchor,
+    Seal,
+    Witnessed,
+    check_anchor,
+    check_trusted_genesis,
+    engine_of,
+    hex_bytes,
+)
+from bezant.chain.finality import Finality
 from bezant.errors import ProofError
 from bezant.model.digest import as_rows, sha256
 from bezant.model.genesis import Genesis
@@ -68,7 +77,7 @@ class OpenedSide(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     counters: str
 
 
-class Receipt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Receipt(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """The whole file."""
 
     bezant_receipt: int
@@ -81,11 +90,13 @@ class Receipt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     leaf_path: tuple[str, ...]
     previous_app_hash: str
     app_hash: str
-    seal: Seal
+    seal: Seal | None
     checkpoint: Witnessed | None
     debtor_side: OpenedSide | None
     creditor_side: OpenedSide | None
     genesis: Genesis
+    finality: Finality | None = None
+    """The votes that stand in place of the seal where validators vote."""
 
     @property
     def anchor(self) -> Anchor:
@@ -100,6 +111,7 @@ class Receipt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             app_hash=self.app_hash,
             seal=self.seal,
             checkpoint=self.checkpoint,
+            finality=self.finality,
         )
 
 
@@ -124,6 +136,8 @@ class Evidence:
     seal_signature: bytes
     debtor_seed: bytes
     creditor_seed: bytes
+    finality: Finality | None = None
+    """What stands in place of the seal where validators vote."""
 
 
 def build_receipt(
@@ -143,7 +157,7 @@ def build_receipt(
     receipt = evidence.receipts[evidence.position]
     return Receipt(
         bezant_receipt=FORMAT,
-        engine="embedded",
+        engine=engine_of(evidence.finality),
         summary=_summary(evidence.genesis, record, leaf, evidence.height, evidence.time_ns),
         signed=SignedRecord(
             record=record.tobytes().hex(),
@@ -162,13 +176,14 @@ def build_receipt(
         leaf_path=tuple(node.hex() for node in path(hashed, evidence.position)),
         previous_app_hash=evidence.previous_app_hash.hex(),
         app_hash=evidence.app_hash.hex(),
-        seal=Seal(evidence.seal_key.hex(), evidence.seal_signature.hex()),
+        seal=None if evidence.finality else Seal(evidence.seal_key.hex(), evidence.seal_signature.hex()),
         checkpoint=checkpoint,
         debtor_side=_open("debtor", evidence.debtor_seed, record, leaf, receipt) if open_debtor else None,
         creditor_side=_open("creditor", evidence.creditor_seed, record, leaf, receipt)
         if open_creditor
         else None,
         genesis=evidence.genesis,
+        finality=evidence.finality,
     )
 
 
@@ -184,7 +199,7 @@ def verify_receipt(data: bytes, *, genesis_hash: str | None = None) -> Receipt:
     only consistent with the genesis it carries. Raises: ProofError saying which check failed.
     """
     receipt = _parse(data)
-    network = check_embedded_genesis(receipt.genesis, genesis_hash)
+    network = check_trusted_genesis(receipt.genesis, genesis_hash)
     record = np.frombuffer(hex_bytes(receipt.signed.record, RECORD.itemsize, "signed.record"), RECORD)[0]
     leaf = np.frombuffer(hex_bytes(receipt.leaf, leaves.LEAF.itemsize, "leaf"), leaves.LEAF)[0]
     if leaf["version"] != leaves.LEAF_VERSION or leaf["reserved"].any():
@@ -291,7 +306,7 @@ def _parse(data: bytes) -> Receipt:
         raise ProofError(f"this is not a receipt file: {error}", code="receipt_malformed") from None
     except RecursionError:
         raise ProofError("this is not a receipt file: nested too deeply", code="receipt_malformed") from None
-    if receipt.bezant_receipt != FORMAT or receipt.engine != "embedded":
+    if receipt.bezant_receipt != FORMAT or receipt.engine != engine_of(receipt.finality):
         raise ProofError(
             f"receipt format {receipt.bezant_receipt} of engine {receipt.engine[:32]!r} is not known to this "
             "release; verify it with a newer one",

@@ -13,6 +13,10 @@ from bezant.model.digest import TAG_GENESIS, sha256
 from bezant.model.keys import SCHEMES
 from bezant.model.money import MAX_SCALE, Asset
 
+MAX_VALIDATORS = 1_000
+MAX_POWER = 2**40
+"""Of one validator: a thousand of them stay below what CometBFT can count, 2^60."""
+
 
 class GenesisAsset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     number: int
@@ -41,6 +45,14 @@ class GenesisInstitution(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     """Ed25519 public key, hexadecimal."""
 
 
+class Validator(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who votes on blocks, and with what weight."""
+
+    key: str
+    """Ed25519 public key, hexadecimal."""
+    power: int
+
+
 class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What every node must agree on, fixed for the life of a network: no command changes it yet."""
 
@@ -59,7 +71,7 @@ class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long the keys of an authority have to object before a recovery replaces them."""
 
 
-class Genesis(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Genesis(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     version: int
     network: str
     created_ms: int
@@ -69,7 +81,10 @@ class Genesis(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     gateways: tuple[str, ...]
     """Public keys that may attest Orders."""
     sealers: tuple[str, ...]
-    """Public keys that seal embedded blocks."""
+    """Public keys that seal blocks, one node each."""
+    validators: tuple[Validator, ...] = ()
+    """Who votes from the first block on, under CometBFT; none where one node orders alone. Left out of the
+    canonical bytes then."""
 
     def asset(self, code: str) -> Asset:
         """Return an asset by its code; raises KeyError."""
@@ -137,6 +152,13 @@ def _problem(genesis: Genesis) -> str:
             return f"{key[:70]!r} is not a public key of 64 lower-case hexadecimal digits"
     if not genesis.gateways or not genesis.sealers:
         return "at least one gateway and one sealer are needed"
+    voters = [validator.key for validator in genesis.validators]
+    if any(len(key) != 64 or set(key) - set("0123456789abcdef") for key in voters):
+        return "a validator's key is 64 lower-case hexadecimal digits"
+    if len(set(voters)) != len(voters) or len(voters) > MAX_VALIDATORS:
+        return f"validators have a key each and are at most {MAX_VALIDATORS}"
+    if any(not 0 < validator.power <= MAX_POWER for validator in genesis.validators):
+        return f"a validator's power is 1 to {MAX_POWER}"
     rules = genesis.rules
     if not (0 < rules.id_window_s <= 7 * 86_400 and 0 <= rules.id_future_s <= 3_600):
         return "id_window_s is 1 to 604800 and id_future_s 0 to 3600"

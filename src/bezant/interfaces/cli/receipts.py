@@ -81,7 +81,7 @@ def verify(
     told: dict[str, Any]
     if b'"bezant_balance"' in content[:64]:
         balance = verify_balance(content, genesis_hash=trust or None)
-        checkpoint, genesis = balance.anchor.checkpoint, balance.genesis
+        checkpoint, finality, genesis = balance.anchor.checkpoint, balance.anchor.finality, balance.genesis
         told = {
             "account": balance.summary.account,
             "balance": {"amount": balance.summary.balance, "asset": balance.summary.asset},
@@ -89,7 +89,8 @@ def verify(
         }
     else:
         receipt = verify_receipt(content, genesis_hash=trust or None)
-        checkpoint, genesis, summary = receipt.checkpoint, receipt.genesis, receipt.summary
+        checkpoint, finality, genesis = receipt.checkpoint, receipt.finality, receipt.genesis
+        summary = receipt.summary
         told = {
             "payment": summary.payment,
             "outcome": summary.outcome,
@@ -105,7 +106,7 @@ def verify(
     told = {"verified": True} | told | {"genesis_hash": network_id(genesis).hex()}
     if vouching:
         told["co_signed_by"] = [name for name, _ in vouching]
-    show(told | {"rests_on": trust_statement(trust or None, note, vouching)}, as_json)
+    show(told | {"rests_on": trust_statement(trust or None, note, vouching, finality)}, as_json)
 
 
 def _witnesses(named: list[str]) -> list[Witness]:
