@@ -25,9 +25,9 @@ from bezant.chain.blocks import CommittedBlock
 from bezant.chain.checkpoints import parse_witness
 from bezant.chain.clock import Clock, SystemClock
 from bezant.chain.embedded.engine import EmbeddedEngine
-from bezant.chain.embedded.notary import Notary
-from bezant.chain.embedded.snapshots import Arrays
+from bezant.chain.notary import Notary
 from bezant.chain.signatures import Signatures
+from bezant.chain.storage.snapshots import Arrays
 from bezant.config import Config, load_config
 from bezant.errors import ConfigError, InvariantViolation, StorageError
 from bezant.folder import DataFolder

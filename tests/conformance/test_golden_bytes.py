@@ -16,7 +16,7 @@ import pytest
 
 from bezant.chain import leaves
 from bezant.chain.blocks import AppHash
-from bezant.chain.embedded import frames
+from bezant.chain.storage import frames
 from bezant.ledger.batch import account_id
 from bezant.ledger.columnar import ColumnarLedger
 from bezant.model import digest, orders, records

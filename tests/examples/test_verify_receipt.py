@@ -21,8 +21,8 @@ import pytest
 
 from bezant.chain.anchors import vouched_for
 from bezant.chain.checkpoints import Witness, parse_note, parse_witness
-from bezant.chain.embedded.notary import Notary
 from bezant.chain.leaves import LEAF, next_app_hash, seal_message
+from bezant.chain.notary import Notary
 from bezant.chain.receipts import (
     Receipt,
     Signature,

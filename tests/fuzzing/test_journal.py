@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from bezant.chain.clock import SetClock
 from bezant.chain.embedded.engine import EmbeddedEngine
-from bezant.chain.embedded.frames import (
+from bezant.chain.storage.frames import (
     BLOCK_HEADER,
     FRAME_HEADER,
     SEGMENT_HEADER,
@@ -29,7 +29,7 @@ from bezant.chain.embedded.frames import (
     find_frames,
     read_frame,
 )
-from bezant.chain.embedded.snapshot_writer import Cadence
+from bezant.chain.storage.snapshot_writer import Cadence
 from bezant.errors import BezantError, DecodeError
 from bezant.model.genesis import network_id
 from bezant.model.records import Kind

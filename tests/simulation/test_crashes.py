@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bezant.chain.embedded.journal import Journal
+from bezant.chain.storage.journal import Journal
 from bezant.errors import StorageError
 from bezant.testing.chains import ChainWorld
 from bezant.testing.ledgers import ALICE

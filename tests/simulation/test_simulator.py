@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from bezant.chain.embedded import engine as engine_module
-from bezant.chain.embedded.journal import Journal
-from bezant.chain.embedded.writer import JournalWriter
 from bezant.chain.signatures import Signatures
+from bezant.chain.storage import chain as chain_module
+from bezant.chain.storage.journal import Journal
+from bezant.chain.storage.writer import BlockWriter
 from bezant.errors import InvariantViolation, StorageError
 from bezant.ledger.batch import Batch
 from bezant.ledger.columnar import ColumnarLedger
@@ -101,7 +101,7 @@ def test_the_power_goes_at_every_call_to_the_disk() -> None:
 
 
 def test_a_failure_names_the_seed_and_what_plays_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_module, "ColumnarLedger", OffByOneLimit)
+    monkeypatch.setattr(chain_module, "ColumnarLedger", OffByOneLimit)
     failures = [result for result in map(command.play, range(1, 21)) if isinstance(result, str)]
     assert failures
     seed = int(failures[0].removeprefix("seed ").split(":")[0])
@@ -181,7 +181,7 @@ def skips_the_sync(self: Journal) -> None:
     self.durable_height = self.height
 
 
-def tells_too_early(self: JournalWriter, pending: list[Any]) -> None:
+def tells_too_early(self: BlockWriter, pending: list[Any]) -> None:
     for item in pending:
         for subscriber in self.subscribers:
             subscriber(item.block)
@@ -200,32 +200,32 @@ def trusts_the_cache(self: Journal, last: Any) -> None:
     RESUME(self, last)
 
 
-WRITE, RESUME, CHECK = JournalWriter._write, Journal._resume, Signatures.check
+WRITE, RESUME, CHECK = BlockWriter.write, Journal._resume, Signatures.check
 Plant = Callable[[pytest.MonkeyPatch], None]
 PLANTS: dict[str, tuple[Plant, int]] = {
     "skip the sync": (lambda patch: patch.setattr(Journal, "sync", skips_the_sync), 20),
     "forget the duplicate check": (
-        lambda patch: patch.setattr(engine_module, "ColumnarLedger", ForgetsDuplicates),
+        lambda patch: patch.setattr(chain_module, "ColumnarLedger", ForgetsDuplicates),
         5,
     ),
     "off by one in a limit": (
-        lambda patch: patch.setattr(engine_module, "ColumnarLedger", OffByOneLimit),
+        lambda patch: patch.setattr(chain_module, "ColumnarLedger", OffByOneLimit),
         10,
     ),
-    "half of a linked chain": (lambda patch: patch.setattr(engine_module, "ColumnarLedger", HalfChains), 5),
+    "half of a linked chain": (lambda patch: patch.setattr(chain_module, "ColumnarLedger", HalfChains), 5),
     "forget what was paid back": (
-        lambda patch: patch.setattr(engine_module, "ColumnarLedger", ForgetsRefunds),
+        lambda patch: patch.setattr(chain_module, "ColumnarLedger", ForgetsRefunds),
         20,
     ),
     "count nothing against a mandate": (
-        lambda patch: patch.setattr(engine_module, "ColumnarLedger", SpendsMandatesForNothing),
+        lambda patch: patch.setattr(chain_module, "ColumnarLedger", SpendsMandatesForNothing),
         40,
     ),
     "look at the first signature only": (
         lambda patch: patch.setattr(Signatures, "check", looks_at_the_first_signature),
         40,
     ),
-    "tell before it is durable": (lambda patch: patch.setattr(JournalWriter, "_write", tells_too_early), 20),
+    "tell before it is durable": (lambda patch: patch.setattr(BlockWriter, "write", tells_too_early), 20),
     "take damage for a torn write": (
         lambda patch: patch.setattr(Journal, "_check_tail", takes_damage_for_a_torn_write),
         20,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from bezant.chain.embedded.engine import EmbeddedEngine
-from bezant.chain.embedded.notary import Notary
+from bezant.chain.engine import Engine
+from bezant.chain.notary import Notary
 from bezant.errors import BezantError
 from bezant.gateway.screening import Screening
 from bezant.model.identifiers import AccountId
@@ -24,7 +24,7 @@ from bezant.vault import Vault
 class Desk:
     """Filled in once by the composition root."""
 
-    engine: EmbeddedEngine
+    engine: Engine
     vault: Vault
     intake: Intake
     screening: Screening

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bezant.chain.embedded.originals import MADE
+from bezant.chain.storage.originals import MADE
 from bezant.errors import ConflictError
 from bezant.gateway import commands
 from bezant.gateway.desk import Desk

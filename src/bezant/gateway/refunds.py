@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bezant.chain.embedded.originals import MOVED
+from bezant.chain.storage.originals import MOVED
 from bezant.errors import ConflictError, InputError, NotFound
 from bezant.gateway import commands
 from bezant.gateway.desk import Desk

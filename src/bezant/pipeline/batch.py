@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bezant.chain.blocks import CommittedBlock
+from bezant.chain.engine import Answered, Awaited
 from bezant.model.digest import Digests
 from bezant.model.orders import join_authorised
 from bezant.model.outcomes import Outcome
@@ -81,8 +82,13 @@ class PaymentBatch:
     fallback: int = 0
     """Bit set of the stages that fell back on this batch."""
     ordered: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
-    """Rows that were ordered, as they stand in `block`."""
+    """Rows that were ordered, in the order of their receipts."""
     block: CommittedBlock | None = None
+    """What was ordered, where this node orders by itself."""
+    awaited: Awaited | None = None
+    """Tells what became of what was ordered, where a network agrees on it first."""
+    answered: Answered | None = None
+    """What `awaited` told."""
 
     def __len__(self) -> int:
         return len(self.records)
@@ -106,6 +112,13 @@ class PaymentBatch:
     def durable_at(self) -> int:
         """The height that must be durable before anybody is answered."""
         return self.rests_on if self.block is None else self.block.height
+
+    @property
+    def own_receipts(self) -> RecordArray | None:
+        """The ledger's answers to the ordered rows, None where nothing was ordered or none is known yet."""
+        if self.answered is not None:
+            return self.answered.receipts
+        return None if self.block is None else self.block.receipts[self.block.system_count :]
 
     def refuse(self, rows: npt.NDArray[np.bool_], outcome: Outcome) -> None:
         """Refuse rows; of several refusals the lowest stands, as in the ledger."""

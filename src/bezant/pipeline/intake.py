@@ -1,22 +1,27 @@
 """Where payments come in: many callers, two threads that run the flow over whatever is waiting.
 
-Nothing is delayed to fill a batch. At most three are under way, and while they are the next one
-gathers, so batches grow with load by themselves, and a lone payment goes through alone.
+Of batches only so many are under way, and while they are the next one gathers, so batches grow with load by
+themselves, and a lone payment goes through alone. Where the engine itself knows the outcome nothing is
+delayed to fill a batch; where a network has to agree first, two batches begin a moment apart at least.
 """
 
 from __future__ import annotations
 
+import itertools
 import queue
 import threading
+import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from bezant.chain.blocks import CommittedBlock
+from bezant.chain.engine import Answered, Pace
 from bezant.errors import BezantError, InvariantViolation, Overloaded, UnknownOutcome
 from bezant.model.outcomes import Outcome
 from bezant.model.records import RECEIPT, RecordArray
@@ -24,9 +29,6 @@ from bezant.pipeline.batch import PaymentBatch, Submission, join_submissions
 from bezant.pipeline.flow import Flow
 
 MAX_BATCH = 4_096
-BATCHES_UNDER_WAY = 3
-"""One being verified, one being settled, one on its way to the disk. While all three are taken the
-next one gathers, so that load makes batches larger, not more."""
 MAX_WAITING = 200_000
 """Payments that may wait; beyond that the caller is told to come back."""
 
@@ -36,7 +38,7 @@ class Answers:
     """What became of one submission, row by row; durable when it is handed over.
 
     `outcome`, `first_outcome` (n,) uint16; `receipts` (n,) zeroed rows for what was refused before
-    ordering; `height` 0 where nothing was ordered.
+    ordering; `height` 0 where nothing was ordered, the last one's where a network put rows into several.
     """
 
     height: int
@@ -63,15 +65,22 @@ class _Waiting:
 class Intake:
     """Collects submissions, runs the flow, answers when durable."""
 
-    def __init__(self, flow: Flow, now_ns: Callable[[], int], durable_height: int = 0) -> None:
-        """`durable_height` is the engine's before its first block from here."""
+    def __init__(
+        self,
+        flow: Flow,
+        now_ns: Callable[[], int],
+        durable_height: int = 0,
+        pace: Pace = Pace(under_way=3),  # noqa: B008
+    ) -> None:
+        """`durable_height` is the engine's before its first block from here, `pace` how it wants batches."""
         self.flow = flow
         self._now_ns = now_ns
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._waiting = 0
         self._running: list[_Waiting] = []
         self._begun: queue.SimpleQueue[tuple[PaymentBatch, list[_Waiting]] | None] = queue.SimpleQueue()
-        self._under_way = threading.Semaphore(BATCHES_UNDER_WAY)
+        self._under_way = threading.Semaphore(pace.under_way)
+        self._gather_s, self._last_begun_s = pace.gather_s, 0.0
         self._undurable: deque[tuple[PaymentBatch, list[_Waiting]]] = deque()
         self._durable_height = durable_height
         self._lost: UnknownOutcome | None = None
@@ -137,6 +146,9 @@ class Intake:
 
         The journal works on its own thread, so the block may be durable, or lost, before this.
         """
+        if batch.awaited is not None:
+            batch.awaited.tell(partial(self._on_answered, batch, self._running))
+            return
         with self._lock:
             lost = self._lost
             ready = batch.durable_at <= self._durable_height
@@ -146,6 +158,16 @@ class Intake:
             self._answer(batch, self._running)
         elif lost is not None:
             self._refuse(self._running, lost)
+
+    def _on_answered(
+        self, batch: PaymentBatch, waiting: list[_Waiting], result: Answered | BezantError
+    ) -> None:
+        """Answer a batch whose outcome came with blocks that are durable, or say why there is none."""
+        if isinstance(result, BezantError):
+            self._refuse(waiting, result)
+        else:
+            batch.answered = result
+            self._answer(batch, waiting)
 
     def on_durable(self, block: CommittedBlock) -> None:
         """Answer everybody whose batch went into a durable block, or was answered out of one."""
@@ -176,6 +198,7 @@ class Intake:
             first = self._queue.get()
             if first is not None:
                 self._under_way.acquire()
+                self._keep_apart()
             group = [] if first is None else [first]
             stopping = first is None
             count = sum(len(one.submission) for one in group)
@@ -191,6 +214,12 @@ class Intake:
                     self._waiting -= count
                 self._begin(group)
         self._begun.put(None)
+
+    def _keep_apart(self) -> None:
+        """Wait until the last batch began long enough ago; what comes in meanwhile joins this one."""
+        if self._gather_s:
+            time.sleep(max(self._last_begun_s + self._gather_s - time.monotonic(), 0.0))
+            self._last_begun_s = time.monotonic()
 
     def _begin(self, group: list[_Waiting]) -> None:
         try:
@@ -213,7 +242,8 @@ class Intake:
                 self.failure = violation
                 self._refuse(self._running, violation)
             except Exception as error:
-                self._refuse(self._running, error if batch.block is None else _after_ordering(error))
+                ordered = batch.block is not None or batch.awaited is not None
+                self._refuse(self._running, _after_ordering(error) if ordered else error)
 
     def _answer(self, batch: PaymentBatch, waiting: list[_Waiting]) -> None:
         self._under_way.release()
@@ -234,16 +264,29 @@ def _answer(batch: PaymentBatch, waiting: list[_Waiting]) -> None:
     """Put each row's outcome together and hand every submission its own rows."""
     outcome, first = batch.refused.copy(), batch.first_outcome
     receipts = np.zeros(len(batch), RECEIPT)
-    block = batch.block
-    if block is not None:
-        own = block.receipts[block.system_count :]
+    own = batch.own_receipts
+    if own is not None:
         receipts[batch.ordered] = own
         outcome[batch.ordered] = own["outcome"]
         first = first.copy()
         first[batch.ordered] = own["first_outcome"]
-    height, time_ns = (block.height, block.time_ns) if block is not None else (0, 0)
     start = 0
-    for one, size in zip(waiting, batch.sizes, strict=True):
+    for one, size, (height, time_ns) in zip(waiting, batch.sizes, _places(batch), strict=False):
         end = start + size
         one.reply(Answers(height, time_ns, outcome[start:end], first[start:end], receipts[start:end]))
         start = end
+
+
+def _places(batch: PaymentBatch) -> Iterator[tuple[int, int]]:
+    """Yield height and time of the last block that has rows of each submission, zeros for none."""
+    if batch.answered is None:
+        block = batch.block
+        yield from itertools.repeat((0, 0) if block is None else (block.height, block.time_ns))
+        return
+    start = 0
+    height, time_ns = np.zeros(len(batch), np.int64), np.zeros(len(batch), np.int64)
+    height[batch.ordered], time_ns[batch.ordered] = batch.answered.height, batch.answered.time_ns
+    for size in batch.sizes:
+        rows = slice(start, start + size)
+        yield int(height[rows].max(initial=0)), int(time_ns[rows].max(initial=0))
+        start += size

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from bezant.chain.embedded.engine import EmbeddedEngine
+from bezant.chain.engine import Engine
 from bezant.intelligence.features import FeatureState
 from bezant.intelligence.model import Model
 from bezant.model.keys import SigningKey
@@ -73,7 +73,7 @@ class PartyColumns:
 class Resources:
     """Everything a stage may need; stages take what they declare and leave the rest."""
 
-    engine: EmbeddedEngine
+    engine: Engine
     vault: Vault
     gateway_key: SigningKey
     features: FeatureState

@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from bezant.chain.engine import Awaited
 from bezant.chain.signatures import Checked
 from bezant.errors import InvariantViolation, VaultError
 from bezant.model.identifiers import join
@@ -60,7 +61,7 @@ class Settle:
             "refused",
         }
     )
-    writes: ClassVar = frozenset({"ordered", "block"})
+    writes: ClassVar = frozenset({"ordered", "block", "awaited"})
     has_fallback: ClassVar = False
     budget_us: ClassVar = 100.0
     budget_base_us: ClassVar = 100_000.0
@@ -78,18 +79,37 @@ class Settle:
         batch.ordered = _rows_under(covering)
         if not len(covering):
             return batch
-        orders = [self._order(batch, part) for part in _parts(covering)]
+        orders = [self._order(batch, part) for part in self._parts(batch, covering)]
         named = _naming(batch)
         if len(named):
             ids = batch.records[named]
-            self._instruments.keep(ids["id_lo"], ids["id_hi"], batch.device[named], batch.terminal[named])
-        batch.block = self._engine.submit(
+            with self._engine.still:
+                self._instruments.keep(ids["id_lo"], ids["id_hi"], batch.device[named], batch.terminal[named])
+        submitted = self._engine.submit(
             orders,
             prepare=lambda: self._seal(batch),
             record_hashes=_chosen(batch.record_hashes, batch.ordered),
             checked=None if batch.keys_version < 0 else Checked(batch.keys_version, batch.authentic[kept]),
         )
+        if isinstance(submitted, Awaited):
+            batch.awaited = submitted
+        else:
+            batch.block = submitted
         return batch
+
+    def _parts(self, batch: PaymentBatch, covering: npt.NDArray[np.void]) -> Iterator[npt.NDArray[np.void]]:
+        """Split Authorisations into runs of one Order each: where one is full, and where the engine has lanes
+        wherever commands follow payments or the other way round."""
+        if not self._engine.pace.lanes:
+            yield from _full_parts(covering)
+            return
+        leads = np.flatnonzero(covering["count"])
+        first, count = covering["first"][leads].astype(np.intp), covering["count"][leads].astype(np.intp)
+        before = np.append(0, np.cumsum(batch.commands))
+        commands = before[first + count] > before[first]
+        cuts = leads[np.flatnonzero(commands[1:] != commands[:-1]) + 1].tolist()
+        for start, stop in zip([0, *cuts], [*cuts, len(covering)], strict=True):
+            yield from _full_parts(covering[start:stop])
 
     @staticmethod
     def _kept(batch: PaymentBatch) -> npt.NDArray[np.bool_]:
@@ -103,7 +123,7 @@ class Settle:
         return left[np.cumsum(leads) - 1]
 
     def _seal(self, batch: PaymentBatch) -> None:
-        """Seal evidence and texts; called by the journal's thread in front of the block."""
+        """Seal evidence and texts; called by the engine's thread before the Orders are written or sent."""
         for _ in range(_SEAL_ATTEMPTS):
             try:
                 self._seal_rows(batch)
@@ -192,7 +212,7 @@ def _rows_under(covering: npt.NDArray[np.void]) -> npt.NDArray[np.int64]:
     return starts + np.arange(counts.sum())
 
 
-def _parts(covering: npt.NDArray[np.void]) -> Iterator[npt.NDArray[np.void]]:
+def _full_parts(covering: npt.NDArray[np.void]) -> Iterator[npt.NDArray[np.void]]:
     """Split Authorisations into runs that each fit an Order; co-signatures stay with their signature."""
     sizes = covering["count"].astype(np.int64) * _PER_RECORD + AUTHORISATION.itemsize
     ends = np.cumsum(sizes)

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bezant.chain.embedded.archive import ENTRY
-from bezant.chain.embedded.snapshot_writer import Cadence
 from bezant.chain.receipts import build_receipt, render_receipt
+from bezant.chain.storage.archive import ENTRY
+from bezant.chain.storage.snapshot_writer import Cadence
 from bezant.errors import StorageError
 from bezant.model.records import RECEIPT, id_of
 from bezant.testing.chains import ChainWorld

@@ -11,17 +11,17 @@ import msgspec
 import numpy as np
 import pytest
 
+from bezant.chain.auditing.audit import Audit
+from bezant.chain.auditing.differences import Difference, Report
 from bezant.chain.checkpoints import Note, sign_checkpoint
-from bezant.chain.embedded import frames
-from bezant.chain.embedded.archive import ENTRY
-from bezant.chain.embedded.audit import Audit
-from bezant.chain.embedded.differences import Difference, Report
-from bezant.chain.embedded.disk import SystemDisk
-from bezant.chain.embedded.journal import PLACE
-from bezant.chain.embedded.notary import Notary
-from bezant.chain.embedded.snapshot_writer import Cadence
-from bezant.chain.embedded.snapshots import Snapshots
-from bezant.chain.embedded.tree_file import place
+from bezant.chain.notary import Notary
+from bezant.chain.storage import frames
+from bezant.chain.storage.archive import ENTRY
+from bezant.chain.storage.disk import SystemDisk
+from bezant.chain.storage.journal import PLACE
+from bezant.chain.storage.snapshot_writer import Cadence
+from bezant.chain.storage.snapshots import Snapshots
+from bezant.chain.storage.tree_file import place
 from bezant.chain.witness import WitnessFolder
 from bezant.errors import StorageError
 from bezant.model.records import RECEIPT, Kind, id_of
@@ -188,7 +188,7 @@ def test_a_snapshot_of_other_balances_is_named(audited: Audited, copy: Path) -> 
 def test_a_snapshot_of_another_release_is_passed_over(
     audited: Audited, copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bezant.chain.embedded.snapshots.layout_id", lambda: "another")
+    monkeypatch.setattr("bezant.chain.storage.snapshots.layout_id", lambda: "another")
     report = audit(audited, copy)
     assert (report.differences, report.snapshots) == ([], 0)
 

@@ -11,8 +11,8 @@ import pytest
 
 from bezant.chain.blocks import CommittedBlock
 from bezant.chain.clock import SystemClock
-from bezant.chain.embedded import frames
 from bezant.chain.embedded.engine import EmbeddedEngine
+from bezant.chain.storage import frames
 from bezant.errors import BezantError, DecodeError, JournalDamaged, NotFound, StorageError
 from bezant.model.keys import authority_id
 from bezant.model.orders import attest

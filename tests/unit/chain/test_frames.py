@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from bezant.chain.blocks import AppHash
-from bezant.chain.embedded import frames
-from bezant.chain.embedded.frames import JournaledBlock
+from bezant.chain.storage import frames
+from bezant.chain.storage.frames import JournaledBlock
 from bezant.errors import DecodeError
 from bezant.model.identifiers import AuthorityId
 from bezant.model.keys import authority_id

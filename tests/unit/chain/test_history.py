@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from bezant.chain import history
-from bezant.chain.embedded.disk import SystemDisk
-from bezant.chain.embedded.tree_file import HistoryTree
+from bezant.chain.storage.disk import SystemDisk
+from bezant.chain.storage.tree_file import HistoryTree
 from bezant.errors import StorageError
 from bezant.model import merkle
 

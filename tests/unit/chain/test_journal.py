@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bezant.chain.embedded import frames
-from bezant.chain.embedded.journal import Journal
+from bezant.chain.storage import frames
+from bezant.chain.storage.journal import Journal
 from bezant.errors import BezantError, JournalDamaged, NotFound, StorageError
 
 NETWORK = bytes(range(32))

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from bezant.chain.embedded.engine import EmbeddedEngine
-from bezant.chain.embedded.snapshot_writer import Cadence
-from bezant.chain.embedded.snapshots import KEPT
+from bezant.chain.storage.snapshot_writer import Cadence
+from bezant.chain.storage.snapshots import KEPT
 from bezant.errors import JournalDamaged, StorageError
 from bezant.ledger import state as layout
 from bezant.model.records import Kind, id_of

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from bezant.chain.blocks import StateRoot
-from bezant.chain.embedded.background import run_in_thread
-from bezant.chain.embedded.state_roots import StateRoots
 from bezant.chain.leaves import STATE_KIND, state_leaf
+from bezant.chain.storage.background import run_in_thread
+from bezant.chain.storage.state_roots import StateRoots
 from bezant.model.records import Kind
 from bezant.testing.chains import LEDGER_SEED, ChainWorld
 from bezant.testing.ledgers import ALICE, BANK, BOB, record, seeded_key, small_genesis

@@ -13,7 +13,7 @@ import pytest
 
 from bezant.chain.anchors import trust_statement, vouched_for
 from bezant.chain.checkpoints import Note, cosigned_at, parse_note, sign_checkpoint
-from bezant.chain.embedded.notary import KEPT, Notary
+from bezant.chain.notary import KEPT, Notary
 from bezant.chain.receipts import build_receipt, render_receipt, verify_receipt
 from bezant.chain.witness import WitnessFolder, parse_bundle
 from bezant.errors import ConfigError, ConflictError, InputError, JournalDamaged, ProofError

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bezant.chain.embedded.background import run_in_thread
-from bezant.chain.embedded.state_roots import StateRoots
+from bezant.chain.storage.background import run_in_thread
+from bezant.chain.storage.state_roots import StateRoots
 from bezant.ledger import open_items
 from bezant.ledger import state as layout
 from bezant.ledger.columnar import ColumnarLedger

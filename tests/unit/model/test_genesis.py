@@ -6,7 +6,15 @@ import msgspec
 import pytest
 
 from bezant.errors import DecodeError
-from bezant.model.genesis import Genesis, GenesisAsset, Rules, decode_genesis, encode_genesis, network_id
+from bezant.model.genesis import (
+    Genesis,
+    GenesisAsset,
+    Rules,
+    Validator,
+    decode_genesis,
+    encode_genesis,
+    network_id,
+)
 from bezant.testing.ledgers import small_genesis
 
 
@@ -72,6 +80,7 @@ def test_only_the_canonical_form_is_taken() -> None:
 A, B = small_genesis().assets
 ONE, TWO = small_genesis().institutions
 REPLACE = msgspec.structs.replace
+VALIDATOR = Validator("ab" * 32, 10)
 
 
 @pytest.mark.parametrize(
@@ -104,12 +113,22 @@ REPLACE = msgspec.structs.replace
         ({"rules": Rules(review_for_s=2**32)}, "positive"),
         ({"rules": Rules(checkpoint_interval=0)}, "positive"),
         ({"rules": Rules(max_live_ids=0)}, "positive"),
+        ({"validators": (VALIDATOR, VALIDATOR)}, "a key each"),
+        ({"validators": (REPLACE(VALIDATOR, key="x"),)}, "64 lower-case"),
+        ({"validators": (REPLACE(VALIDATOR, power=0),)}, "power is 1"),
     ],
 )
 def test_what_is_wrong_is_named(fields: dict[str, Any], problem: str) -> None:
     with pytest.raises(DecodeError, match=problem) as caught:
         decode_genesis(spoiled(**fields))
     assert caught.value.code == "genesis_invalid"
+
+
+def test_a_ledger_without_a_network_keeps_the_id_it_had() -> None:
+    assert b"validators" not in encode_genesis(small_genesis())
+    network = REPLACE(small_genesis(), validators=(VALIDATOR,))
+    assert decode_genesis(encode_genesis(network)) == network
+    assert network_id(network) != network_id(small_genesis())
 
 
 def test_looking_up() -> None:

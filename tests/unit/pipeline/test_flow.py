@@ -185,6 +185,7 @@ def test_a_failing_settle_refuses_the_batch_whole(small: SmallNode) -> None:
 
 NEW_PROCESS = """
 import sys
+from contextlib import nullcontext
 from types import SimpleNamespace
 import numpy as np
 from bezant.intelligence import aspects, forest
@@ -194,7 +195,8 @@ from bezant.stages.score import Score
 kernels = aspects.look, forest._score_rows
 print(*(len(kernel.signatures) for kernel in kernels))
 model, scales = Model.load(sys.argv[1]), np.array([0, 2])
-Score(SimpleNamespace(features=FeatureState(), model=model, scales=scales, executor=None))
+given = {"engine": SimpleNamespace(still=nullcontext()), "features": FeatureState(), "instruments": None}
+Score(SimpleNamespace(**given, model=model, scales=scales, executor=None))
 print(*(len(kernel.signatures) for kernel in kernels))
 """
 

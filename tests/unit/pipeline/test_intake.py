@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 from concurrent.futures import Future
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from bezant.chain.blocks import AppHash, CommittedBlock
+from bezant.chain.engine import Answered, Awaited, Pace
 from bezant.errors import InvariantViolation, Overloaded, StorageError, UnknownOutcome
 from bezant.model.outcomes import Outcome
 from bezant.model.records import AUTHORISATION, DECISION, RECEIPT, RECORD
@@ -65,12 +67,35 @@ def block(height: int, receipts: np.ndarray) -> CommittedBlock:
     )  # fmt: skip
 
 
+class Agreeing(Quiet):
+    """Sends every payment to a network; `take` gives the next batch whose outcome is to come."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.sent: queue.Queue[tuple[PaymentBatch, Awaited]] = queue.Queue()
+
+    def __call__(self, batch: PaymentBatch) -> PaymentBatch:
+        super().__call__(batch)
+        batch.ordered, batch.awaited = np.arange(len(batch)), Awaited()
+        self.sent.put((batch, batch.awaited))
+        return batch
+
+    def take(self) -> tuple[PaymentBatch, Awaited]:
+        return self.sent.get(timeout=30)
+
+
+def answered(batch: PaymentBatch, *heights: int) -> Answered:
+    receipts = np.zeros(len(batch), RECEIPT)
+    receipts["amount"] = batch.records["amount"]
+    return Answered(receipts, np.array(heights), np.array(heights) * 1_000)
+
+
 class Desk:
     """An intake over quiet stages; `settle` orders, `durable` makes a height durable."""
 
-    def __init__(self) -> None:
+    def __init__(self, settle: Quiet | None = None, pace: Pace | None = None) -> None:
         self.stages: dict[str, Quiet] = {name: Quiet(name) for name in STAGES}
-        self.stages["settle"] = self.settle = Ordering("settle")
+        self.stages["settle"] = self.settle = settle or Ordering("settle")
         notify = Quiet("notify")
         announce = notify.__class__.__call__
 
@@ -81,7 +106,7 @@ class Desk:
                 return batch
 
         self.stages["notify"] = self.notify = Tell("notify")
-        self.intake = Intake(Flow(self.stages), lambda: 1)
+        self.intake = Intake(Flow(self.stages), lambda: 1, 0, pace or Pace(3))
 
     def durable(self, height: int) -> None:
         self.intake.on_durable(block(height, np.zeros(0, RECEIPT)))
@@ -273,3 +298,49 @@ def test_after_the_journal_fails_nothing_is_accepted(tmp_path: Path, model_file:
         del journal.sync
         small.restart()
         assert small.balance(small.alice) in (1_000_000, 999_900), "it happened or it did not"
+
+
+def test_batches_that_a_network_agrees_on_in_another_order_are_answered_as_they_come() -> None:
+    desk = Desk(settle := Agreeing("settle"), Pace(under_way=2))
+    first = desk.intake.future(submission(1, 2))
+    one, of_one = settle.take()
+    second = desk.intake.future(submission(3))
+    two, of_two = settle.take()
+    of_two.resolve(answered(two, 5))
+    told = second.result(30)
+    assert (told.height, told.time_ns, told.receipts["amount"].tolist()) == (5, 5_000, [3])
+    assert not first.done()
+    of_one.resolve(answered(one, 6, 7))
+    told = first.result(30)
+    assert (told.height, told.time_ns, told.receipts["amount"].tolist()) == (7, 7_000, [1, 2])
+    desk.intake.close()
+
+
+def test_a_network_that_refuses_is_heard_and_makes_room_for_the_next() -> None:
+    desk = Desk(settle := Agreeing("settle"), Pace(under_way=1))
+    refused = desk.intake.future(submission(1))
+    _, of_one = settle.take()
+    after = desk.intake.future(submission(2))
+    assert settle.sent.empty(), "a second batch was begun beside the one that may be"
+    of_one.resolve(Overloaded("the network is full"))
+    with pytest.raises(Overloaded, match="network is full"):
+        refused.result(30)
+    two, of_two = settle.take()
+    of_two.resolve(answered(two, 1))
+    assert after.result(30).receipts["amount"].tolist() == [2]
+    desk.intake.close()
+
+
+def test_what_comes_within_a_moment_goes_together() -> None:
+    desk = Desk(settle := Agreeing("settle"), Pace(under_way=8, gather_s=0.5))
+    futures = [desk.intake.future(submission(amount)) for amount in range(1, 31)]
+    sizes: list[int] = []
+    while sum(sizes) < len(futures):
+        batch, awaited = settle.take()
+        sizes.append(len(batch))
+        awaited.resolve(answered(batch, *[1] * len(batch)))
+    assert len(sizes) <= 3
+    assert [future.result(30).receipts["amount"].tolist() for future in futures] == [
+        [n] for n in range(1, 31)
+    ]
+    desk.intake.close()

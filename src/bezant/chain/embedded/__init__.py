@@ -1,1 +1,1 @@
-"""One node's own chain: a journal with group commit, recovery, and a seal by the node's key."""
+"""The engine of one node that orders by itself: its clock, and the thread that commits in groups."""

@@ -1,61 +1,47 @@
 """The embedded engine: apply at once, make durable in groups, tell only then.
 
-The caller applies a block and queues it. `writer`, on a thread of its own, takes everything queued, seals
-and makes durable what belongs in the vault, writes the frames, syncs once, and then tells the
-subscribers. While one group is on its way to the disk the next blocks are applied. `reader` reads
-durable blocks back and makes the proofs.
+The caller applies a block and queues it. `group_commit`, on a thread of its own, takes everything queued,
+seals and makes durable what belongs in the vault, writes the frames, syncs once, and then tells the
+subscribers. While one group is on its way to the disk the next blocks are applied.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Unpack
 
-import numpy as np
-
-from bezant.chain import leaves
 from bezant.chain.balances import AccountEvidence
-from bezant.chain.blocks import AppHash, CommittedBlock
-from bezant.chain.checkpoints import Note
+from bezant.chain.blocks import CommittedBlock
 from bezant.chain.clock import Clock, SystemClock
-from bezant.chain.embedded import frames
-from bezant.chain.embedded.background import Runner, run_in_thread
-from bezant.chain.embedded.columns import Columns, batch_of, block_of, join_orders
-from bezant.chain.embedded.disk import Disk, SystemDisk
-from bezant.chain.embedded.files import ChainFiles, Place, candidates
-from bezant.chain.embedded.frames import JournaledBlock
-from bezant.chain.embedded.journal import SEGMENT_BYTES
-from bezant.chain.embedded.originals import find_originals
-from bezant.chain.embedded.reader import BlockReader
-from bezant.chain.embedded.snapshot_writer import Cadence, SnapshotWriter
-from bezant.chain.embedded.snapshots import Arrays, Snapshot, Snapshots
-from bezant.chain.embedded.state_roots import StateRoots
-from bezant.chain.embedded.writer import JournalWriter, Pending
-from bezant.chain.engine import Subscriber
-from bezant.chain.receipts import Evidence
-from bezant.chain.signatures import Checked, Signatures, gateway_accepted, gateway_keys
-from bezant.errors import BezantError, JournalDamaged, NotFound, StorageError
-from bezant.ledger import state as layout
-from bezant.ledger.columnar import ColumnarLedger
-from bezant.model.digest import Digests, as_rows
-from bezant.model.genesis import Genesis, network_id
+from bezant.chain.embedded.group_commit import GroupCommit, Pending
+from bezant.chain.engine import Pace
+from bezant.chain.signatures import Checked
+from bezant.chain.storage.background import Runner, run_in_thread
+from bezant.chain.storage.chain import Options, StoredChain
+from bezant.model.digest import Digests
+from bezant.model.genesis import Genesis
 from bezant.model.identifiers import AccountId
 from bezant.model.keys import SigningKey
-from bezant.model.merkle import leaf_hashes
-from bezant.model.orders import Order, check_shape, signed_roots
-from bezant.model.records import NO_ROW
+from bezant.model.orders import Order, check_shape
 
 IDLE_S = 0.02
 """Seconds without a block after which the journal confirms its last one."""
+BATCHES_UNDER_WAY = 3
+"""One being verified, one being settled, one on its way to the disk. While all three are taken the
+next one gathers, so that load makes batches larger, not more."""
 
 
 def _nothing() -> None:
     """Prepare nothing: the block has no evidence to seal."""
 
 
-class EmbeddedEngine:
+class EmbeddedEngine(StoredChain):
     """One node's own chain; see `Engine` for the protocol."""
+
+    pace = Pace(BATCHES_UNDER_WAY)
 
     def __init__(
         self,
@@ -64,59 +50,27 @@ class EmbeddedEngine:
         node_key: SigningKey,
         ledger_seed: bytes,
         *,
-        signatures: Signatures | None = None,
         clock: Clock | None = None,
         before_sync: Callable[[], None] = lambda: None,
-        on_applied: Subscriber = lambda block: None,
-        progress: Callable[[int], None] = lambda height: None,
-        segment_bytes: int = SEGMENT_BYTES,
-        disk: Disk | None = None,
         runner: Runner = run_in_thread,
         idle_s: float = IDLE_S,
-        dump_companions: Callable[[], Arrays] = dict,
-        load_companions: Callable[[Arrays], None] = lambda arrays: None,
-        cadence: Cadence | None = None,
+        **options: Unpack[Options],
     ) -> None:
-        """Open the chain in `folder` and replay its journal.
+        """Open the chain in `folder` and replay its journal; see `StoredChain` for what else is given.
 
-        `before_sync` makes durable what must be so before an Order is (the vault). `on_applied`
-        is called for every block, replayed or new, by the thread that applies it (learning).
-        `progress` hears every height while replaying. What `dump_companions` returns goes into snapshots
-        with the ledger, and `load_companions` is given it back on a restart that uses one; it refuses with
-        a BezantError what it cannot use. `cadence` says how often snapshots are made.
+        `before_sync` makes durable what must be so before an Order is (the vault).
         Raises: JournalDamaged, StorageError.
         """
-        self.genesis = genesis
-        self.network = network_id(genesis)
-        self.signatures = signatures or Signatures(self.network)
-        self.height = 0
-        """The last height applied; durable a moment later."""
-        self.time_ns = 0
-        self._app = AppHash.known(bytes(32))
-        self._node_key, self._ledger_seed = node_key, ledger_seed
+        super().__init__(folder, genesis, node_key, ledger_seed, runner=runner, **options)
         self._clock = clock or SystemClock()
-        self._on_applied = on_applied
-        self._gateways = gateway_keys(genesis.gateways)
-        disk = disk or SystemDisk()
-        snapshots = Snapshots(folder / "snapshots", self.network, disk)
-        place = Place(folder, genesis, segment_bytes, disk, runner)
-        self._files = self._open(snapshots, place, load_companions)
-        self._journal, self._archive = self._files.journal, self._files.archive
-        self._snapshots = SnapshotWriter(
-            snapshots, self._files, dump_companions, cadence or Cadence(), runner
-        )
-        self._reader = BlockReader(self._files, self.ledger, node_key, ledger_seed)
-        self._reading, self._applying = self._reader.reading, threading.Lock()
-        self._writer = JournalWriter(self.network, self._files, self._reading, self._snapshots, before_sync)
-        try:
-            self._replay(progress)
-        except BaseException:
-            self._files.close()
-            raise
-        self._closed = False
-        self._writer.start(runner, idle_s)
+        self._applying = threading.Lock()
+        self._commit = GroupCommit(self._writer, before_sync)
+        self._commit.start(runner, idle_s)
 
-    # The engine's protocol.
+    @property
+    def still(self) -> AbstractContextManager[object]:
+        """Nothing to hold: what reads the ledger in front of an Order is on the thread that applies it."""
+        return nullcontext()
 
     def submit(
         self,
@@ -129,64 +83,21 @@ class EmbeddedEngine:
         for order in orders:
             check_shape(order)
         with self._applying:
-            return self._order(orders, prepare, record_hashes, checked)
-
-    def subscribe(self, subscriber: Subscriber) -> None:
-        self._writer.subscribers.append(subscriber)
-
-    def watch_failure(self, listener: Callable[[BezantError], None]) -> None:
-        """Have `listener` told, once, when the engine can go on no more."""
-        self._writer.on_failure.append(listener)
-
-    def blocks_from(self, height: int) -> Iterator[CommittedBlock]:
-        for number in range(max(height, 1), self._journal.durable_height + 1):
-            yield self._reader.load(number)
-
-    def receipts_until(self, height: int) -> int:
-        """Return how many receipts the blocks up to a durable height have."""
-        return self._reader.receipts_until(height)
-
-    def app_hash_at(self, height: int) -> bytes:
-        """Return the app hash after a durable block. Raises: NotFound."""
-        return self._reader.app_hash(height)
-
-    def prove(self, payment: int) -> Evidence:
-        return self._reader.payment(payment)
+            self._writer.check_running()
+            self._journal.check_room()
+            now_ns = max(self._clock.now_ns(), self.time_ns + 1)
+            applied = self.apply(self.compose(orders, now_ns, record_hashes, checked))
+            self._commit.put(Pending(applied, prepare))
+            return applied.block
 
     def prove_account(self, account: AccountId) -> AccountEvidence:
         """Return an account as the last covered state root has it. Raises: NotFound.
 
         Where the chain covers no state yet, or none with this account, it is made to cover one first.
         """
-        row = self.ledger.account_row(account)
-        if row == NO_ROW:
-            raise NotFound(f"there is no account {account:032x}", code="account_unknown", param="account")
-        proof = self._roots.prove(row)
-        if proof is None:
+        if self._roots.prove(self.account_row(account)) is None:
             self.cover_state()
-            proof = self._roots.prove(row)
-        return self._reader.account(account, proof)
-
-    def wait_durable(self, height: int, timeout_s: float | None = None) -> None:
-        """Return once block `height` is durable. Raises: what stopped the engine; UnknownOutcome."""
-        self._writer.wait_durable(height, timeout_s)
-
-    def close(self) -> None:
-        if not self._closed:
-            self._closed = True
-            self._writer.close()
-            if self.failure is None:
-                self._snapshots.close(self.time_ns, self.app_hash, self._roots, self.ledger)
-        self._files.close()
-
-    # Checkpoints.
-
-    def checkpoint(self, height: int | None = None) -> Note:
-        """Return the signed checkpoint of the first `height` blocks, or of all that are durable.
-
-        Raises: NotFound where there is no such durable block.
-        """
-        return self._reader.checkpoint(height)
+        return super().prove_account(account)
 
     def cover_state(self) -> None:
         """Have the chain cover the state as it is now, unless it does: two blocks without orders.
@@ -199,126 +110,8 @@ class EmbeddedEngine:
         self._roots.settle()
         self.wait_durable(self.submit([]).height)
 
-    def prove_consistency(self, old: int, new: int) -> list[bytes]:
-        """Return the proof that the first `new` blocks begin with the first `old`. Raises: NotFound."""
-        return self._reader.consistency(old, new)
-
-    def prove_block(self, height: int, size: int) -> list[bytes]:
-        """Return the path from block `height` to the root of the first `size`. Raises: NotFound."""
-        return self._reader.inclusion(height, size)
-
-    @property
-    def app_hash(self) -> bytes:
-        """The app hash after `height`."""
-        return self._app.value
-
-    @property
-    def durable_height(self) -> int:
-        return self._journal.durable_height
-
-    @property
-    def failure(self) -> BezantError | None:
-        """What stopped the engine, if anything has."""
-        return self._writer.failure
-
-    # Applying.
-
-    def _order(
-        self,
-        orders: Sequence[Order],
-        prepare: Callable[[], object],
-        record_hashes: Digests | None,
-        checked: Checked | None,
-    ) -> CommittedBlock:
-        self._writer.check_running()
-        self._journal.check_room()
-        now_ns = max(self._clock.now_ns(), self.time_ns + 1)
-        columns = join_orders(orders)
-        hashes = leaf_hashes(as_rows(columns.records)) if record_hashes is None else record_hashes
-        if checked is not None and checked.keys_version == self.ledger.keys_version:
-            authentic = checked.authentic
-        else:
-            roots = signed_roots(columns.authorisations, hashes)
-            authentic = self.signatures.check(self.ledger, columns.authorisations, roots)
-        accepted = [gateway_accepted(self.network, self._gateways, order) for order in orders]
-        per_order = np.repeat(np.array(accepted, np.uint8), [len(o.authorisations) for o in orders])
-        with self._reading:
-            originals = find_originals(
-                columns.records, self._archive, self.ledger.accounts, self.durable_height
-            )
-        journaled = JournaledBlock(
-            self.height + 1, now_ns, self._app, tuple(orders), authentic, per_order, originals
-        )
-        try:
-            block = self._apply(journaled, columns, hashes)
-        except Exception as error:
-            # The block may be half in memory and is not in the journal: nothing may follow it.
-            self._writer.fail(f"applying block {journaled.height}", error)
-            raise
-        self._writer.put(Pending(journaled, block, prepare))
-        return block
-
-    def _apply(self, journaled: JournaledBlock, columns: Columns, hashes: Digests) -> CommittedBlock:
-        receipts = self.ledger.apply(batch_of(journaled, columns, hashes))
-        asked = not journaled.orders
-        state = self._roots.due(journaled.height, asked=asked)
-        # The accounts as they are now: a table that grows is another one, and ids of rows never change.
-        self._app = leaves.commit_to(
-            self._app, receipts, hashes, columns.decisions, self._ledger_seed, self.ledger.accounts, state
-        )
-        self.time_ns, self.height = journaled.time_ns, journaled.height
-        block = block_of(journaled, columns, receipts, self._app, state)
-        self._on_applied(block)
-        self._snapshots.count(block)
-        taken = self._roots.applied(block, asked=asked, keep=self._snapshots.is_due)
-        if taken is not None and taken.kept:
-            self._snapshots.begin(block, taken)
-        return block
-
-    # Starting.
-
-    def _open(
-        self, snapshots: Snapshots, place: Place, load_companions: Callable[[Arrays], None]
-    ) -> ChainFiles:
-        """Open the files where the newest snapshot that can be used left off, the ledger with them."""
-        interval = self.genesis.rules.checkpoint_interval
-        for files, snapshot in candidates(snapshots, place):
-            self.height, self.time_ns, self._app = 0, 0, AppHash.known(bytes(32))
-            self.ledger = ColumnarLedger(self.genesis)
-            self._roots = StateRoots(self.ledger, self._ledger_seed, interval, place.runner)
-            try:
-                if snapshot is not None:
-                    self._restore(snapshot, files)
-                    load_companions(snapshot.companions)
-            except BezantError:
-                files.close()
-                continue
-            return files
-        raise StorageError("there is nothing to open")
-
-    def _restore(self, snapshot: Snapshot, files: ChainFiles) -> None:
-        """Be where a snapshot left off. Raises: StorageError where it contradicts itself."""
-        at = snapshot.position
-        expected = {name: rows.dtype for name, rows in layout.tables(self.ledger.state).items()}
-        if {name: rows.dtype for name, rows in snapshot.tables.items()} != expected:
-            raise StorageError("the snapshot's tables are not the ledger's", code="snapshot_differs")
-        self.ledger.restore(snapshot.tables, at.height)
-        covered = files.archive.state_root(at.height)
-        self._roots.restore(at.height, at.waiting, covered[1] if covered else None)
-        self.height, self.time_ns = at.height, at.time_ns
-        self._app = AppHash.known(at.app_hash)
-
-    def _replay(self, progress: Callable[[int], None]) -> None:
-        for frame in self._journal.recover():
-            journaled = frames.decode_block(frame.body, self.network)
-            if journaled.previous_app_hash != self.app_hash or journaled.height != frame.height:
-                raise JournalDamaged(
-                    f"block {frame.height} does not follow from the blocks before it: replay gives "
-                    f"{self.app_hash.hex()[:16]}, the block expects "
-                    f"{journaled.previous_app_hash.hex()[:16]}. Restore the journal and the node's keys "
-                    "from the same backup",
-                    code="history_differs",
-                )
-            columns = join_orders(journaled.orders)
-            self._writer.file(self._apply(journaled, columns, leaf_hashes(as_rows(columns.records))))
-            progress(frame.height)
+    def close(self) -> None:
+        """Finish what is queued, then stop."""
+        if not self._closed:
+            self._commit.close()
+        super().close()

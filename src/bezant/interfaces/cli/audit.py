@@ -48,7 +48,7 @@ def audit(
     """
     from concurrent.futures import ThreadPoolExecutor
 
-    from bezant.chain.embedded.audit import THREADS, Audit
+    from bezant.chain.auditing.audit import THREADS, Audit
     from bezant.folder import open_for_audit
 
     known = [_note(path) for path in since or []]

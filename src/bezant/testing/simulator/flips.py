@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from bezant.chain.embedded import frames
+from bezant.chain.storage import frames
 from bezant.errors import JournalDamaged
 from bezant.testing.simulator.checks import Violation
 from bezant.testing.simulator.disk import SimulatedDisk

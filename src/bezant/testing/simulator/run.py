@@ -17,8 +17,8 @@ from typing import Any
 
 from bezant.chain.blocks import CommittedBlock
 from bezant.chain.embedded.engine import EmbeddedEngine
-from bezant.chain.embedded.snapshot_writer import Cadence
 from bezant.chain.receipts import build_receipt, render_receipt, verify_receipt
+from bezant.chain.storage.snapshot_writer import Cadence
 from bezant.errors import DecodeError, JournalDamaged, StorageError
 from bezant.ledger import state as layout
 from bezant.ledger.batch import NS_PER_S

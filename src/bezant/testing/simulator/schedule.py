@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bezant.chain.embedded.background import Step
+from bezant.chain.storage.background import Step
 
 
 class Turns:

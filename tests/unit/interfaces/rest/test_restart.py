@@ -69,7 +69,7 @@ def test_a_failed_engine_is_told_by_health_and_refuses(tmp_path: Path) -> None:
         def full() -> None:
             raise StorageError("the disk is full", code="disk_full")
 
-        node.engine._writer._before_sync = full
+        node.engine._commit._before_sync = full
         lost = api.send("POST", "/v1/payments", key=(key := uuid7()), json=payment(*accounts, "1"))
         assert (lost.status_code, lost.json()["code"], lost.json()["retryable"]) == (
             504,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from bezant.chain.embedded.background import Runner, Task
-from bezant.chain.embedded.disk import Disk, storage_error, write_zeros
+from bezant.chain.storage.background import Runner, Task
+from bezant.chain.storage.disk import Disk, storage_error, write_zeros
 from bezant.errors import StorageError
 
 

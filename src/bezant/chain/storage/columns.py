@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bezant.chain.blocks import AppHash, CommittedBlock, StateRoot
-from bezant.chain.embedded.frames import JournaledBlock
+from bezant.chain.storage.frames import JournaledBlock
 from bezant.ledger.batch import Batch
 from bezant.model.digest import Digests
 from bezant.model.orders import Order, join_authorised

@@ -11,13 +11,13 @@ from bezant.chain.anchors import SealedBlock
 from bezant.chain.balances import AccountEvidence
 from bezant.chain.blocks import AppHash, CommittedBlock, StateRoot
 from bezant.chain.checkpoints import Checkpoint, Note, sign_checkpoint
-from bezant.chain.embedded import frames
-from bezant.chain.embedded.columns import Columns, block_of, join_orders
-from bezant.chain.embedded.files import ChainFiles
-from bezant.chain.embedded.frames import JournaledBlock
-from bezant.chain.embedded.state_roots import AccountProof
 from bezant.chain.receipts import Evidence
 from bezant.chain.state_tree import state_blind
+from bezant.chain.storage import frames
+from bezant.chain.storage.columns import Columns, block_of, join_orders
+from bezant.chain.storage.files import ChainFiles
+from bezant.chain.storage.frames import JournaledBlock
+from bezant.chain.storage.state_roots import AccountProof
 from bezant.errors import NotFound
 from bezant.ledger.columnar import ColumnarLedger
 from bezant.model.digest import as_rows

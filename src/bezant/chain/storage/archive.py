@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from bezant.chain.blocks import CommittedBlock, StateRoot
-from bezant.chain.embedded.disk import Disk, SystemDisk
-from bezant.chain.embedded.rows import RowFile
+from bezant.chain.storage.disk import Disk, SystemDisk
+from bezant.chain.storage.rows import RowFile
 from bezant.errors import NotFound, StorageError
 from bezant.model.genesis import Rules
 from bezant.model.identifiers import U64_MASK, payment_time_ms, words

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bezant.chain.embedded.archive import ReceiptArchive
+from bezant.chain.storage.archive import ReceiptArchive
 from bezant.ledger.batch import no_originals
 from bezant.model.outcomes import Outcome
 from bezant.model.records import ORIGINAL, Kind, RecordArray, id_of, names_original

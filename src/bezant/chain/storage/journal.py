@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from bezant.chain.embedded import frames
-from bezant.chain.embedded.background import Runner, run_in_thread
-from bezant.chain.embedded.disk import Disk, SystemDisk, read_span, storage_error, write_all, write_zeros
-from bezant.chain.embedded.frames import SEGMENT_HEADER, Frame
-from bezant.chain.embedded.rows import RowFile
-from bezant.chain.embedded.spare import SpareSegment
+from bezant.chain.storage import frames
+from bezant.chain.storage.background import Runner, run_in_thread
+from bezant.chain.storage.disk import Disk, SystemDisk, read_span, storage_error, write_all, write_zeros
+from bezant.chain.storage.frames import SEGMENT_HEADER, Frame
+from bezant.chain.storage.rows import RowFile
+from bezant.chain.storage.spare import SpareSegment
 from bezant.errors import DecodeError, JournalDamaged, NotFound
 from bezant.model.records import RecordArray
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bezant.chain.embedded.disk import Disk, storage_error, write_all
+from bezant.chain.storage.disk import Disk, storage_error, write_all
 from bezant.errors import StorageError
 
 

@@ -1,10 +1,11 @@
 """When state roots are taken, computed and covered, without holding payments up.
 
-A checkpoint is every block whose height the rules' interval divides, and every block without orders
-(so that a node can ask for one). What changed since the last is copied out then, most of it in slices
-over the blocks before; a task beside the applying thread hashes it. The chain covers the root half an
-interval later, or in the next block without orders: both follow from the ordered blocks alone, so every
-node that applies them puts the same root into the same block. A root that is the same again is left out.
+A checkpoint is every block whose height the rules' interval divides, and where a node orders by itself
+every block without orders (so that it can ask for one). What changed since the last is copied out then,
+most of it in slices over the blocks before; a task beside the applying thread hashes it. The chain covers
+the root half an interval later, or in the next block that asks: both follow from the ordered blocks
+alone, so every node that applies them puts the same root into the same block. A root that is the same
+again is left out.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ import numpy as np
 import numpy.typing as npt
 
 from bezant.chain.blocks import CommittedBlock, StateRoot
-from bezant.chain.embedded.background import Runner, Task
 from bezant.chain.state_tree import (
     AccountTree,
     Positions,
@@ -26,10 +26,13 @@ from bezant.chain.state_tree import (
     table_digest,
     tables_digest,
 )
+from bezant.chain.storage.background import Runner, Task
+from bezant.chain.storage.frames import JournaledBlock
 from bezant.errors import StorageError
 from bezant.ledger import state as layout
 from bezant.ledger.columnar import ColumnarLedger
 from bezant.model.digest import as_rows
+from bezant.model.genesis import Genesis
 from bezant.model.records import COMMAND_KINDS, NO_ROW
 
 SLICES = 16
@@ -76,6 +79,14 @@ class Taken:
             raise self.failure
 
 
+def is_request(genesis: Genesis, journaled: JournaledBlock) -> bool:
+    """Return whether a block asks for a state root: one without orders does, unless there is a network.
+
+    A network makes blocks without orders by itself, and nothing may follow from those.
+    """
+    return not journaled.orders and not genesis.validators
+
+
 class StateRoots:
     """Follows the applying thread block by block. `prove` from any thread, the rest from that one."""
 
@@ -99,7 +110,7 @@ class StateRoots:
     # Called for every block, in this order.
 
     def due(self, height: int, *, asked: bool) -> StateRoot | None:
-        """Return the state root that block `height` has to cover; `asked`: it is without orders."""
+        """Return the state root that block `height` has to cover; `asked`: see `is_request`."""
         taken = self._taken
         if taken is None or not (asked or height >= taken.height + self._lag):
             return None

@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bezant.chain.blocks import StateRoot
-from bezant.chain.embedded.disk import Disk, read_span, storage_error, write_all
+from bezant.chain.storage.disk import Disk, read_span, storage_error, write_all
 from bezant.errors import StorageError
 from bezant.ledger import state as layout
 from bezant.model.digest import sha256

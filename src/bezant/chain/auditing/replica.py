@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 from bezant.chain import leaves
 from bezant.chain.blocks import AppHash, CommittedBlock, StateRoot
-from bezant.chain.embedded.background import Step
-from bezant.chain.embedded.columns import Columns, batch_of, block_of
-from bezant.chain.embedded.frames import JournaledBlock
-from bezant.chain.embedded.state_roots import StateRoots
 from bezant.chain.history import Peaks, block_leaf
+from bezant.chain.storage.background import Step
+from bezant.chain.storage.columns import Columns, batch_of, block_of
+from bezant.chain.storage.frames import JournaledBlock
+from bezant.chain.storage.state_roots import StateRoots, is_request
 from bezant.ledger.columnar import ColumnarLedger
 from bezant.model.digest import Digests
 from bezant.model.genesis import Genesis
@@ -51,7 +51,7 @@ class Replica:
 
         Raises: InvariantViolation.
         """
-        height, asked = self.height + 1, not journaled.orders
+        height, asked = self.height + 1, is_request(self.ledger.genesis, journaled)
         receipts = self.ledger.apply(batch_of(journaled, columns, hashes))
         state = self.roots.due(height, asked=asked)
         self.covered = state or self.covered

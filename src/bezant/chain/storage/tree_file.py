@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from bezant.chain import history
-from bezant.chain.embedded.disk import Disk
-from bezant.chain.embedded.rows import RowFile
+from bezant.chain.storage.disk import Disk
+from bezant.chain.storage.rows import RowFile
 
 NODE = np.dtype([("hash", "u1", (32,))])
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from bezant.chain.anchors import Witnessed
 from bezant.chain.checkpoints import Note, Signature, Witness, cosigned_at, parse_note
-from bezant.chain.embedded.disk import Disk, SystemDisk, read_span, storage_error, write_all
-from bezant.chain.embedded.engine import EmbeddedEngine
+from bezant.chain.engine import Engine
+from bezant.chain.storage.disk import Disk, SystemDisk, read_span, storage_error, write_all
 from bezant.chain.witness import Bundle, make_bundle
 from bezant.errors import BezantError, ConflictError, InputError, JournalDamaged, ProofError
 
@@ -29,7 +29,7 @@ class Notary:
 
     def __init__(
         self,
-        engine: EmbeddedEngine,
+        engine: Engine,
         folder: Path,
         witnesses: Sequence[Witness],
         quorum: int,

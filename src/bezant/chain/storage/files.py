@@ -7,12 +7,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from bezant.chain.embedded.archive import ReceiptArchive
-from bezant.chain.embedded.background import Runner
-from bezant.chain.embedded.disk import Disk
-from bezant.chain.embedded.journal import Journal, Start
-from bezant.chain.embedded.snapshots import Position, Snapshot, Snapshots
-from bezant.chain.embedded.tree_file import HistoryTree
+from bezant.chain.storage.archive import ReceiptArchive
+from bezant.chain.storage.background import Runner
+from bezant.chain.storage.disk import Disk
+from bezant.chain.storage.journal import Journal, Start
+from bezant.chain.storage.snapshots import Position, Snapshot, Snapshots
+from bezant.chain.storage.tree_file import HistoryTree
 from bezant.errors import StorageError
 from bezant.model.genesis import Genesis, network_id
 

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from bezant.chain.blocks import CommittedBlock, StateRoot
-from bezant.chain.embedded.background import Runner, Task
-from bezant.chain.embedded.files import ChainFiles
-from bezant.chain.embedded.snapshots import Arrays, Snapshot, Snapshots
-from bezant.chain.embedded.state_roots import StateRoots, Taken
+from bezant.chain.storage.background import Runner, Task
+from bezant.chain.storage.files import ChainFiles
+from bezant.chain.storage.snapshots import Arrays, Snapshot, Snapshots
+from bezant.chain.storage.state_roots import StateRoots, Taken
 from bezant.errors import StorageError
 from bezant.ledger import state as layout
 from bezant.ledger.columnar import ColumnarLedger

@@ -20,20 +20,20 @@ import numpy as np
 import numpy.typing as npt
 
 from bezant.chain import history
+from bezant.chain.auditing.differences import Difference, Report, first_field, shown
+from bezant.chain.auditing.replica import Recomputed, Replica
 from bezant.chain.checkpoints import Checkpoint, Note, is_signed, parse_note
-from bezant.chain.embedded import frames
-from bezant.chain.embedded.archive import ENTRY, ReceiptArchive, next_entry
-from bezant.chain.embedded.columns import Columns, join_orders
-from bezant.chain.embedded.differences import Difference, Report, first_field, shown
-from bezant.chain.embedded.disk import ReadOnlyDisk
-from bezant.chain.embedded.frames import JournaledBlock
-from bezant.chain.embedded.journal import PLACE, SEGMENT_BYTES, Journal
-from bezant.chain.embedded.originals import find_originals
-from bezant.chain.embedded.replica import Recomputed, Replica
-from bezant.chain.embedded.rows import RowFile
-from bezant.chain.embedded.snapshots import OTHER_LAYOUT, Snapshots
-from bezant.chain.embedded.tree_file import NODE, HistoryTree, place
 from bezant.chain.signatures import Signatures, gateway_accepted, gateway_keys
+from bezant.chain.storage import frames
+from bezant.chain.storage.archive import ENTRY, ReceiptArchive, next_entry
+from bezant.chain.storage.columns import Columns, join_orders
+from bezant.chain.storage.disk import ReadOnlyDisk
+from bezant.chain.storage.frames import JournaledBlock
+from bezant.chain.storage.journal import PLACE, SEGMENT_BYTES, Journal
+from bezant.chain.storage.originals import find_originals
+from bezant.chain.storage.rows import RowFile
+from bezant.chain.storage.snapshots import OTHER_LAYOUT, Snapshots
+from bezant.chain.storage.tree_file import NODE, HistoryTree, place
 from bezant.errors import DecodeError, InvariantViolation, JournalDamaged, ProofError, StorageError
 from bezant.ledger import state as layout
 from bezant.model.digest import Digests, as_rows

@@ -1,0 +1,76 @@
+"""The thread that commits: everything queued in one group, one sync, and only then is anybody told."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bezant.chain.storage.background import Runner, Task
+from bezant.chain.storage.writer import Applied, BlockWriter
+
+QUEUE_BLOCKS = 64
+"""Blocks applied ahead of the disk; beyond that the caller waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A block that is applied and not yet durable, and what has to be durable before it."""
+
+    applied: Applied
+    prepare: Callable[[], object]
+
+
+class GroupCommit:
+    """Makes applied blocks durable, in order. `put` by the thread that applies, the rest from any."""
+
+    def __init__(self, writer: BlockWriter, before_sync: Callable[[], None]) -> None:
+        """`before_sync` makes durable what must be so before a group's blocks are."""
+        self._writer, self._before_sync = writer, before_sync
+        self._queue: queue.Queue[Pending | None] = queue.Queue(QUEUE_BLOCKS)
+        self._idle_s = 0.0
+        self._task: Task | None = None
+
+    def start(self, runner: Runner, idle_s: float) -> None:
+        """Begin. `idle_s`: seconds without a block after which the journal confirms its last one."""
+        self._idle_s = idle_s
+        self._task = runner("journal", self._write_group)
+
+    def put(self, pending: Pending) -> None:
+        self._queue.put(pending)
+
+    def close(self) -> None:
+        """Write what is queued, then stop."""
+        self._queue.put(None)
+        if self._task is not None:
+            self._task.join()
+
+    def _write_group(self) -> bool:
+        """Take what is queued, write it, sync once, tell the subscribers; return False when told to stop.
+
+        Where nothing comes for a while, have the journal confirm its last block instead.
+        """
+        group: list[Pending | None] = []
+        writer = self._writer
+        confirmed = writer.confirmed or writer.failure is not None
+        with contextlib.suppress(queue.Empty):
+            group.append(self._queue.get(timeout=None if confirmed else self._idle_s))
+        while not self._queue.empty():
+            group.append(self._queue.get())
+        pending = [item for item in group if item is not None]
+        try:
+            if pending and writer.failure is None:
+                self._write(pending)
+            elif writer.failure is None:
+                writer.confirm()
+        except Exception as error:
+            writer.fail("writing the journal", error)
+        writer.wake()
+        return len(pending) == len(group)
+
+    def _write(self, pending: list[Pending]) -> None:
+        for item in pending:
+            item.prepare()
+        self._before_sync()
+        self._writer.write([item.applied for item in pending])

@@ -1,0 +1,314 @@
+"""A ledger with its files: what every engine does once it is said what comes next, and when.
+
+An engine `compose`s a block of Orders, `apply`s it, and has the `writer` make it durable. Everything else is
+the same whoever orders: replaying on a start, snapshots, state roots, reading blocks back, and proofs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypedDict
+
+import numpy as np
+
+from bezant.chain import leaves
+from bezant.chain.balances import AccountEvidence
+from bezant.chain.blocks import AppHash, CommittedBlock
+from bezant.chain.checkpoints import Note
+from bezant.chain.engine import Subscriber
+from bezant.chain.receipts import Evidence
+from bezant.chain.signatures import Checked, Signatures, gateway_accepted, gateway_keys
+from bezant.chain.storage import frames
+from bezant.chain.storage.background import Runner, run_in_thread
+from bezant.chain.storage.columns import Columns, batch_of, block_of, join_orders
+from bezant.chain.storage.disk import Disk, SystemDisk
+from bezant.chain.storage.files import ChainFiles, Place, candidates
+from bezant.chain.storage.frames import JournaledBlock
+from bezant.chain.storage.journal import SEGMENT_BYTES
+from bezant.chain.storage.originals import find_originals
+from bezant.chain.storage.reader import BlockReader
+from bezant.chain.storage.snapshot_writer import Cadence, SnapshotWriter
+from bezant.chain.storage.snapshots import Arrays, Snapshot, Snapshots
+from bezant.chain.storage.state_roots import StateRoots, is_request
+from bezant.chain.storage.writer import Applied, BlockWriter
+from bezant.errors import BezantError, JournalDamaged, NotFound, StorageError
+from bezant.ledger import state as layout
+from bezant.ledger.columnar import ColumnarLedger
+from bezant.model.digest import Digests, as_rows
+from bezant.model.genesis import Genesis, network_id
+from bezant.model.identifiers import AccountId
+from bezant.model.keys import SigningKey
+from bezant.model.merkle import leaf_hashes
+from bezant.model.orders import Order, signed_roots
+from bezant.model.records import NO_ROW
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """A block that is not applied yet; `hashes` (n, 32) are its records' leaf hashes."""
+
+    journaled: JournaledBlock
+    columns: Columns
+    hashes: Digests
+
+
+class Options(TypedDict, total=False):
+    """What `StoredChain` may be given beside folder, genesis and keys."""
+
+    signatures: Signatures | None
+    on_applied: Subscriber
+    progress: Callable[[int], None]
+    segment_bytes: int
+    disk: Disk | None
+    dump_companions: Callable[[], Arrays]
+    load_companions: Callable[[Arrays], None]
+    cadence: Cadence | None
+
+
+class StoredChain:
+    """One node's chain in a folder; engines inherit it and decide what it applies."""
+
+    def __init__(
+        self,
+        folder: Path,
+        genesis: Genesis,
+        node_key: SigningKey,
+        ledger_seed: bytes,
+        *,
+        signatures: Signatures | None = None,
+        on_applied: Subscriber = lambda block: None,
+        progress: Callable[[int], None] = lambda height: None,
+        segment_bytes: int = SEGMENT_BYTES,
+        disk: Disk | None = None,
+        runner: Runner = run_in_thread,
+        dump_companions: Callable[[], Arrays] = dict,
+        load_companions: Callable[[Arrays], None] = lambda arrays: None,
+        cadence: Cadence | None = None,
+    ) -> None:
+        """Open the chain in `folder` and replay its journal.
+
+        `on_applied` is called for every block, replayed or new, by the thread that applies it (learning).
+        `progress` hears every height while replaying. What `dump_companions` returns goes into snapshots
+        with the ledger, and `load_companions` is given it back on a restart that uses one; it refuses with
+        a BezantError what it cannot use. `cadence` says how often snapshots are made.
+        Raises: JournalDamaged, StorageError.
+        """
+        self.genesis = genesis
+        self.network = network_id(genesis)
+        self.signatures = signatures or Signatures(self.network)
+        self.height = 0
+        """The last height applied; durable a moment later."""
+        self.time_ns = 0
+        self._app = AppHash.known(bytes(32))
+        self._node_key, self._ledger_seed = node_key, ledger_seed
+        self._on_applied = on_applied
+        self._gateways = gateway_keys(genesis.gateways)
+        disk = disk or SystemDisk()
+        snapshots = Snapshots(folder / "snapshots", self.network, disk)
+        place = Place(folder, genesis, segment_bytes, disk, runner)
+        self._files = self._open(snapshots, place, load_companions)
+        self._journal, self._archive = self._files.journal, self._files.archive
+        self._snapshots = SnapshotWriter(
+            snapshots, self._files, dump_companions, cadence or Cadence(), runner
+        )
+        self._reader = BlockReader(self._files, self.ledger, node_key, ledger_seed)
+        self._reading = self._reader.reading
+        self._writer = BlockWriter(self.network, self._files, self._reading, self._snapshots)
+        self._closed = False
+        try:
+            self._replay(progress)
+        except BaseException:
+            self._files.close()
+            raise
+
+    def start(self) -> None:
+        """Begin: nothing more is needed where no other node decides."""
+
+    def subscribe(self, subscriber: Subscriber) -> None:
+        self._writer.subscribers.append(subscriber)
+
+    def watch_failure(self, listener: Callable[[BezantError], None]) -> None:
+        """Have `listener` told, once, when the engine can go on no more."""
+        self._writer.on_failure.append(listener)
+
+    def blocks_from(self, height: int) -> Iterator[CommittedBlock]:
+        for number in range(max(height, 1), self._journal.durable_height + 1):
+            yield self._reader.load(number)
+
+    def receipts_until(self, height: int) -> int:
+        """Return how many receipts the blocks up to a durable height have."""
+        return self._reader.receipts_until(height)
+
+    def app_hash_at(self, height: int) -> bytes:
+        """Return the app hash after a durable block. Raises: NotFound."""
+        return self._reader.app_hash(height)
+
+    def prove(self, payment: int) -> Evidence:
+        return self._reader.payment(payment)
+
+    def prove_account(self, account: AccountId) -> AccountEvidence:
+        """Return an account as the last covered state root has it. Raises: NotFound."""
+        row = self.account_row(account)
+        return self._reader.account(account, self._roots.prove(row))
+
+    def account_row(self, account: AccountId) -> int:
+        """Return the row of an account. Raises: NotFound."""
+        row = self.ledger.account_row(account)
+        if row == NO_ROW:
+            raise NotFound(f"there is no account {account:032x}", code="account_unknown", param="account")
+        return row
+
+    def wait_durable(self, height: int, timeout_s: float | None = None) -> None:
+        """Return once block `height` is durable. Raises: what stopped the engine; UnknownOutcome."""
+        self._writer.wait_durable(height, timeout_s)
+
+    def close(self) -> None:
+        """Close the files, after a last snapshot where replaying what came since would take long.
+
+        The engine has stopped writing by then.
+        """
+        if not self._closed:
+            self._closed = True
+            if self.failure is None:
+                self._snapshots.close(self.time_ns, self.app_hash, self._roots, self.ledger)
+        self._files.close()
+
+    def checkpoint(self, height: int | None = None) -> Note:
+        """Return the signed checkpoint of the first `height` blocks, or of all that are durable.
+
+        Raises: NotFound where there is no such durable block.
+        """
+        return self._reader.checkpoint(height)
+
+    def prove_consistency(self, old: int, new: int) -> list[bytes]:
+        """Return the proof that the first `new` blocks begin with the first `old`. Raises: NotFound."""
+        return self._reader.consistency(old, new)
+
+    def prove_block(self, height: int, size: int) -> list[bytes]:
+        """Return the path from block `height` to the root of the first `size`. Raises: NotFound."""
+        return self._reader.inclusion(height, size)
+
+    @property
+    def app_hash(self) -> bytes:
+        """The app hash after `height`."""
+        return self._app.value
+
+    @property
+    def durable_height(self) -> int:
+        return self._journal.durable_height
+
+    @property
+    def failure(self) -> BezantError | None:
+        """What stopped the engine, if anything has."""
+        return self._writer.failure
+
+    # Applying.
+
+    def compose(
+        self,
+        orders: Sequence[Order],
+        time_ns: int,
+        record_hashes: Digests | None = None,
+        checked: Checked | None = None,
+        accepted: Sequence[bool] | None = None,
+    ) -> Composed:
+        """Return the next block: Orders, and what was found of their signatures and of what they name.
+
+        `record_hashes` (n, 32), `checked` and `accepted` (a gateway's signature each) where they are known.
+        """
+        columns = join_orders(orders)
+        hashes = leaf_hashes(as_rows(columns.records)) if record_hashes is None else record_hashes
+        if checked is not None and checked.keys_version == self.ledger.keys_version:
+            authentic = checked.authentic
+        else:
+            roots = signed_roots(columns.authorisations, hashes)
+            authentic = self.signatures.check(self.ledger, columns.authorisations, roots)
+        if accepted is None:
+            accepted = [gateway_accepted(self.network, self._gateways, order) for order in orders]
+        per_order = np.repeat(np.array(accepted, np.uint8), [len(o.authorisations) for o in orders])
+        with self._reading:
+            originals = find_originals(
+                columns.records, self._archive, self.ledger.accounts, self.durable_height
+            )
+        journaled = JournaledBlock(
+            self.height + 1, time_ns, self._app, tuple(orders), authentic, per_order, originals
+        )
+        return Composed(journaled, columns, hashes)
+
+    def apply(self, composed: Composed) -> Applied:
+        """Apply the next block. Where that fails the engine stops: it may be half in memory, and nothing
+        may follow it."""
+        try:
+            return Applied(composed.journaled, self._apply(composed))
+        except Exception as error:
+            self._writer.fail(f"applying block {composed.journaled.height}", error)
+            raise
+
+    def _apply(self, composed: Composed) -> CommittedBlock:
+        journaled, columns, hashes = composed.journaled, composed.columns, composed.hashes
+        receipts = self.ledger.apply(batch_of(journaled, columns, hashes))
+        asked = is_request(self.genesis, journaled)
+        state = self._roots.due(journaled.height, asked=asked)
+        # The accounts as they are now: a table that grows is another one, and ids of rows never change.
+        self._app = leaves.commit_to(
+            self._app, receipts, hashes, columns.decisions, self._ledger_seed, self.ledger.accounts, state
+        )
+        self.time_ns, self.height = journaled.time_ns, journaled.height
+        block = block_of(journaled, columns, receipts, self._app, state)
+        self._on_applied(block)
+        self._snapshots.count(block)
+        taken = self._roots.applied(block, asked=asked, keep=self._snapshots.is_due)
+        if taken is not None and taken.kept:
+            self._snapshots.begin(block, taken)
+        return block
+
+    # Starting.
+
+    def _open(
+        self, snapshots: Snapshots, place: Place, load_companions: Callable[[Arrays], None]
+    ) -> ChainFiles:
+        """Open the files where the newest snapshot that can be used left off, the ledger with them."""
+        interval = self.genesis.rules.checkpoint_interval
+        for files, snapshot in candidates(snapshots, place):
+            self.height, self.time_ns, self._app = 0, 0, AppHash.known(bytes(32))
+            self.ledger = ColumnarLedger(self.genesis)
+            self._roots = StateRoots(self.ledger, self._ledger_seed, interval, place.runner)
+            try:
+                if snapshot is not None:
+                    self._restore(snapshot, files)
+                    load_companions(snapshot.companions)
+            except BezantError:
+                files.close()
+                continue
+            return files
+        raise StorageError("there is nothing to open")
+
+    def _restore(self, snapshot: Snapshot, files: ChainFiles) -> None:
+        """Be where a snapshot left off. Raises: StorageError where it contradicts itself."""
+        at = snapshot.position
+        expected = {name: rows.dtype for name, rows in layout.tables(self.ledger.state).items()}
+        if {name: rows.dtype for name, rows in snapshot.tables.items()} != expected:
+            raise StorageError("the snapshot's tables are not the ledger's", code="snapshot_differs")
+        self.ledger.restore(snapshot.tables, at.height)
+        covered = files.archive.state_root(at.height)
+        self._roots.restore(at.height, at.waiting, covered[1] if covered else None)
+        self.height, self.time_ns = at.height, at.time_ns
+        self._app = AppHash.known(at.app_hash)
+
+    def _replay(self, progress: Callable[[int], None]) -> None:
+        for frame in self._journal.recover():
+            journaled = frames.decode_block(frame.body, self.network)
+            if journaled.previous_app_hash != self.app_hash or journaled.height != frame.height:
+                raise JournalDamaged(
+                    f"block {frame.height} does not follow from the blocks before it: replay gives "
+                    f"{self.app_hash.hex()[:16]}, the block expects "
+                    f"{journaled.previous_app_hash.hex()[:16]}. Restore the journal and the node's keys "
+                    "from the same backup",
+                    code="history_differs",
+                )
+            columns = join_orders(journaled.orders)
+            hashes = leaf_hashes(as_rows(columns.records))
+            self._writer.file(self._apply(Composed(journaled, columns, hashes)))
+            progress(frame.height)
