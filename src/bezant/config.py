@@ -10,7 +10,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -74,10 +74,13 @@ class Witnesses(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Chain(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The engine of a network of validators."""
+    """What orders payments: this node by itself, or a network of validators through CometBFT."""
 
+    engine: Literal["embedded", "cometbft"] = "embedded"
     cometbft: str = ""
     """Path of the CometBFT program; empty looks beside Python and on the path."""
+    rpc: str = "http://127.0.0.1:26657"
+    """Where this node's CometBFT answers."""
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -5,6 +5,7 @@
     genesis.json     the network this node belongs to          models/     model files
     keys/            secrets, readable by the owner alone      store.sqlite the read model
     chain/           the journal, and what follows from it     vault/      sealed personal data
+    consensus/       what CometBFT keeps, on a validator       abci.sock   where it asks this node
     lock             held by the one process that is open      node.json   where that process listens
     bezant.toml      settings, where they differ               idempotency.sqlite  keys of requests
 """
@@ -78,6 +79,24 @@ class DataFolder:
             self._lock = -1
 
     @property
+    def abci_socket(self) -> Path:
+        """Where CometBFT asks, on a validator."""
+        return self.path / "abci.sock"
+
+    @property
+    def institution(self) -> int:
+        """The number of the institution that this folder has the key of. Raises: ConfigError."""
+        own = self.keys.institution.public.hex()
+        for institution in self.genesis.institutions:
+            if institution.key == own:
+                return institution.number
+        raise ConfigError(
+            f"keys/institution.key of {self.path} is of no institution of its genesis.json; restore both "
+            "from one backup",
+            code="institution_unknown",
+        )
+
+    @property
     def chain(self) -> Path:
         return self.path / "chain"
 
@@ -147,14 +166,9 @@ def create_folder(
     `policies` says by asset code what the issuer may do, e.g. ``{"EUR": {"pausable": True}}``; see
     `GenesisAsset`. Raises: ConfigError.
     """
-    if is_data_folder(path):
-        raise ConfigError(f"{path} is a data folder already; nothing was changed", code="already_initialised")
-    if path.exists() and not path.is_dir():
-        raise ConfigError(f"{path} is a file; name a folder", code="not_a_folder")
-    if path.exists() and any(entry.name != "bezant.toml" for entry in path.iterdir()):
-        raise ConfigError(f"{path} is not empty; name another folder", code="folder_not_empty")
-    made = {name: secrets.token_bytes(32) for name in ("node", "gateway", "institution", "blinding")}
-    public = {name: SigningKey(secret).public.hex() for name, secret in made.items()}
+    check_unused(path)
+    made = new_secrets()
+    public = public_keys(made)
     genesis = Genesis(
         version=1,
         network=network,
@@ -169,6 +183,32 @@ def create_folder(
         sealers=(public["node"],),
     )
     check_genesis(genesis)
+    lay_out(path, made, genesis)
+    return genesis
+
+
+def new_secrets() -> dict[str, bytes]:
+    """Return fresh secrets of a data folder, 32 bytes each, by the names of their files."""
+    return {name: secrets.token_bytes(32) for name in ("node", "gateway", "institution", "blinding")}
+
+
+def public_keys(made: Mapping[str, bytes]) -> dict[str, str]:
+    """Return the public keys of a data folder's secrets, hexadecimal."""
+    return {name: SigningKey(secret).public.hex() for name, secret in made.items() if name != "blinding"}
+
+
+def check_unused(path: Path) -> None:
+    """Raise ConfigError unless a data folder can be made here."""
+    if is_data_folder(path):
+        raise ConfigError(f"{path} is a data folder already; nothing was changed", code="already_initialised")
+    if path.exists() and not path.is_dir():
+        raise ConfigError(f"{path} is a file; name a folder", code="not_a_folder")
+    if path.exists() and any(entry.name != "bezant.toml" for entry in path.iterdir()):
+        raise ConfigError(f"{path} is not empty; name another folder", code="folder_not_empty")
+
+
+def lay_out(path: Path, made: Mapping[str, bytes], genesis: Genesis) -> None:
+    """Make a data folder of these secrets (see `new_secrets`) and this genesis, durably."""
     keys = path / "keys"
     keys.mkdir(parents=True, mode=0o700)
     for name, secret in made.items():
@@ -181,7 +221,6 @@ def create_folder(
     _write_synced(path / "genesis.partial", encode_genesis(genesis), 0o644)
     (path / "genesis.partial").rename(path / "genesis.json")
     _sync_folder(path)
-    return genesis
 
 
 def _lock(path: Path, flags: int = os.O_RDWR | os.O_CREAT, kind: int = fcntl.LOCK_EX) -> int:

@@ -18,18 +18,17 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
-import msgspec
 import numpy as np
 
 from bezant.chain.blocks import CommittedBlock
 from bezant.chain.checkpoints import parse_witness
 from bezant.chain.clock import Clock, SystemClock
-from bezant.chain.embedded.engine import EmbeddedEngine
+from bezant.chain.engines import open_engine
 from bezant.chain.notary import Notary
 from bezant.chain.signatures import Signatures
 from bezant.chain.storage.snapshots import Arrays
 from bezant.config import Config, load_config
-from bezant.errors import ConfigError, InvariantViolation, StorageError
+from bezant.errors import ConfigError, InvariantViolation, Overloaded, StorageError, UnknownOutcome
 from bezant.folder import DataFolder
 from bezant.gateway import commands
 from bezant.gateway.accounts import Accounts
@@ -68,7 +67,7 @@ from bezant.pipeline.observer import Observer
 from bezant.pipeline.stage import Stage
 from bezant.stages.instruments import Instruments
 from bezant.stages.loading import load_stage
-from bezant.stages.policy import Policy
+from bezant.stages.policy import read_policy
 from bezant.stages.resources import PartyColumns, Resources
 from bezant.store import Endpoints, Follower, IdempotencyKeys, Lag, Store
 from bezant.vault import Vault
@@ -76,6 +75,8 @@ from bezant.vault import Vault
 Progress = Callable[[str, int], None]
 """Hears what is being done and how far it is; for progress bars."""
 THREADS = 2
+AGAIN_S = 0.2
+"""Seconds after which a network that takes nothing yet is asked again."""
 KEYS_KEPT_NS = 30 * 86_400 * 1_000_000_000
 """How long an Idempotency-Key that is no UUIDv7 is remembered, at least."""
 
@@ -85,7 +86,7 @@ def _silent(doing: str, done: int) -> None:
 
 
 class Node:
-    """An open node on the embedded engine. Close it, or use it as a context manager."""
+    """An open node, on whichever engine its genesis names. Close it, or use it as a context manager."""
 
     def __init__(
         self,
@@ -126,14 +127,12 @@ class Node:
         self.instruments = Instruments(self.vault, keys.blinding)
         self.instruments.replaying = True
         self.scales = np.array([0, *(asset.scale for asset in self.folder.genesis.assets)], np.int64)
-        self.engine = EmbeddedEngine(
-            self.folder.chain,
-            self.folder.genesis,
-            keys.node,
-            keys.blinding,
+        self.engine = open_engine(
+            self.folder,
+            self.config.chain,
+            clock,
+            self.vault.sync,
             signatures=Signatures(network_id(self.folder.genesis), executor, THREADS),
-            clock=clock,
-            before_sync=self.vault.sync,
             on_applied=self._learn,
             dump_companions=self._dump_features,
             load_companions=self._load_features,
@@ -165,7 +164,7 @@ class Node:
             vault=self.vault,
             gateway_key=keys.gateway,
             features=self.features,
-            policy=_policy(self.config),
+            policy=read_policy(self.config.policy),
             now_ns=clock.now_ns,
             announce=self._announce,
             scales=self.scales,
@@ -184,7 +183,7 @@ class Node:
         self.flow = Flow({name: self._build(name) for name in STAGES})
         self.observer.start()
         opened.callback(self.observer.close)
-        self.intake = Intake(self.flow, clock.now_ns, self.engine.durable_height)
+        self.intake = Intake(self.flow, clock.now_ns, self.engine.durable_height, self.engine.pace)
         opened.callback(self.intake.close)
         self.engine.subscribe(self.intake.on_durable)
         self.engine.watch_failure(self.intake.on_failure)
@@ -202,6 +201,7 @@ class Node:
             parties=self.parties,
             institution_key=keys.institution,
             gateway_key=keys.gateway,
+            institution=self.folder.institution,
             notary=self.notary,
             now_ns=clock.now_ns,
             delegate_cap=self.config.delegate_cap_minor,
@@ -227,6 +227,7 @@ class Node:
         self.accounts.load_bindings(tell_from=None if self.store is None else self.store.accounts)
         if self.follower is not None:
             self.follower.start()
+        self.engine.start()
         self._register_gateway()
         self.models.adopt_waiting()
 
@@ -373,22 +374,23 @@ class Node:
             )
 
     def _register_gateway(self) -> None:
-        """Make the gateway's key an authority of the ledger, so that holders can give it mandates."""
+        """Make the gateway's key an authority of the ledger, so that holders can give it mandates.
+
+        However long it takes: the first record of all is what the ledger is compiled for, and on a network
+        enough validators have to be there.
+        """
         key = self.desk.gateway_key.public
-        if not self.engine.ledger.is_registered(authority_id(key)):
-            record = commands.register_authority(self.desk.now_ms(), key)
-            # However long it takes: the first record of all is what the ledger is compiled for.
-            submission = self.desk.sign(record, self.desk.institution_key)
-            answers = self.intake.call(submission, timeout_s=None)
-            if answers.first is not Outcome.APPLIED:
+        while not self.engine.ledger.is_registered(authority_id(key)):
+            submission = self.desk.sign(
+                commands.register_authority(self.desk.now_ms(), key), self.desk.institution_key
+            )
+            try:
+                answers = self.intake.call(submission, timeout_s=None)
+            except (Overloaded, UnknownOutcome):
+                time.sleep(AGAIN_S)
+                continue
+            if answers.first not in (Outcome.APPLIED, Outcome.AUTHORITY_EXISTS):
                 raise InvariantViolation(f"the gateway's key was not registered: {answers.first.label}")
-
-
-def _policy(config: Config) -> Policy:
-    try:
-        return msgspec.convert(config.policy, Policy, strict=False)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"policy: {error}") from None
 
 
 def _screening(config: Config, folder: Path) -> Screening:

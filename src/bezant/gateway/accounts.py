@@ -12,7 +12,6 @@ import numpy as np
 
 from bezant.chain.balances import BalanceFile, build_balance
 from bezant.errors import InputError, NotFound, VaultError
-from bezant.folder import OPERATOR
 from bezant.gateway import commands
 from bezant.gateway.desk import Desk
 from bezant.intelligence.watchlist import Hit, Watchlist
@@ -122,7 +121,7 @@ class Accounts:
         for opening in openings:
             holder = authority_id(opening.public_key, opening.scheme) if opening.public_key else house
             salt = secrets.randbits(128) | 1
-            account = account_id(OPERATOR, holder, opening.asset.number, salt)
+            account = account_id(desk.institution, holder, opening.asset.number, salt)
             accounts.append(account)
             records.append(
                 commands.open_account(
@@ -150,7 +149,7 @@ class Accounts:
         if known is not None:
             return known
         holder = authority_id(self._desk.institution_key.public)
-        account = account_id(OPERATOR, holder, asset.number, 0)
+        account = account_id(self._desk.institution, holder, asset.number, 0)
         if self._desk.engine.ledger.account(account) is None:
             record = commands.open_account(
                 self._desk.now_ms(), account, holder, asset.number, 0, credit_limit=U64_MAX

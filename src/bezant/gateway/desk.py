@@ -32,6 +32,8 @@ class Desk:
     institution_key: SigningKey
     gateway_key: SigningKey
     notary: Notary
+    institution: int
+    """The number of the institution whose key that is."""
     now_ns: Callable[[], int]
     delegate_cap: int = 0
     on_bound: Callable[[Mapping[AccountId, int]], None] = field(default=lambda parties: None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from bezant.errors import ConfigError
@@ -30,3 +32,11 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             )
         if not 0 <= self.control_share <= 0.005:
             raise ConfigError("policy: control_share is 0 to 0.005", param="policy.control_share")
+
+
+def read_policy(settings: Mapping[str, float | int | bool]) -> Policy:
+    """Return the policy in a configuration. Raises: ConfigError."""
+    try:
+        return msgspec.convert(settings, Policy, strict=False)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"policy: {error}") from None

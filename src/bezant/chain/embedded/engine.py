@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Unpack
 
@@ -66,11 +65,6 @@ class EmbeddedEngine(StoredChain):
         self._applying = threading.Lock()
         self._commit = GroupCommit(self._writer, before_sync)
         self._commit.start(runner, idle_s)
-
-    @property
-    def still(self) -> AbstractContextManager[object]:
-        """Nothing to hold: what reads the ledger in front of an Order is on the thread that applies it."""
-        return nullcontext()
 
     def submit(
         self,

@@ -7,6 +7,7 @@ the same whoever orders: replaying on a start, snapshots, state roots, reading b
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
@@ -15,7 +16,7 @@ import numpy as np
 
 from bezant.chain import leaves
 from bezant.chain.balances import AccountEvidence
-from bezant.chain.blocks import AppHash, CommittedBlock
+from bezant.chain.blocks import AppHash, CommittedBlock, StateRoot
 from bezant.chain.checkpoints import Note
 from bezant.chain.engine import Subscriber
 from bezant.chain.receipts import Evidence
@@ -145,6 +146,10 @@ class StoredChain:
         """Return the app hash after a durable block. Raises: NotFound."""
         return self._reader.app_hash(height)
 
+    def state_root_in(self, height: int) -> StateRoot | None:
+        """Return the state root that a durable block's app hash covers, if it does. Raises: NotFound."""
+        return self._reader.state_root_in(height)
+
     def prove(self, payment: int) -> Evidence:
         return self._reader.payment(payment)
 
@@ -237,6 +242,11 @@ class StoredChain:
         )
         return Composed(journaled, columns, hashes)
 
+    @property
+    def still(self) -> AbstractContextManager[object]:
+        """Nothing to hold: what reads the ledger in front of an Order is on the thread that applies it."""
+        return nullcontext()
+
     def apply(self, composed: Composed) -> Applied:
         """Apply the next block. Where that fails the engine stops: it may be half in memory, and nothing
         may follow it."""
@@ -263,6 +273,16 @@ class StoredChain:
         if taken is not None and taken.kept:
             self._snapshots.begin(block, taken)
         return block
+
+    def keep(self, applied: Applied) -> None:
+        """Make one block durable now and tell its subscribers. Where that fails the engine stops."""
+        try:
+            self._writer.write([applied])
+        except Exception as error:
+            self._writer.fail("writing the journal", error)
+            raise
+        finally:
+            self._writer.wake()
 
     # Starting.
 

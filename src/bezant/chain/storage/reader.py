@@ -53,6 +53,11 @@ class BlockReader:
         with self.reading:
             return self._archive.app_hash(height)
 
+    def state_root_in(self, height: int) -> StateRoot | None:
+        """Return the state root that a durable block covers, if it does. Raises: NotFound."""
+        with self.reading:
+            return self._archive.state_in(height)
+
     def load(self, height: int) -> CommittedBlock:
         """Return a durable block as its subscribers heard of it."""
         journaled, columns = self._ordered(height)

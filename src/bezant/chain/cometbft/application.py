@@ -1,0 +1,226 @@
+"""What a validator does when CometBFT asks: a deterministic state machine over blocks of Orders.
+
+    check        may an Order into the mempool: readable, signed by a gateway; its payers' signatures are
+                 verified here, so that the block finds them verified
+    prepare      which Orders to propose, see `lanes`
+    process      is a proposal acceptable: readable, signed by gateways, within its lanes
+    finalize     apply the decided block in memory, and say what the state hashes to
+    commit       keep it: the journal is synced here and nowhere else
+
+Nothing depends on this machine's clock, and nothing on what it has in its mempool. A block's time is that
+of its header. Whatever is wrong beyond a bad Order raises: CometBFT is told, and stops.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import assert_never
+
+import numpy as np
+
+from bezant.chain.cometbft import lanes, messages
+from bezant.chain.cometbft.messages import (
+    CheckTx,
+    Commit,
+    Echo,
+    FinalizeBlock,
+    Flush,
+    Info,
+    InitChain,
+    PrepareProposal,
+    ProcessProposal,
+    Query,
+    Request,
+    Unused,
+)
+from bezant.chain.cometbft.orders import KnownOrder, KnownOrders
+from bezant.chain.finality import chain_id
+from bezant.chain.storage.chain import StoredChain
+from bezant.chain.storage.writer import Applied
+from bezant.errors import ConfigError, DecodeError, NotFound, StorageError
+from bezant.model.digest import Digests
+from bezant.model.genesis import Validator
+from bezant.model.orders import signed_roots
+
+NAME, VERSION = "bezant", "1"
+_LOG = logging.getLogger("bezant.cometbft")
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Where in its block an Order's records are: rows `start` to `stop` of those that are answered."""
+
+    name: bytes
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A block that was applied and is not kept yet, and what CometBFT was told of it."""
+
+    block_hash: bytes
+    applied: Applied
+    placed: tuple[Placed, ...]
+    answer: bytes
+
+
+class Application:
+    """Answers CometBFT; asked by one thread at a time."""
+
+    def __init__(self, chain: StoredChain, orders: KnownOrders, on_kept: Callable[[Decided], None]) -> None:
+        """`on_kept` hears of every block once it is durable and its subscribers were told."""
+        self._chain, self._orders, self._on_kept = chain, orders, on_kept
+        self._kept_height = chain.durable_height
+        self._decided: Decided | None = None
+
+    def __call__(self, request: Request) -> bytes:
+        match request:
+            case CheckTx():
+                return self._check(request)
+            case FinalizeBlock():
+                return self._finalize(request)
+            case Commit():
+                return self._commit()
+            case ProcessProposal():
+                return self._process(request)
+            case PrepareProposal():
+                return messages.prepare_proposal(
+                    lanes.choose(self._orders, request.orders, request.max_bytes)
+                )
+            case Info():
+                return messages.info(NAME, VERSION, self._kept_height, self._kept_app_hash())
+            case InitChain():
+                return self._begin(request)
+            case Query():
+                return self._query(request)
+            case Echo() | Flush() | Unused():
+                raise StorageError("this is answered without the application", code="abci_misled")
+            case _:
+                assert_never(request)
+
+    # The mempool.
+
+    def _check(self, request: CheckTx) -> bytes:
+        try:
+            known = self._orders.read(request.order)
+        except DecodeError as error:
+            return messages.check_tx(messages.REFUSED, error.message)
+        if not known.accepted:
+            return messages.check_tx(messages.REFUSED, "it is not signed by a gateway of the genesis")
+        if not request.recheck:
+            covering = known.order.authorisations
+            self._chain.signatures.check(self._chain.ledger, covering, signed_roots(covering, known.hashes))
+        return messages.check_tx(messages.OK)
+
+    # Proposals.
+
+    def _process(self, request: ProcessProposal) -> bytes:
+        why = lanes.problem(self._orders, request.orders)
+        if why:
+            _LOG.warning("the proposal for block %d is refused: %s", request.height, why)
+        return messages.process_proposal(not why)
+
+    # Blocks.
+
+    def _finalize(self, request: FinalizeBlock) -> bytes:
+        decided, chain = self._decided, self._chain
+        if decided is not None:
+            if (request.height, request.block_hash) != (chain.height, decided.block_hash):
+                raise StorageError(
+                    f"block {chain.height} was applied and another one is asked for; restart the node, which "
+                    "takes back what was not committed",
+                    code="block_out_of_turn",
+                )
+            return decided.answer
+        if request.height != chain.height + 1:
+            raise StorageError(
+                f"CometBFT decided block {request.height}, and this node is at {chain.height}: their data do "
+                "not belong together. Restore both from one backup",
+                code="block_out_of_turn",
+            )
+        known, codes = self._readable(request.orders)
+        composed = chain.compose(
+            [one.order for one in known],
+            request.time_ns,
+            _joined([one.hashes for one in known]),
+            accepted=[one.accepted for one in known],
+        )
+        with chain.still:
+            applied = chain.apply(composed)
+        answer = messages.finalize_block(codes, applied.block.app_hash)
+        self._decided = Decided(request.block_hash, applied, _placed(known), answer)
+        return answer
+
+    def _readable(self, orders: Sequence[bytes]) -> tuple[list[KnownOrder], list[int]]:
+        """Return the Orders that can be read, and a code for each of all; no honest validator lets others
+        into a block."""
+        known: list[KnownOrder] = []
+        codes: list[int] = []
+        for data in orders:
+            try:
+                known.append(self._orders.read(data))
+                codes.append(messages.OK)
+            except DecodeError:
+                codes.append(messages.REFUSED)
+        return known, codes
+
+    def _commit(self) -> bytes:
+        decided = self._decided
+        if decided is None:
+            raise StorageError("there is no decided block to commit", code="block_out_of_turn")
+        self._chain.keep(decided.applied)
+        self._decided, self._kept_height = None, decided.applied.block.height
+        for place in decided.placed:
+            self._orders.forget(place.name)
+        self._on_kept(decided)
+        return messages.commit()
+
+    # Beginnings, and questions.
+
+    def _begin(self, request: InitChain) -> bytes:
+        genesis, expected = self._chain.genesis, chain_id(self._chain.network)
+        theirs = {Validator(one.key.hex(), one.power) for one in request.validators}
+        if request.chain_id != expected or theirs != set(genesis.validators) or request.initial_height != 1:
+            raise ConfigError(
+                f"the genesis of CometBFT is of chain {request.chain_id[:50]} with {len(theirs)} validators, "
+                f"and genesis.json of this node of {expected} with {len(genesis.validators)}: make both "
+                "from the same genesis.json",
+                code="genesis_differs",
+            )
+        return messages.init_chain(bytes(32))
+
+    def _kept_app_hash(self) -> bytes:
+        return self._chain.app_hash_at(self._kept_height) if self._kept_height else bytes(32)
+
+    def _query(self, request: Query) -> bytes:
+        """Answer ``/block``: what this node has of a durable block, 0 for the last, as JSON."""
+        if request.path != "/block":
+            return messages.query(messages.REFUSED, b"", 0, "only /block is known here")
+        try:
+            height = request.height or self._kept_height
+            covered = self._chain.state_root_in(height)
+            told = {
+                "height": height,
+                "app_hash": self._chain.app_hash_at(height).hex(),
+                "state_height": covered.height if covered else 0,
+                "state_root": covered.root.hex() if covered else "",
+            }
+        except NotFound as error:
+            return messages.query(messages.REFUSED, b"", 0, error.message)
+        return messages.query(messages.OK, json.dumps(told).encode(), height)
+
+
+def _placed(known: Sequence[KnownOrder]) -> tuple[Placed, ...]:
+    places, start = [], 0
+    for one in known:
+        places.append(Placed(one.name, start, start + len(one.order)))
+        start += len(one.order)
+    return tuple(places)
+
+
+def _joined(hashes: Sequence[Digests]) -> Digests:
+    return np.concatenate(hashes) if hashes else np.zeros((0, 32), np.uint8)

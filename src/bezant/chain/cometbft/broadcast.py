@@ -1,0 +1,111 @@
+"""The thread that sends: everything queued, its evidence sealed and synced first, then the Orders.
+
+Sealing belongs in front of sending, for from then on any validator may put an Order into a block. The
+pipeline does not wait for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bezant.chain.cometbft.outcomes import Outcomes, Outstanding
+from bezant.chain.cometbft.rpc import Rpc
+from bezant.errors import BezantError, Overloaded, StorageError, UnknownOutcome
+
+AGAIN_S = 0.05
+"""Seconds after which the rest of a submission is offered again to a mempool that was full."""
+SWEEP_S = 0.5
+"""How often those are looked for who have waited for too long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """Orders to be sent together, and what has to be durable before."""
+
+    orders: tuple[bytes, ...]
+    outstanding: Outstanding
+    prepare: Callable[[], object]
+
+
+class Broadcaster:
+    """Sends in the order of submission."""
+
+    def __init__(
+        self,
+        rpc: Rpc,
+        outcomes: Outcomes,
+        before_sending: Callable[[], None],
+        on_failure: Callable[[Exception], None],
+    ) -> None:
+        """`before_sending` makes durable what must be so before an Order may be in a block (the vault);
+        `on_failure` hears why that, or a `prepare`, failed: nothing can be sent any more."""
+        self._rpc, self._outcomes = rpc, outcomes
+        self._before_sending, self._on_failure = before_sending, on_failure
+        self._queue: queue.SimpleQueue[Sending | None] = queue.SimpleQueue()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="broadcast", daemon=True)
+        self._thread.start()
+
+    def put(self, sending: Sending) -> None:
+        self._queue.put(sending)
+
+    def close(self) -> None:
+        """Send what is queued, then stop."""
+        self._closing.set()
+        self._queue.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        stopping = False
+        while not stopping:
+            group: list[Sending | None] = []
+            with contextlib.suppress(queue.Empty):
+                group.append(self._queue.get(timeout=SWEEP_S))
+                while True:
+                    group.append(self._queue.get_nowait())
+            stopping = None in group
+            self._send_all([one for one in group if one is not None])
+            self._outcomes.expire()
+
+    def _send_all(self, group: list[Sending]) -> None:
+        if not group:
+            return
+        try:
+            for one in group:
+                one.prepare()
+            self._before_sending()
+        except Exception as error:
+            said = error if isinstance(error, BezantError) else StorageError(f"sealing failed: {error!r}")
+            for one in group:
+                self._outcomes.give_up(one.outstanding, said)
+            self._on_failure(said)
+            return
+        for one in group:
+            self._send(one)
+
+    def _send(self, sending: Sending) -> None:
+        """Send one submission: refused as a whole while nothing of it was accepted, else until all is."""
+        for place, order in enumerate(sending.orders):
+            while True:
+                try:
+                    self._rpc.broadcast(order)
+                    break
+                except Overloaded as error:
+                    if not place:
+                        self._outcomes.give_up(sending.outstanding, error)
+                        return
+                    if self._closing.is_set() or sending.outstanding.awaited.is_resolved:
+                        return
+                    time.sleep(AGAIN_S)
+                    self._outcomes.expire()
+                except UnknownOutcome:
+                    # It may be on its way: whoever waits is told by its block, or that nobody knows.
+                    return
+                except BezantError as error:
+                    self._outcomes.give_up(sending.outstanding, error)
+                    return

@@ -1,0 +1,162 @@
+"""The engine of a network: CometBFT agrees on blocks, this node applies them and waits for its own Orders.
+
+::
+
+    submit ─ seal, sync the vault ─ broadcast ─ CometBFT, with the other validators ─┐
+    answers ─ out of the rows of the block ─ journal synced ─ apply ─ decided block ─┘
+
+Blocks have CometBFT's heights; those without Orders are in the journal too. What was applied and not
+committed when a process ended is applied again from CometBFT's own store.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+from typing import Unpack
+
+from bezant.chain.balances import AccountEvidence
+from bezant.chain.cometbft.application import Application, Decided
+from bezant.chain.cometbft.broadcast import Broadcaster, Sending
+from bezant.chain.cometbft.orders import KnownOrders
+from bezant.chain.cometbft.outcomes import Outcomes
+from bezant.chain.cometbft.rpc import Rpc
+from bezant.chain.cometbft.server import AbciServer
+from bezant.chain.cometbft.votes import finality
+from bezant.chain.engine import Awaited, Pace
+from bezant.chain.receipts import Evidence
+from bezant.chain.signatures import Checked, gateway_keys
+from bezant.chain.storage.chain import Options, StoredChain
+from bezant.errors import Overloaded
+from bezant.model.digest import Digests, sha256
+from bezant.model.genesis import Genesis
+from bezant.model.identifiers import AccountId
+from bezant.model.keys import SigningKey
+from bezant.model.orders import Order, check_shape, encode_order
+
+BATCHES_UNDER_WAY = 48
+"""Batches that wait for a block; at 4,096 payments each, more than two of the largest blocks hold."""
+GATHER_S = 0.02
+"""How long payments gather before they go as one Order: little beside the time of a block, and each Order
+costs every validator something, however few payments are in it."""
+PATIENCE_S = 30.0
+"""Seconds after which the outcome of what the network did not agree on is unknown."""
+STALLED_S = 10.0
+"""Nothing more is accepted while somebody has waited for so long."""
+CLOSING_S = 3.0
+
+
+def _nothing() -> None:
+    """Prepare nothing: the Orders have no evidence to seal."""
+
+
+class CometEngine(StoredChain):
+    """A validator's chain; see `Engine` for the protocol."""
+
+    pace = Pace(BATCHES_UNDER_WAY, GATHER_S, lanes=True)
+
+    def __init__(
+        self,
+        folder: Path,
+        genesis: Genesis,
+        node_key: SigningKey,
+        ledger_seed: bytes,
+        *,
+        socket: Path,
+        rpc_url: str,
+        before_sync: Callable[[], None] = lambda: None,
+        patience_s: float = PATIENCE_S,
+        **options: Unpack[Options],
+    ) -> None:
+        """Open the chain in `folder` and replay its journal; CometBFT is answered from `start` on.
+
+        `socket` is where CometBFT asks, `rpc_url` where it is asked. `ledger_seed` must be the same on every
+        validator, for the app hash covers what is blinded with it. `before_sync` makes durable what must
+        be so before an Order is sent (the vault). Raises: ConfigError, JournalDamaged, StorageError.
+        """
+        super().__init__(folder, genesis, node_key, ledger_seed, **options)
+        self._still = threading.RLock()
+        self._known = KnownOrders(self.network, gateway_keys(genesis.gateways))
+        self._outcomes = Outcomes(patience_s)
+        self._rpc = Rpc(rpc_url)
+        self._broadcaster = Broadcaster(self._rpc, self._outcomes, before_sync, self._stop)
+        self._application = Application(self, self._known, self._settle)
+        self._server = AbciServer(socket, self._application, self._stop)
+        self.watch_failure(self._outcomes.lose)
+
+    @property
+    def still(self) -> AbstractContextManager[object]:
+        """Held while the ledger may not move: blocks come on CometBFT's thread."""
+        return self._still
+
+    @property
+    def address(self) -> str:
+        """Where CometBFT has to ask: its setting ``proxy_app``."""
+        return self._server.address
+
+    @property
+    def is_reachable(self) -> bool:
+        """Whether CometBFT answers."""
+        return self._rpc.is_reachable
+
+    def start(self) -> None:
+        self._server.start()
+
+    def submit(
+        self,
+        orders: Sequence[Order],
+        prepare: Callable[[], object] = _nothing,
+        record_hashes: Digests | None = None,
+        checked: Checked | None = None,
+    ) -> Awaited:
+        """Send orders to the network; see `Engine.submit`.
+
+        Raises: Overloaded ``network_stalled`` while earlier ones wait for longer than they should.
+        """
+        for order in orders:
+            check_shape(order)
+        self._writer.check_running()
+        waited_s = self._outcomes.oldest_s
+        if waited_s > STALLED_S:
+            raise Overloaded(
+                f"the network has not agreed on anything for {waited_s:.0f} s; nothing was accepted, try "
+                "again once enough validators are there",
+                code="network_stalled",
+                retry_after_s=5,
+            )
+        encoded = tuple(encode_order(self.network, order) for order in orders)
+        outstanding = self._outcomes.expect([sha256(data) for data in encoded])
+        self._broadcaster.put(Sending(encoded, outstanding, prepare))
+        return outstanding.awaited
+
+    def prove(self, payment: int) -> Evidence:
+        """Return everything a receipt file needs, with the votes under its block. Raises: NotFound."""
+        evidence = super().prove(payment)
+        return replace(evidence, finality=finality(self._rpc, evidence.height))
+
+    def prove_account(self, account: AccountId) -> AccountEvidence:
+        """Return an account as the last covered state root has it, with the votes. Raises: NotFound."""
+        evidence = super().prove_account(account)
+        votes = finality(self._rpc, evidence.block.height)
+        return replace(evidence, block=replace(evidence.block, finality=votes))
+
+    def close(self) -> None:
+        """Send what is queued, give its blocks a moment, then stop answering CometBFT."""
+        if not self._closed:
+            self._broadcaster.close()
+            if self.failure is None:
+                self._outcomes.wait_until_empty(CLOSING_S)
+            self._server.close()
+            self._outcomes.lose(Overloaded("it was closed"))
+            self._rpc.close()
+        super().close()
+
+    def _settle(self, decided: Decided) -> None:
+        self._outcomes.settle(decided.applied.block, decided.placed)
+
+    def _stop(self, error: Exception) -> None:
+        if self.failure is None:
+            self._writer.fail("answering CometBFT", error)

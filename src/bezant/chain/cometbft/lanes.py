@@ -1,0 +1,61 @@
+"""Two lanes of a block: commands have a share of it that they cannot exceed, and the rest is for payments.
+
+Whoever proposes chooses by `choose`; every other validator refuses a block that `problem` finds fault with.
+So nobody can fill blocks with commands, however many they send, nor with what nobody can read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from bezant.chain.cometbft.orders import KnownOrder, KnownOrders
+from bezant.errors import DecodeError
+
+MAX_BLOCK_BYTES = 4 * 1024 * 1024
+"""Bytes of all Orders of a block: at 288 bytes a payment signed by itself, 14,500 of them."""
+MAX_COMMAND_BYTES = 1024 * 1024
+"""Bytes of those that hold commands."""
+OVERHEAD_BYTES = 8
+"""What an Order takes in a block beside its own bytes, at most."""
+
+
+def choose(known: KnownOrders, orders: Iterable[bytes], most_bytes: int) -> list[bytes]:
+    """Return what to propose of a mempool's Orders, in their order; `most_bytes` is the engine's own limit.
+
+    Of what is left behind nothing is lost: it is there for the next block.
+    """
+    left = {True: MAX_COMMAND_BYTES, False: MAX_BLOCK_BYTES}
+    room = MAX_BLOCK_BYTES if most_bytes < 0 else min(MAX_BLOCK_BYTES, most_bytes)
+    chosen = []
+    for data in orders:
+        size = len(data) + OVERHEAD_BYTES
+        if size > room:
+            continue
+        try:
+            found = known.read(data)
+        except DecodeError:
+            continue
+        if found.accepted and size <= left[found.commands]:
+            left[found.commands] -= size
+            room -= size
+            chosen.append(data)
+    return chosen
+
+
+def problem(known: KnownOrders, orders: Sequence[bytes]) -> str:
+    """Return why no validator may accept a block of these Orders, nothing where it may."""
+    commands = total = 0
+    for place, data in enumerate(orders):
+        total += len(data) + OVERHEAD_BYTES
+        if total > MAX_BLOCK_BYTES:
+            return f"its Orders take more than {MAX_BLOCK_BYTES} bytes"
+        try:
+            found: KnownOrder = known.read(data)
+        except DecodeError as error:
+            return f"Order {place}: {error.message}"
+        if not found.accepted:
+            return f"Order {place} is not signed by a gateway of the genesis"
+        commands += len(data) + OVERHEAD_BYTES if found.commands else 0
+        if commands > MAX_COMMAND_BYTES:
+            return f"its commands take more than {MAX_COMMAND_BYTES} bytes, the rest is the payments'"
+    return ""
