@@ -25,10 +25,10 @@ from bezant.chain.receipts import build_receipt
 from bezant.ledger.state import dump
 from bezant.model.keys import verify_rows
 from bezant.model.native import compress
-from bezant.model.records import Kind, id_of
+from bezant.model.records import Fault, Kind, id_of
 from bezant.testing.chains import ChainWorld
 from bezant.testing.kernels import floats_in, is_inlined, kernels, mixed_signs_in, name_of
-from bezant.testing.ledgers import ALICE, record
+from bezant.testing.ledgers import ALICE, fault, record
 
 chain = ChainWorld(Path(sys.argv[1]), segment_bytes=64 * 1024)
 alice, bob = chain.fund()
@@ -42,6 +42,7 @@ ledger.remembered(block.records, np.zeros((1, 32), np.uint8), np.zeros(1, np.uin
 ledger.foresee(block.records, 0)
 ledger.check_invariants()
 chain.engine.cover_state()
+ledger._punish(chain.scribe.batch(faults=fault(bytes(32), Fault.DOUBLE_SIGN)))
 for table in ("holds", "mandates"):
     ledger._grow(table, 2000)
 ledger.restore(dump(ledger.state), 1)

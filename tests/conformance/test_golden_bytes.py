@@ -36,6 +36,7 @@ LAYOUTS = {
     "ORIGINAL": records.ORIGINAL,
     "SIDE": records.SIDE,
     "RECEIPT": records.RECEIPT,
+    "FAULT": records.FAULT,
     "ORDER_HEADER": orders.HEADER,
     "LEAF": leaves.LEAF,
     "SEGMENT_HEADER": frames.SEGMENT_HEADER,

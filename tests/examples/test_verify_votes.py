@@ -32,7 +32,7 @@ class Network:
     """A chain whose genesis names validators; its blocks are final by votes made by hand."""
 
     def __init__(self, folder: Path) -> None:
-        genesis = msgspec.structs.replace(small_genesis(), validators=FIRST.members)
+        genesis = msgspec.structs.replace(small_genesis(), validators=FIRST.granted())
         self.chain = ChainWorld(folder / "data", genesis=genesis, segment_bytes=1024 * 1024)
         self.name = finality.chain_id(self.chain.network)
         alice, bob = self.chain.fund()

@@ -26,14 +26,15 @@ from bezant.ledger.reference.learning import set_model
 from bezant.ledger.reference.ledger import EFFECTS
 from bezant.ledger.reference.parties import Request
 from bezant.ledger.reference.payments import pay, reverse
+from bezant.ledger.reference.stake import unbond
 from bezant.model.digest import sha256
-from bezant.model.genesis import Genesis
+from bezant.model.genesis import Genesis, GenesisValidator, Stake
 from bezant.model.identifiers import new_payment_id
 from bezant.model.keys import SigningKey, authority_id
 from bezant.model.outcomes import Outcome, Verdict
-from bezant.model.records import FIRST_ROLES, Flag, Kind, RecordArray, id_of
-from bezant.testing.ledgers import ALICE, BANK, BOB, CAROL, ISSUER, MALLORY, Quorum, World, record
-from bezant.testing.simulator.checks import Violation, check_models
+from bezant.model.records import FIRST_ROLES, Fault, Flag, Kind, RecordArray, id_of
+from bezant.testing.ledgers import ALICE, BANK, BOB, CAROL, ISSUER, MALLORY, Quorum, World, fault, record
+from bezant.testing.simulator.checks import Violation, check_books
 
 IDS = {key: authority_id(key.public) for key in (ALICE, BOB, CAROL, BANK, ISSUER, MALLORY)}
 SIGNERS = (
@@ -41,7 +42,10 @@ SIGNERS = (
     *(Quorum(IDS[ALICE], {0: ALICE, 1: BOB}), Quorum(IDS[ALICE], {1: BOB})),
     *(Quorum(IDS[ALICE], {1: BOB, 2: CAROL}), Quorum(IDS[BANK], {0: BANK, 1: CAROL, 2: BOB})),
 )
+VOTERS = [bytes([n]) * 32 for n in (21, 22, 23, 24)]
 RULES = {
+    "stake": Stake(asset=1, unit=10, unbonding_s=4, slash_ppm=300_000, jail_s=3),
+    "validators": (GenesisValidator(VOTERS[0].hex(), 2, 2), GenesisValidator(VOTERS[1].hex(), 1, 1)),
     "id_window_s": 40,
     "id_future_s": 5,
     "review_for_s": 6,
@@ -62,9 +66,10 @@ FOCUS = {
     "refunds": [1, 1, 5, 5, 5, 2, 3],
     "mandates": [23, 23, 24, MANDATED, MANDATED, MANDATED, MANDATED, 26],
     "keys": [20, 20, 20, 21, 21, 22, 22, 1, 1, 3, 23],
+    "stake": [9, 9, 9, 9, 10, 10, 30, 30, 1, 3, 4, 27],
     "learning": [1, 1, 1, 2, 8, 8, 8, 29, 29, 29, 29, 29],
     "policy": [18, 25, 26, 27, 28, 7, 7, 1, 1, 5, 2, 3],
-    "every": [*PLAIN, 5, 5, 7, 20, 21, 22, 23, 24, 25, 26, 27, 28, MANDATED, MANDATED, LOCKED, 6, 8, 29],
+    "every": [*PLAIN, 5, 5, 7, 20, 21, 22, 23, 24, 25, 26, 27, 28, MANDATED, LOCKED, 6, 8, 29, 9, 10, 30],
 }
 """Kinds of steps that are drawn together, so that what they do to one another comes up."""
 
@@ -81,7 +86,7 @@ AGES = {"plain": range(12), "keys": range(12), "policy": range(12)}
 def steps_of(focus: str) -> st.SearchStrategy[Step]:
     """Return steps: kind, debtor (0: the signer's own account), creditor, amount (of a capture: beyond what
     is held), which earlier record, flags, verdict, how the id is made."""
-    wild = focus not in ("holds", "refunds", "mandates", "learning")
+    wild = focus not in ("holds", "refunds", "mandates", "learning", "stake")
     return st.tuples(
         st.sampled_from(FOCUS[focus]),
         st.sampled_from([0, 0, 0, 0, 1, 2, 3, 4] if wild else [0, 0, 0, 1]),
@@ -96,13 +101,17 @@ def steps_of(focus: str) -> st.SearchStrategy[Step]:
 
 def blocks_of(focus: str, blocks: int = 1) -> st.SearchStrategy[Any]:
     """Return at least so many blocks of the steps of a focus: seconds before each, what each signer asks
-    for, and which signatures are good, a bit for each in turn."""
+    for, which signatures are good, a bit for each in turn, and the faults of validators."""
     signers = range(len(SIGNERS)) if focus in ("keys", "every", "plain") else (0, 1, 2, 3, 6)
-    signers = (0, 1, 3, 3, 3, 3, 6) if focus == "learning" else signers
+    signers = (0, 1, 3, 3, 3, 3, 6) if focus in ("learning", "stake") else signers
     part = st.tuples(st.sampled_from(signers), st.lists(steps_of(focus), min_size=1, max_size=6))
     good = st.sampled_from([255] * 9 + [0, 1, 2, 253])
+    faults = st.lists(st.tuples(st.integers(0, 3), st.sampled_from([1, 2, 2])), max_size=2)
     block = st.tuples(
-        st.sampled_from([0, 0, 0, 1, 3, 11]), st.lists(part, min_size=blocks > 1, max_size=3), good
+        st.sampled_from([0, 0, 0, 1, 3, 11]),
+        st.lists(part, min_size=blocks > 1, max_size=3),
+        good,
+        st.one_of(st.just([]), faults) if focus in ("stake", "every") else st.just([]),
     )
     return st.lists(block, min_size=blocks, max_size=max(8, blocks))
 
@@ -120,9 +129,10 @@ class Play:
         self.holds: list[RecordArray] = []
         self.mandates: list[RecordArray] = []
         self.paid: list[RecordArray] = []
+        self.bonds: list[RecordArray] = []
 
     def batch(self, drawn: Any) -> Batch:
-        after_s, parts, good = drawn
+        after_s, parts, good, faults = drawn
         self.world.scribe.now_ns += after_s * NS_PER_S
         signed: list[tuple[SigningKey | Quorum, RecordArray]] = []
         verdicts: list[int] = []
@@ -134,7 +144,9 @@ class Play:
         known = {row: Verdict(verdict) for row, verdict in enumerate(verdicts)}
         many = sum(len(key.keys) if isinstance(key, Quorum) else 1 for key, _ in signed)
         authentic = [good >> row % 8 & 1 for row in range(many)]
-        return self.world.batch(*signed, verdicts=known, authentic=authentic)
+        reported = [fault(VOTERS[voter], Fault(kind)) for voter, kind in faults]
+        rows = np.concatenate(reported) if reported else None
+        return self.world.batch(*signed, verdicts=known, authentic=authentic, faults=rows)
 
     def apply(self, batch: Batch) -> RecordArray:
         receipts = self.world.ledger.apply(batch)
@@ -174,6 +186,9 @@ class Play:
             self.holds.append(made)
         if kind == Kind.SET_MANDATE:
             self.mandates.append(made)
+        if kind == Kind.BOND:
+            self.bonds.append(made)
+            self.holds.append(made)
         if kind in (Kind.TRANSFER, Kind.CAPTURE):
             self.paid.append(made)
         return made
@@ -206,6 +221,13 @@ class Play:
             named = {side: id_of(row, side) for side in ("debtor", "creditor")}
             said = {"amount": 1 + max(amount, 0) % 2 + (creditor == 4), "flags": flags & 1 if which else 0}
             return named | said | {"related": id_of(row, "id"), "asset": int(row["asset"])}
+        if kind in (Kind.BOND, Kind.REJOIN):
+            way = {"debtor": own} if kind == Kind.REJOIN else {"creditor": self.world.treasury}
+            return way | {"commitment": VOTERS[which], "flags": 0}
+        if kind == Kind.UNBOND and self.bonds:
+            bonded = self.bonds[-1 - which % len(self.bonds)][0]
+            named = {side: id_of(bonded, side) for side in ("debtor", "creditor")}
+            return named | {"related": id_of(bonded, "id"), "amount": 0, "flags": 0}
         if kind == Kind.SET_MODEL:
             model = {"debtor": own, "amount": (1, 1, 2, 3, 3, 0)[amount % 6], "flags": 0}
             return model | {"commitment": bytes([which % 2 + 1]) * 32}
@@ -251,11 +273,8 @@ def differ(blocks: Any, reference: Callable[[Any], Any] = ReferenceLedger) -> st
         if ours.tobytes() != theirs.tobytes():
             at = next((i for i, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), -1)
             return f"block {height} receipt {at}: {ours[at]} and {theirs[at]}"
-        for account in (play.world.alice, play.world.bob, play.world.carol, play.world.yen):
-            if play.world.sides(account) != twin.sides(account):
-                return f"block {height}: counters of {account:032x}"
         try:
-            check_models(play.world.ledger.state, twin.ledger)
+            check_books(play.world.ledger.state, twin.ledger)
         except Violation as violation:
             return f"block {height}: {violation}"
     return ""
@@ -364,7 +383,9 @@ class OffByOneExpiry(ReferenceLedger):
 
     def __init__(self, genesis: Genesis) -> None:
         super().__init__(genesis)
-        self.state = LateState(self.state.authorities, self.state.institution_of)
+        self.state = LateState(
+            self.state.authorities, self.state.institution_of, validators=self.state.validators
+        )
 
 
 class ForgetsRefusals(ReferenceLedger):
@@ -425,6 +446,19 @@ class TwoChampions(ReferenceLedger):
     effects = EFFECTS | {Kind.SET_MODEL: promotes_beside}
 
 
+def votes_on(state: State, asked: Request) -> Answer:
+    before = dict(state.validators)
+    answer = unbond(state, asked)
+    state.validators = before
+    return answer
+
+
+class VotesOn(ReferenceLedger):
+    """Leaves a validator the votes of what it unbonds."""
+
+    effects = EFFECTS | {Kind.UNBOND: votes_on}
+
+
 class OneKeyIsEnough(ReferenceLedger):
     """Stops counting at the first signature."""
 
@@ -445,7 +479,9 @@ class KeepsHalfOfAChain(ReferenceLedger):
 
     def __init__(self, genesis: Genesis) -> None:
         super().__init__(genesis)
-        self.state = HalfUndone(self.state.authorities, self.state.institution_of)
+        self.state = HalfUndone(
+            self.state.authorities, self.state.institution_of, validators=self.state.validators
+        )
 
 
 FAULTS = {
@@ -458,6 +494,7 @@ FAULTS = {
     OneKeyIsEnough: "keys",
     KeepsHalfOfAChain: "mandates",
     TwoChampions: "learning",
+    VotesOn: "stake",
 }
 """Each with the kinds of steps among which it shows."""
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from bezant.errors import ProofError
 from bezant.model.digest import sha256
-from bezant.model.genesis import MAX_POWER, MAX_VALIDATORS, Validator
+from bezant.model.genesis import MAX_POWER, MAX_VALIDATORS, GenesisValidator
 from bezant.model.keys import verify
 from bezant.model.merkle import LEAF, root
 
@@ -34,6 +34,13 @@ _PRECOMMIT = 2
 _HASH_FIELD = b"\x0a\x20"
 """What a field that holds 32 bytes begins with."""
 _NS = 1_000_000_000
+
+
+class Validator(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who may vote for a header: an Ed25519 key, hexadecimal, and its weight."""
+
+    key: str
+    power: int
 
 
 class Vote(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -89,7 +96,7 @@ def chain_id(network: bytes) -> str:
 
 def check_finality(
     proof: Finality,
-    genesis: Sequence[Validator],
+    genesis: Sequence[Validator | GenesisValidator],
     chain: str,
     *,
     height: int,
@@ -129,7 +136,7 @@ def header_hash(fields: Sequence[bytes]) -> bytes:
     return _root(fields)
 
 
-def validators_hash(validators: Sequence[Validator]) -> bytes:
+def validators_hash(validators: Sequence[Validator | GenesisValidator]) -> bytes:
     """Return the hash of a set of validators, in the order in which the engine holds it."""
     rows = sorted(validators, key=lambda one: (-one.power, address(bytes.fromhex(one.key))))
     return _root([_validator(bytes.fromhex(one.key), one.power) for one in rows])

@@ -50,8 +50,8 @@ _SILENT: Final = frozenset(
         Outcome.EXISTS_WITH_OTHER_CONTENT,
     }
 )
-_UNTOLD: Final = (Kind.LOCK, Kind.LABEL)
-"""A lock is part of its hold; what a payment turned out to be is for those who review."""
+_UNTOLD: Final = (Kind.LOCK, Kind.LABEL, Kind.BOND, Kind.UNBOND)
+"""A lock is part of its hold, what a payment turned out to be is for those who review, a bond pays nobody."""
 _ENCODER: Final = msgspec.json.Encoder()
 
 

@@ -93,12 +93,16 @@ OUTCOMES: Final[dict[Outcome, Reason]] = {
     Outcome.KEY_SLOT: Reason(_REFUSED, "", "No key can be put into, or taken out of, this slot"),
     Outcome.THRESHOLD_UNREACHABLE: Reason(_REFUSED, "", "Too few keys would be left to reach a threshold"),
     Outcome.RECOVERY_WAITING: Reason(409, "", "The waiting period of the recovery is not over", True),
+    Outcome.VALIDATOR_JAILED: Reason(409, "", "The validator may not vote yet, or never again"),
     Outcome.MANDATE_UNKNOWN: Reason(404, "MD01", "There is no such mandate"),
     Outcome.MANDATE_EXISTS: Reason(409, "AM05", "A mandate of this id exists already"),
     Outcome.MODEL_UNKNOWN: Reason(404, "", "No such model is registered"),
     Outcome.MODELS_FULL: Reason(409, "", "The ledger knows as many models as it can"),
+    Outcome.VALIDATOR_UNKNOWN: Reason(404, "", "There is no such validator"),
+    Outcome.VALIDATORS_FULL: Reason(409, "", "There are as many validators as there may be"),
     Outcome.LINKED_FAILED: Reason(_REFUSED, "ED05", "Another member of the chain was refused"),
     Outcome.CHAIN_OPEN: Reason(_REFUSED, "FF01", "A linked chain was left open"),
+    Outcome.LAST_VALIDATOR: Reason(409, "", "Without this validator nobody would have a vote"),
 }
 """Every refusing outcome; a test asks for all of them."""
 

@@ -11,14 +11,22 @@ import numpy.typing as npt
 from bezant.errors import InvariantViolation
 from bezant.model.digest import TAG_ACCOUNT, Digests, sha256
 from bezant.model.identifiers import U112_MASK, AccountId, AuthorityId, id_bytes
-from bezant.model.records import ORIGINAL, RecordArray, names_original
+from bezant.model.records import FAULT, ORIGINAL, RecordArray, names_original
 
 NS_PER_S = 1_000_000_000
+NEVER = 2**64 - 1
+"""A time in nanoseconds that does not come: when a bond ends by itself, when a validator that signed twice is
+free."""
 
 
 def no_originals() -> RecordArray:
     """Return the ORIGINAL rows of a block that is about no earlier payment."""
     return np.zeros(0, ORIGINAL)
+
+
+def no_faults() -> RecordArray:
+    """Return the FAULT rows of a block that reports none."""
+    return np.zeros(0, FAULT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +38,8 @@ class Batch:
     block, and `accepted` (m,) uint8 is 1 where the Order's gateway is one of the genesis and
     signed. `time_ns` is the block's time, later than the previous block's. `record_hashes` (n, 32)
     are the records' RFC 6962 leaf hashes, which tell same content from other content. `originals` has
-    an ORIGINAL row for every REVERSE and LABEL among the records, in their order.
+    an ORIGINAL row for every REVERSE and LABEL among the records, in their order. `faults` are those of
+    validators that the engine reports with this block, FAULT rows.
     """
 
     time_ns: int
@@ -41,6 +50,7 @@ class Batch:
     accepted: npt.NDArray[np.uint8]
     record_hashes: Digests
     originals: RecordArray = field(default_factory=no_originals)
+    faults: RecordArray = field(default_factory=no_faults)
 
     def __post_init__(self) -> None:
         naming = int(np.count_nonzero(names_original(self.records)))
@@ -59,7 +69,7 @@ class Ledger(Protocol):
     """A deterministic state machine over batches."""
 
     def apply(self, batch: Batch) -> RecordArray:
-        """Return the RECEIPT rows: expired holds first, then one for each record in order."""
+        """Return the RECEIPT rows: expired holds first, then faults, then one for each record in order."""
 
 
 def account_id(institution: int, authority: AuthorityId, asset: int, salt: int, zone: int = 0) -> AccountId:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from bezant.errors import InvariantViolation
+from bezant.ledger.batch import NEVER
 from bezant.ledger.standing import IN_ORDER, Standing
-from bezant.model.genesis import Genesis
+from bezant.model.genesis import Genesis, Stake
 from bezant.model.identifiers import AccountId, AuthorityId, id_bytes
 from bezant.model.keys import SCHEME_ED25519
 from bezant.model.outcomes import Outcome, SigningMode
@@ -107,7 +108,8 @@ class Authority:
 class Hold:
     """A reserve, keyed by debtor account and id; `kind` TRANSFER means it waits for a reviewer.
 
-    `amount` is what is left of it. `lock` is the SHA-256 that a capture must open, empty for none.
+    `amount` is what is left of it. `lock` is the SHA-256 that a capture must open, empty for none; of a
+    BOND it is the validator's key.
     """
 
     id: int
@@ -167,6 +169,23 @@ class RegisteredModel:
     since_ns: int
 
 
+@dataclass(frozen=True, slots=True)
+class Validator:
+    """Who votes on blocks, keyed by its Ed25519 key: votes granted by the genesis, minor units bonded, and
+    until when it may not rejoin (0: it votes)."""
+
+    operator: AuthorityId
+    granted: int = 0
+    bonded: int = 0
+    jailed_until_ns: int = 0
+
+    def power(self, stake: Stake | None) -> int:
+        """Return its votes now."""
+        if self.jailed_until_ns:
+            return 0
+        return self.granted + (self.bonded // stake.unit if stake else 0)
+
+
 @dataclass(slots=True)
 class State:
     """Everything the reference remembers."""
@@ -180,6 +199,7 @@ class State:
     mandates: dict[tuple[int, int], Mandate] = field(default_factory=dict)
     refunds: dict[tuple[int, int], Refund] = field(default_factory=dict)
     models: dict[tuple[AuthorityId, bytes], RegisteredModel] = field(default_factory=dict)
+    validators: dict[bytes, Validator] = field(default_factory=dict)
     remembered: dict[tuple[AuthorityId, int], tuple[bytes, Outcome]] = field(default_factory=dict)
     forgetting: dict[tuple[AuthorityId, int], tuple[bytes, Outcome]] = field(default_factory=dict)
     generation_ns: int = 0
@@ -204,6 +224,7 @@ class State:
             mandates=dict(self.mandates),
             refunds=dict(self.refunds),
             models=dict(self.models),
+            validators=dict(self.validators),
             remembered=dict(self.remembered),
             forgetting=dict(self.forgetting),
         )
@@ -227,6 +248,10 @@ class State:
             raise InvariantViolation("a mandate is spent beyond its cap")
         if any(refund.refunded_minor > refund.original_minor for refund in self.refunds.values()):
             raise InvariantViolation("more was paid back than was paid")
+        bonds = [hold for hold in self.holds.values() if hold.kind is Kind.BOND and hold.expires_ns == NEVER]
+        for key, validator in self.validators.items():
+            if validator.bonded != sum(bond.amount for bond in bonds if bond.lock == key):
+                raise InvariantViolation("a validator's votes do not match its bonds")
 
 
 @dataclass(frozen=True, slots=True)

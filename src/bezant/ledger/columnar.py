@@ -14,15 +14,16 @@ import numpy.typing as npt
 
 from bezant.errors import InvariantViolation
 from bezant.ledger import state as layout
-from bezant.ledger.batch import NS_PER_S, Batch
+from bezant.ledger.batch import NEVER, NS_PER_S, Batch
 from bezant.ledger.kernel.apply import apply_records, count_due, expire_holds
 from bezant.ledger.kernel.authorities import judge_groups
 from bezant.ledger.kernel.books import find_rows, sum_books
 from bezant.ledger.kernel.checks import foresee, recall
+from bezant.ledger.kernel.faults import count_punished, punish
 from bezant.ledger.kernel.identities import enter_ids
 from bezant.ledger.kernel.tables import fill_hold_index, fill_index, fill_owned_index
 from bezant.model.digest import Digests, new_scratch
-from bezant.model.genesis import Genesis
+from bezant.model.genesis import MAX_VALIDATORS, Genesis
 from bezant.model.identifiers import AuthorityId, words
 from bezant.model.orders import MAX_AUTHORISED_RECORDS
 from bezant.model.records import MAX_KEYS, MAX_MODELS, NO_ROW, RECEIPT, RECORD, Kind, RecordArray
@@ -53,7 +54,7 @@ class ColumnarLedger:
         self._scratch = (*new_scratch(1 + RECORD.itemsize), np.empty(32, np.uint8))
 
     def apply(self, batch: Batch) -> RecordArray:
-        """Return the RECEIPT rows of one block: expired holds first, then one per record."""
+        """Return the RECEIPT rows of one block: expired holds first, faults, then one per record."""
         records = np.ascontiguousarray(batch.records)
         time_ns = np.uint64(batch.time_ns)
         self._forget_old_ids(batch.time_ns)
@@ -67,6 +68,10 @@ class ColumnarLedger:
         receipts["debtor_row"] = receipts["creditor_row"] = NO_ROW
         if due:
             expire_holds(self.state, time_ns, receipts[:due])
+        if len(batch.faults):
+            punished = self._punish(batch)
+            receipts = np.concatenate([receipts[:due], punished, receipts[due:]])
+            due += len(punished)
         apply_records(
             self.state,
             records,
@@ -90,6 +95,14 @@ class ColumnarLedger:
             self._forget_old_refunds(batch.time_ns)
             self.check_invariants()
         return receipts
+
+    def _punish(self, batch: Batch) -> RecordArray:
+        """Return the system receipts of the faults that a block reports."""
+        faults = np.ascontiguousarray(batch.faults)
+        receipts = np.zeros(count_punished(self.state, faults), RECEIPT)
+        receipts["debtor_row"] = receipts["creditor_row"] = NO_ROW
+        made = punish(self.state, faults, np.uint64(batch.time_ns), self.limits, receipts)
+        return receipts[:made]
 
     # Reading.
 
@@ -199,6 +212,7 @@ class ColumnarLedger:
         refunds = self.state.refunds[: int(counters["refunds"])]
         if (refunds["refunded"] > refunds["original"]).any():
             raise InvariantViolation("more was paid back than was paid")
+        self._check_votes()
         for asset in self.genesis.assets:
             pending_d, posted_d, pending_c, posted_c, held = sums[asset.number].reshape(5, 2).tolist()
             if posted_d != posted_c:
@@ -207,6 +221,21 @@ class ColumnarLedger:
                 )
             if not pending_d == pending_c == held:
                 raise InvariantViolation(f"{asset.code}: pending sums do not match the open holds")
+
+    def _check_votes(self) -> None:
+        """Raise InvariantViolation unless every validator's votes match its bonds."""
+        validators = self.state.validators[self.state.validators["used"] == 1]
+        if not len(validators):
+            return
+        holds = self.state.holds[: int(self.state.counters["holds"][0])]
+        bonds = holds[
+            (holds["sequence"] != 0) & (holds["kind"] == Kind.BOND) & (holds["expires_ns"] == NEVER)
+        ]
+        bonded = dict.fromkeys(map(bytes, validators["key"]), 0)
+        for bond in bonds:
+            bonded[bytes(bond["lock"])] += int(bond["amount"])
+        if list(bonded.values()) != validators["bonded"].tolist():
+            raise InvariantViolation("a validator's votes do not match its bonds")
 
     def restore(self, tables: Mapping[str, npt.NDArray[Any]], blocks: int) -> None:
         """Take over the tables of a `state.dump` made after so many blocks; indexes are made anew."""
@@ -218,6 +247,7 @@ class ColumnarLedger:
             if name in layout.INDEX_OF:
                 fields[layout.INDEX_OF[name]] = _filled_index(name, fields[name], used)
         fields["models"] = layout.grown(tables["models"], MAX_MODELS)
+        fields["validators"] = layout.grown(tables["validators"], MAX_VALIDATORS)
         fields |= _filled_generation("", tables["ids"], self.genesis.rules.max_live_ids)
         fields |= _filled_generation("old_", tables["old_ids"], len(tables["old_ids"]))
         self.state = layout.State(**fields)

@@ -1,4 +1,5 @@
-"""What the ledger keeps beside balances, for those who ask: reserves, mandates, refunds, keys, models.
+"""What the ledger keeps beside balances, for those who ask: reserves, mandates, refunds, keys, models,
+validators.
 
 Read column by column from the tables; whoever is not the thread that applies may be a moment behind.
 """
@@ -89,6 +90,19 @@ class KnownModel:
     since_ns: int
 
 
+@dataclass(frozen=True, slots=True)
+class Voter:
+    """A validator: who operates it, its granted votes, minor units bonded, its votes now, and until when it
+    may not rejoin (Unix nanoseconds; 0: it votes, NEVER: for good)."""
+
+    key: bytes
+    operator: AuthorityId
+    granted: int
+    bonded: int
+    power: int
+    jailed_until_ns: int
+
+
 def open_hold(ledger: ColumnarLedger, account_row: int, payment: int) -> OpenHold | None:
     """Return the reserve that a payment placed on an account, None where it is not open."""
     used = _used(ledger, "holds")
@@ -145,6 +159,18 @@ def models(ledger: ColumnarLedger) -> list[KnownModel]:
         for row in rows[rows["role"] != ModelRole.RETIRED]
     ]
     return sorted(found, key=lambda model: (model.authority, model.digest))
+
+
+def validators(ledger: ColumnarLedger) -> list[Voter]:
+    """Return every validator that has or had votes, in the order of their keys."""
+    authorities, rows, stake = ledger.state.authorities, ledger.state.validators, ledger.genesis.stake
+    found = []
+    for row in rows[rows["used"] == 1]:
+        granted, bonded, until_ns = (int(row[name]) for name in ("granted", "bonded", "jailed_until_ns"))
+        power = 0 if until_ns else granted + (bonded // stake.unit if stake else 0)
+        operator = AuthorityId(id_of(authorities[row["operator"]], "id"))
+        found.append(Voter(row["key"].tobytes(), operator, granted, bonded, power, until_ns))
+    return sorted(found, key=lambda voter: voter.key)
 
 
 def _used(ledger: ColumnarLedger, table: str) -> RecordArray:

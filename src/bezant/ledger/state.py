@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bezant.ledger.standing import policy_of
-from bezant.model.genesis import Genesis
+from bezant.model.genesis import MAX_VALIDATORS, Genesis
 from bezant.model.identifiers import words
 from bezant.model.keys import SCHEME_ED25519, authority_id
 from bezant.model.records import MAX_KEYS, MAX_MODELS, ROLES, SIDE, RecordArray
@@ -34,7 +34,7 @@ INDEX_OF = {
 """The index of each table that has one; how many of its rows are in use is counted under its name."""
 UNINDEXED = ("expiries", "keysets", "past_keys")
 """Tables that are reached by row alone, counted under their names too."""
-LATER = ("models",)
+LATER = ("models", "validators")
 """Tables that ledgers did not have from the beginning: empty ones are no part of the state's root, so that
 blocks from before them still have the roots they had."""
 ID_PAGE = 1 << 19
@@ -154,6 +154,18 @@ REFUND = np.dtype(
 MODEL = np.dtype([("digest", "u1", (32,)), ("since_ns", "<u8"), ("authority", "<u4"), ("role", "<u4")])
 """A model of the authority in that row; `role` is a `ModelRole`, 0 where the row is free. Rows in use stand
 together in front."""
+VALIDATOR = np.dtype(
+    [
+        ("key", "u1", (32,)),
+        ("granted", "<u8"),
+        ("bonded", "<u8"),
+        ("jailed_until_ns", "<u8"),
+        ("operator", "<u4"),
+        ("used", "<u4"),
+    ]
+)
+"""Who votes on blocks, by its Ed25519 key; `operator` is an authority's row, `used` 1 where the row is in
+use. Rows in use stand together in front."""
 EXPIRY = np.dtype([("expires_ns", "<u8"), ("sequence", "<u8"), ("slot", "<u8")])
 COUNTERS = np.dtype(
     [
@@ -204,6 +216,8 @@ class State(NamedTuple):
     refund_index: npt.NDArray[np.uint32]
     models: RecordArray
     """MAX_MODELS rows."""
+    validators: RecordArray
+    """MAX_VALIDATORS rows."""
     counters: RecordArray
 
 
@@ -217,10 +231,16 @@ class Limits(NamedTuple):
     recovery_delay_ns: np.uint64
     schemes: np.uint64
     """A bit for every signature scheme that new keys may have, from bit 0 on for scheme 0."""
+    bond_asset: np.uint64
+    """0: nobody bonds."""
+    bond_unit: np.uint64
+    unbonding_ns: np.uint64
+    slash_ppm: np.uint64
+    jail_ns: np.uint64
 
 
 def limits_of(genesis: Genesis) -> Limits:
-    rules = genesis.rules
+    rules, stake = genesis.rules, genesis.stake
     return Limits(
         np.uint64(rules.id_window_s * 1000),
         np.uint64(rules.id_future_s * 1000),
@@ -228,6 +248,11 @@ def limits_of(genesis: Genesis) -> Limits:
         np.uint64(rules.max_live_ids),
         np.uint64(rules.recovery_delay_s * 1_000_000_000),
         np.uint64(sum(1 << scheme for scheme in rules.schemes)),
+        np.uint64(stake.asset if stake else 0),
+        np.uint64(stake.unit if stake else 0),
+        np.uint64(stake.unbonding_s * 1_000_000_000 if stake else 0),
+        np.uint64(stake.slash_ppm if stake else 0),
+        np.uint64(stake.jail_s * 1_000_000_000 if stake else 0),
     )
 
 
@@ -282,6 +307,7 @@ def new_state(genesis: Genesis) -> State:
         refunds=np.zeros(few, REFUND),
         refund_index=new_index(few),
         models=np.zeros(MAX_MODELS, MODEL),
+        validators=np.zeros(MAX_VALIDATORS, VALIDATOR),
         counters=np.zeros(1, COUNTERS),
     )
     state.counters["free_hold"] = EMPTY
@@ -297,6 +323,10 @@ def new_state(genesis: Genesis) -> State:
         entry["scheme"], entry["keyset"] = SCHEME_ED25519, EMPTY
         state.institutions[institution.number] = row
     state.counters["authorities"] = len(genesis.institutions)
+    for row, granted in enumerate(genesis.validators):
+        entry = state.validators[row : row + 1]
+        entry["key"], entry["granted"] = np.frombuffer(bytes.fromhex(granted.key), np.uint8), granted.power
+        entry["operator"], entry["used"] = state.institutions[granted.institution], 1
     return state
 
 
@@ -315,8 +345,11 @@ def tables(state: State) -> dict[str, npt.NDArray[Any]]:
     used = {
         name: getattr(state, name)[: int(counters[name])] for name in (*INDEX_OF, *WRITE_ONCE, *UNINDEXED)
     }
-    models = {"models": state.models[: np.count_nonzero(state.models["role"])]}
-    return used | models | {name: getattr(state, name) for name in ("institutions", "assets", "counters")}
+    few = {
+        "models": state.models[: np.count_nonzero(state.models["role"])],
+        "validators": state.validators[: np.count_nonzero(state.validators["used"])],
+    }
+    return used | few | {name: getattr(state, name) for name in ("institutions", "assets", "counters")}
 
 
 def dump(state: State) -> dict[str, npt.NDArray[Any]]:

@@ -16,6 +16,8 @@ from bezant.model.money import MAX_SCALE, Asset
 MAX_VALIDATORS = 1_000
 MAX_POWER = 2**40
 """Of one validator: a thousand of them stay below what CometBFT can count, 2^60."""
+MAX_UNIT = 2**22
+"""So that the bonds of one validator fit 64 bits."""
 
 
 class GenesisAsset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,12 +47,29 @@ class GenesisInstitution(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     """Ed25519 public key, hexadecimal."""
 
 
-class Validator(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Who votes on blocks, and with what weight."""
+class GenesisValidator(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who votes on blocks from the first on. These votes are granted; bonds add to them."""
 
     key: str
     """Ed25519 public key, hexadecimal."""
     power: int
+    institution: int
+    """Who operates it."""
+
+
+class Stake(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What votes cost, and what faults do."""
+
+    asset: int
+    """The number of the asset that is bonded."""
+    unit: int
+    """Minor units that one vote takes."""
+    unbonding_s: int = 172_800
+    """How long a bond can still be taken from after it ended: at least as long as evidence is taken."""
+    slash_ppm: int = 50_000
+    """Part of every bond, in parts per million, that signing twice costs."""
+    jail_s: int = 600
+    """How long a validator that was away may not rejoin."""
 
 
 class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -82,9 +101,11 @@ class Genesis(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     """Public keys that may attest Orders."""
     sealers: tuple[str, ...]
     """Public keys that seal blocks, one node each."""
-    validators: tuple[Validator, ...] = ()
+    validators: tuple[GenesisValidator, ...] = ()
     """Who votes from the first block on, under CometBFT; none where one node orders alone. Left out of the
     canonical bytes then."""
+    stake: Stake | None = None
+    """Without it nobody bonds, and votes stay as they are granted here."""
 
     def asset(self, code: str) -> Asset:
         """Return an asset by its code; raises KeyError."""
@@ -159,6 +180,11 @@ def _problem(genesis: Genesis) -> str:
         return f"validators have a key each and are at most {MAX_VALIDATORS}"
     if any(not 0 < validator.power <= MAX_POWER for validator in genesis.validators):
         return f"a validator's power is 1 to {MAX_POWER}"
+    operators = [validator.institution for validator in genesis.validators]
+    if any(not 1 <= operator <= len(genesis.institutions) for operator in operators):
+        return "a validator is operated by an institution that does not exist"
+    if genesis.stake is not None and (problem := _stake_problem(genesis.stake, len(genesis.assets))):
+        return problem
     rules = genesis.rules
     if not (0 < rules.id_window_s <= 7 * 86_400 and 0 <= rules.id_future_s <= 3_600):
         return "id_window_s is 1 to 604800 and id_future_s 0 to 3600"
@@ -170,3 +196,13 @@ def _problem(genesis: Genesis) -> str:
     if not 0 <= rules.recovery_delay_s < 2**32:
         return f"recovery_delay_s is 0 to {2**32 - 1}"
     return ""
+
+
+def _stake_problem(stake: Stake, assets: int) -> str:
+    if not 1 <= stake.asset <= assets:
+        return f"what is bonded is asset {stake.asset}, which does not exist"
+    if not 1 <= stake.unit <= MAX_UNIT:
+        return f"a vote takes 1 to {MAX_UNIT} minor units"
+    if not 0 < stake.unbonding_s < 2**32 or not 0 <= stake.jail_s < 2**32:
+        return f"unbonding_s is 1 to {2**32 - 1}, and jail_s 0 to that"
+    return "" if 0 <= stake.slash_ppm <= 1_000_000 else "slash_ppm is 0 to 1000000"

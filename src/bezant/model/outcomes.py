@@ -30,6 +30,16 @@ class Outcome(IntEnum):
     RECOVERY_STARTED = 8
     """The key takes over if the same is signed again after the waiting period, and nobody objects."""
 
+    BONDED = 9
+    """The amount is reserved for as long as its validator is to have votes for it."""
+    UNBONDING = 10
+    """It gives no more votes, and returns when no fault of before could come to light any more."""
+    SLASHED = 11
+    """A system receipt: part of a bond was paid over for a validator's fault."""
+    JAILED = 12
+    """A system receipt: a validator has no votes until it rejoins, or never again. Its id is the first half
+    of the validator's key."""
+
     # Authenticity. None of these is remembered, so a stranger cannot burn an id.
     MALFORMED = 16
     """Unknown kind or flag, an id that is no UUIDv7, or a field or verdict that does not suit the kind."""
@@ -121,6 +131,8 @@ class Outcome(IntEnum):
     """A threshold would be above the number of keys with that role, or nobody could administer."""
     RECOVERY_WAITING = 88
     """The waiting period of this recovery is not over."""
+    VALIDATOR_JAILED = 89
+    """Its time is not over, or it may never vote again."""
     MANDATE_UNKNOWN = 90
     MANDATE_EXISTS = 91
     """The account has a mandate of this id, set by another of its signers."""
@@ -128,11 +140,16 @@ class Outcome(IntEnum):
     """The authority has to register a model of that digest first."""
     MODELS_FULL = 93
     """The ledger knows as many models as it can; one has to be retired before another is registered."""
+    VALIDATOR_UNKNOWN = 94
+    VALIDATORS_FULL = 95
+    """There are as many validators as there may be."""
 
     LINKED_FAILED = 96
     """Another member of the same linked chain was refused, so this one was undone."""
     CHAIN_OPEN = 97
     """The Authorisation ended inside a linked chain."""
+    LAST_VALIDATOR = 98
+    """Without it nobody would have a vote."""
 
     @property
     def refused(self) -> bool:

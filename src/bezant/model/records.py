@@ -152,6 +152,10 @@ class Kind(IntEnum):
                                                                         chain, payload_commitment =
                                                                         SHA-256 that its captures must open
     CLAWBACK             loses                   an issuer's account    amount, asset
+    BOND                 is bonded               an issuer's account,   amount, asset,
+                                                 which is paid what is  payload_commitment = the validator's
+                                                 taken for a fault      key, Ed25519
+    UNBOND               as in the bond          as in the bond         related = bond, asset
     LABEL                as in the payment       as in the payment      related = the payment, asset,
                                                                         amount = `Label`
     REGISTER_AUTHORITY   the new authority's id  0                      amount = scheme,
@@ -184,6 +188,8 @@ class Kind(IntEnum):
     SET_MODEL            the authority           0                      amount = `ModelRole`,
                                                                         payload_commitment = SHA-256
                                                                         that names the model
+    REJOIN               the authority           0                      payload_commitment = the validator's
+                                                                        key
     ===================  ======================  =====================  ==========================
     """
 
@@ -195,6 +201,8 @@ class Kind(IntEnum):
     LOCK = 6
     CLAWBACK = 7
     LABEL = 8
+    BOND = 9
+    UNBOND = 10
     REGISTER_AUTHORITY = 16
     OPEN_ACCOUNT = 17
     SET_FROZEN = 18
@@ -209,6 +217,7 @@ class Kind(IntEnum):
     SET_HOLDER = 27
     SET_PAUSED = 28
     SET_MODEL = 29
+    REJOIN = 30
 
 
 COMMAND_KINDS = 16
@@ -248,6 +257,18 @@ class ModelRole(IntEnum):
     """Its scores decide. Where an authority has none, rules do."""
 
 
+class Fault(IntEnum):
+    """What a validator did, as the engine that its votes are counted by reports it."""
+
+    DOUBLE_SIGN = 1
+    """It signed two blocks of one height, or one for a light client that is not the chain's: it loses part
+    of its bonds and never votes again."""
+    DOWNTIME = 2
+    """It did not vote for too long: it may come back after a while."""
+
+
+FAULT = np.dtype([("key", "u1", (32,)), ("kind", "u1"), ("reserved", "u1", (7,))])
+"""One validator's fault, ordered beside the records of a block."""
 MAX_MODELS = 64
 """Models that a ledger knows at once, of all authorities."""
 
@@ -309,6 +330,8 @@ FORMS: Final[dict[Kind, Form]] = {
     Kind.LOCK: Form(Role.PAY, Flag.LINKED, Use.ALWAYS),
     Kind.CLAWBACK: Form(Role.ADMINISTER, Flag.LINKED),
     Kind.LABEL: Form(Role.REVIEW, related=Use.ALWAYS),
+    Kind.BOND: Form(Role.ADMINISTER),
+    Kind.UNBOND: Form(Role.ADMINISTER, related=Use.ALWAYS),
     Kind.REGISTER_AUTHORITY: Form(Role.ADMINISTER, related=Use.MAYBE),
     Kind.OPEN_ACCOUNT: Form(Role.ADMINISTER, related=Use.MAYBE),
     Kind.SET_FROZEN: Form(Role.ADMINISTER),
@@ -323,6 +346,7 @@ FORMS: Final[dict[Kind, Form]] = {
     Kind.SET_HOLDER: Form(Role.ADMINISTER),
     Kind.SET_PAUSED: Form(Role.ADMINISTER),
     Kind.SET_MODEL: Form(Role.ADMINISTER),
+    Kind.REJOIN: Form(Role.ADMINISTER),
 }
 """One entry a kind: reference, kernel and the admit stage all go by it."""
 SCORED_KINDS: Final = (Kind.TRANSFER, Kind.HOLD)

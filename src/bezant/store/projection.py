@@ -31,6 +31,7 @@ from bezant.model.records import Kind, RecordArray
 from bezant.store import columns
 from bezant.store.learning import label_rows, model_rows
 from bezant.store.schema import ERA_BITS, HASH_BYTES, POSITION_BITS, STATUS_OF, PaymentStatus
+from bezant.store.slashes import slash_rows
 
 Row = tuple[Any, ...]
 TextSource = Callable[[Sequence[int]], Mapping[int, str]]
@@ -56,6 +57,7 @@ class ProjectedRows:
     reversals: list[Row] = field(default_factory=list)
     expiries: list[Row] = field(default_factory=list)
     entries: list[Row] = field(default_factory=list)
+    slashes: list[Row] = field(default_factory=list)
     accounts: list[Row] = field(default_factory=list)
     freezes: list[Row] = field(default_factory=list)
     delegates: list[Row] = field(default_factory=list)
@@ -106,6 +108,8 @@ class _Run:
     times: npt.NDArray[np.int64]
     system: RecordArray
     system_times: npt.NDArray[np.int64]
+    system_ordinals: npt.NDArray[np.int64]
+    system_eras: npt.NDArray[np.int64]
     begins: list[Row]
     """Of every block its era, and its first ordinal."""
 
@@ -146,6 +150,7 @@ def project_rows(
     rows.reversals = _reversals(run, np.flatnonzero(applied & (kind == Kind.REVERSE)))
     rows.expiries = _expiries(run)
     rows.entries = _entries(run, np.flatnonzero(applied & moves | captured))
+    rows.slashes = slash_rows(run.system, run.system_ordinals, run.system_eras)
     rows.accounts = _accounts(run, np.flatnonzero(applied & (kind == Kind.OPEN_ACCOUNT)))
     rows.freezes = _freezes(run, np.flatnonzero(applied & (kind == Kind.SET_FROZEN)))
     rows.delegates = _delegates(run, np.flatnonzero(applied & (kind == Kind.SET_DELEGATE)))
@@ -184,6 +189,10 @@ def _join(blocks: Sequence[CommittedBlock], receipts_before: int) -> _Run:
         np.repeat(times, counts),
         receipts[is_system],
         np.repeat(times, systems),
+        np.repeat(firsts, systems)
+        + np.arange(systems.sum())
+        - np.repeat(np.cumsum(systems) - systems, systems),
+        np.repeat(eras, systems),
         list(zip(eras.tolist(), firsts.tolist(), strict=True)),
     )
     astray = run.receipts["order_index"] != positions
@@ -305,17 +314,16 @@ def _reversals(run: _Run, at: npt.NDArray[np.intp]) -> list[Row]:
 
 
 def _expiries(run: _Run) -> list[Row]:
-    """(status, outcome, updated | id, row of the debtor account)."""
-    if np.any(run.system["outcome"] != Outcome.HOLD_EXPIRED):
-        raise InvariantViolation("a system receipt that is no expiry: schema 1 does not know it")
-    count = len(run.system)
+    """(status, outcome, updated | id, row of the debtor account); a bond that ran out was no payment."""
+    at = np.flatnonzero((run.system["outcome"] == Outcome.HOLD_EXPIRED) & (run.system["kind"] != Kind.BOND))
+    ended, count = run.system[at], len(at)
     return list(
         zip(
             [PaymentStatus.EXPIRED.value] * count,
             [int(Outcome.HOLD_EXPIRED)] * count,
-            run.system_times.tolist(),
-            columns.ids(run.system, "id"),
-            run.system["debtor_row"].tolist(),
+            run.system_times[at].tolist(),
+            columns.ids(ended, "id"),
+            ended["debtor_row"].tolist(),
             strict=True,
         )
     )

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from bezant.chain.blocks import CommittedBlock
 from bezant.errors import ConfigError, InvariantViolation
 from bezant.model.identifiers import AccountId
-from bezant.store import schema
+from bezant.store import schema, slashes
 from bezant.store.database import Database
 from bezant.store.outbox import Event, Outbox
 from bezant.store.projection import (
@@ -252,6 +252,8 @@ class Store:
         closed += update(connection, _EXPIRE, rows.expiries)
         if closed != len(rows.captured) + len(rows.releases) + len(rows.expiries):
             raise InvariantViolation("a block closes a hold that the store does not know as open")
+        if update(connection, slashes.INSERT, rows.slashes) != len(rows.slashes):
+            raise InvariantViolation("a bond was taken from an account that the store does not know")
         update(connection, _REVERSE, rows.reversals)
         update(connection, _REVERSE_CAPTURED, rows.reversals)
         update(connection, _REVERSE_CAPTURE, [(*row[:4], *row[5:]) for row in rows.reversals])

@@ -14,7 +14,7 @@ from bezant.model.identifiers import AccountId, PaymentId
 from bezant.model.keys import SigningKey
 from bezant.model.outcomes import Verdict
 from bezant.model.records import Flag, Kind, RecordArray
-from bezant.testing.ledgers import BANK, ISSUER, History, Scribe, record, small_genesis, treasury
+from bezant.testing.ledgers import BANK, ISSUER, STAKE, History, Scribe, record, small_genesis, treasury
 
 Part = tuple[SigningKey, RecordArray]
 
@@ -27,7 +27,7 @@ class BlockScribe:
 
     def __init__(self, funds: int = 100_000) -> None:
         self.scribe = Scribe(sha256(b"store tests"))
-        self.ledger = ReferenceLedger(small_genesis())
+        self.ledger = ReferenceLedger(small_genesis(stake=STAKE))
         self.blocks: list[CommittedBlock] = []
         self.history = History()
         opening, self.treasury = treasury(self.scribe)
@@ -41,13 +41,18 @@ class BlockScribe:
             )
 
     def commit(
-        self, *parts: Part, verdicts: dict[int, Verdict] | None = None, authentic: bool = True
+        self,
+        *parts: Part,
+        verdicts: dict[int, Verdict] | None = None,
+        authentic: bool = True,
+        faults: RecordArray | None = None,
     ) -> CommittedBlock:
         """Apply one block of signed parts and return it."""
         batch = self.scribe.batch(
             *parts,
             verdicts=verdicts,
             authentic=authentic,
+            faults=faults,
             originals=self.history.originals(np.concatenate([rows for _, rows in parts])) if parts else None,
         )
         receipts = self.ledger.apply(batch)

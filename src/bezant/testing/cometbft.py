@@ -13,7 +13,7 @@ from bezant.chain.cometbft.engine import CometEngine
 from bezant.chain.cometbft.home import Ports, write_home
 from bezant.chain.cometbft.program import usable_program
 from bezant.model.digest import sha256
-from bezant.model.genesis import Genesis, Validator
+from bezant.model.genesis import Genesis, GenesisValidator
 from bezant.model.keys import SigningKey
 
 VOTER_SEED, NAME_SEED = sha256(b"bezant test validator"), sha256(b"bezant test node")
@@ -22,7 +22,7 @@ START_S = 30.0
 
 def with_sole_validator(genesis: Genesis) -> Genesis:
     """Return a genesis in which one validator votes, whose secret every test knows."""
-    voter = Validator(SigningKey(VOTER_SEED).public.hex(), 10)
+    voter = GenesisValidator(SigningKey(VOTER_SEED).public.hex(), 10, 1)
     return msgspec.structs.replace(genesis, validators=(voter,))
 
 

@@ -8,11 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from bezant.ledger.batch import NS_PER_S, Batch, account_id, no_originals
+from bezant.ledger.batch import NS_PER_S, Batch, account_id, no_faults, no_originals
 from bezant.ledger.columnar import ColumnarLedger
 from bezant.ledger.reference import ReferenceLedger
 from bezant.model.digest import as_rows, sha256
-from bezant.model.genesis import Genesis, GenesisAsset, GenesisInstitution, Rules, network_id
+from bezant.model.genesis import (
+    Genesis,
+    GenesisAsset,
+    GenesisInstitution,
+    GenesisValidator,
+    Rules,
+    Stake,
+    network_id,
+)
 from bezant.model.identifiers import AccountId, AuthorityId, PaymentId, join, new_payment_id, words
 from bezant.model.keys import SigningKey, authority_id
 from bezant.model.merkle import leaf_hashes
@@ -21,7 +29,9 @@ from bezant.model.orders import authorise_jointly, join_authorised
 from bezant.model.outcomes import Outcome, Verdict
 from bezant.model.records import (
     DECISION,
+    FAULT,
     ORIGINAL,
+    Fault,
     Kind,
     RecordArray,
     id_of,
@@ -41,7 +51,12 @@ def seeded_key(name: str) -> SigningKey:
 ISSUER, BANK, GATEWAY, NODE = (seeded_key(name) for name in ("issuer", "bank", "gateway", "node"))
 
 
-def small_genesis(policy: dict[str, Any] | None = None, **rules: Any) -> Genesis:
+def small_genesis(
+    policy: dict[str, Any] | None = None,
+    stake: Stake | None = None,
+    validators: tuple[GenesisValidator, ...] = (),
+    **rules: Any,
+) -> Genesis:
     """Two institutions (the first issues both assets), one gateway, one sealer; `policy` is EUR's."""
     return Genesis(
         version=1,
@@ -55,6 +70,8 @@ def small_genesis(policy: dict[str, Any] | None = None, **rules: Any) -> Genesis
         ),
         gateways=(GATEWAY.public.hex(),),
         sealers=(NODE.public.hex(),),
+        validators=validators,
+        stake=stake,
     )
 
 
@@ -95,6 +112,13 @@ class Quorum:
 
 
 Part = tuple[SigningKey | Quorum, RecordArray]
+
+
+def fault(key: bytes, kind: Fault) -> RecordArray:
+    """Return one FAULT row."""
+    row = np.zeros(1, FAULT)
+    row["key"], row["kind"] = np.frombuffer(key, np.uint8), kind
+    return row
 
 
 def signer_of(key: SigningKey | Quorum) -> Quorum:
@@ -191,6 +215,7 @@ class Scribe:
         authentic: bool | Sequence[int] = True,
         accepted: bool = True,
         originals: RecordArray | None = None,
+        faults: RecordArray | None = None,
     ) -> Batch:
         """Sign each part as one Authorisation and return the block, one second after the last.
 
@@ -213,6 +238,7 @@ class Scribe:
             np.full(many, accepted, np.uint8),
             leaf_hashes(as_rows(records)),
             np.zeros(np.count_nonzero(names_original(records)), ORIGINAL) if originals is None else originals,
+            no_faults() if faults is None else faults,
         )
 
 
@@ -225,6 +251,7 @@ ALICE, BOB, CAROL, MALLORY = (seeded_key(name) for name in ("alice", "bob", "car
 LEDGERS: tuple[type[ReferenceLedger] | type[ColumnarLedger], ...] = (ReferenceLedger, ColumnarLedger)
 SIDE_NAMES = ("debits_pending", "debits_posted", "credits_pending", "credits_posted")
 OPENING = 1_000
+STAKE = Stake(asset=1, unit=10, unbonding_s=100, slash_ppm=100_000, jail_s=30)
 
 
 class World:
@@ -240,6 +267,7 @@ class World:
         policy: dict[str, Any] | None = None,
         **rules: Any,
     ) -> None:
+        """`policy` and `rules` are as in `small_genesis`, stake and validators among them."""
         self.genesis = small_genesis(policy, **rules)
         self.scribe = Scribe(network_id(self.genesis))
         self.history = History()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bezant.chain import finality
-from bezant.chain.finality import Finality, SignedHeader, Vote
-from bezant.model.genesis import Validator
+from bezant.chain.finality import Finality, SignedHeader, Validator, Vote
+from bezant.model.genesis import GenesisValidator
 from bezant.model.keys import SigningKey
 from bezant.testing.ledgers import seeded_key
 
@@ -21,6 +21,10 @@ class Validators:
         # In the order in which the engine keeps a set.
         self._keys = sorted(keys, key=lambda key: (-keys[key], finality.address(key.public)))
         self.members = tuple(Validator(key.public.hex(), keys[key]) for key in self._keys)
+
+    def granted(self, institution: int = 1) -> tuple[GenesisValidator, ...]:
+        """Return them as a genesis names them."""
+        return tuple(GenesisValidator(one.key, one.power, institution) for one in self.members)
 
     def header(
         self, chain: str, height: int, time_ns: int, app_hash: bytes, *, last: bytes = bytes(32),

@@ -11,9 +11,8 @@ import pytest
 
 from bezant.chain import finality
 from bezant.chain.cometbft.headers import nanoseconds, signed_header, validator
-from bezant.chain.finality import Finality, Signed, SignedHeader, check_finality
+from bezant.chain.finality import Finality, Signed, SignedHeader, Validator, check_finality
 from bezant.errors import DecodeError, ProofError
-from bezant.model.genesis import Validator
 from bezant.testing.altered import altered
 from bezant.testing.validators import Validators
 

@@ -10,10 +10,21 @@ import pytest
 
 from bezant.ledger.batch import NS_PER_S, account_id
 from bezant.model.digest import sha256
+from bezant.model.genesis import MAX_VALIDATORS
 from bezant.model.identifiers import new_payment_id
 from bezant.model.keys import SigningKey, authority_id
 from bezant.model.outcomes import Outcome, SigningMode, Verdict
-from bezant.model.records import MAX_MODELS, NO_ROW, Flag, Kind, ModelRole, RecordArray, Role, id_of
+from bezant.model.records import (
+    MAX_MODELS,
+    NO_ROW,
+    Fault,
+    Flag,
+    Kind,
+    ModelRole,
+    RecordArray,
+    Role,
+    id_of,
+)
 from bezant.testing.ledgers import (
     ALICE,
     BANK,
@@ -25,6 +36,7 @@ from bezant.testing.ledgers import (
     OPENING,
     Quorum,
     World,
+    fault,
     record,
     seeded_key,
 )
@@ -226,6 +238,45 @@ def models_full(world: World) -> Outcome:
     return model(world, ModelRole.REGISTERED, MAX_MODELS + 1)
 
 
+def bond(world: World, amount: int = 100, key: int = 9, **fields: Any) -> RecordArray:
+    given = {"debtor": world.alice, "creditor": world.treasury, "amount": amount}
+    return world.command(Kind.BOND, **(given | fields), commitment=key.to_bytes(32, "big"))
+
+
+def unbonded(world: World, *others: RecordArray) -> Outcome:
+    row = bond(world)
+    world.apply((BANK, np.concatenate([row, *others])))
+    return world.answer((BANK, world.after(Kind.UNBOND, row)))[-1]
+
+
+def faulty(world: World, kind: Fault) -> list[Outcome]:
+    """Bond for two validators and report a fault of one."""
+    world.apply((BANK, np.concatenate([bond(world), bond(world, key=8)])))
+    return world.answer(faults=fault((9).to_bytes(32, "big"), kind))
+
+
+def rejoin(world: World) -> Outcome:
+    bank = authority_id(BANK.public)
+    key = (9).to_bytes(32, "big")
+    return world.answer((BANK, world.command(Kind.REJOIN, debtor=bank, commitment=key)))[0]
+
+
+def jailed(world: World) -> Outcome:
+    faulty(world, Fault.DOWNTIME)
+    return rejoin(world)
+
+
+def validators_full(world: World) -> Outcome:
+    """The issuer bonds its own money, so that no balance changes."""
+    opened, paid_for_faults = world.scribe.open(1, ISSUER, salt=5)
+    world.apply((ISSUER, opened))
+    accounts = {"debtor": world.treasury, "creditor": paid_for_faults}
+    rows = [bond(world, 1, key, **accounts) for key in range(1, MAX_VALIDATORS + 2)]
+    for half in (rows[:500], rows[500:-1]):
+        assert set(world.answer((ISSUER, np.concatenate(half)))) == {Outcome.BONDED}
+    return world.answer((ISSUER, rows[-1]))[0]
+
+
 CASES: dict[Outcome, Callable[[World], Outcome]] = {
     Outcome.APPLIED: one(ALICE, pay),
     Outcome.HELD: one(ALICE, hold),
@@ -238,6 +289,10 @@ CASES: dict[Outcome, Callable[[World], Outcome]] = {
     Outcome.LOCKED: lambda w: locked(w, b"s" * 32)[1],
     Outcome.CAPTURED_IN_PART: closed(BOB, Kind.CAPTURE, 60, flags=Flag.KEEP_REST),
     Outcome.RECOVERY_STARTED: lambda w: recovery(w, 0)[0],
+    Outcome.BONDED: one(BANK, bond),
+    Outcome.UNBONDING: lambda w: unbonded(w, bond(w, key=8)),
+    Outcome.SLASHED: lambda w: faulty(w, Fault.DOUBLE_SIGN)[1],
+    Outcome.JAILED: lambda w: faulty(w, Fault.DOWNTIME)[0],
     Outcome.MALFORMED: one(ALICE, lambda w: pay(w, hold_for_s=1)),
     Outcome.UNKNOWN_AUTHORITY: one(seeded_key("a stranger"), pay),
     Outcome.BAD_SIGNATURE: one(ALICE, pay, authentic=False),
@@ -295,14 +350,18 @@ CASES: dict[Outcome, Callable[[World], Outcome]] = {
     Outcome.KEY_SLOT: key_command(Kind.SET_KEY, related=1, amount=1, max_fee=1, commitment=ALICE.public),
     Outcome.THRESHOLD_UNREACHABLE: key_command(Kind.SET_THRESHOLDS, amount=0x01_01_02),
     Outcome.RECOVERY_WAITING: lambda w: recovery(w, 60)[-1],
+    Outcome.VALIDATOR_JAILED: jailed,
     Outcome.MANDATE_UNKNOWN: one(
         ALICE, lambda w: w.command(Kind.REVOKE_MANDATE, debtor=w.alice, related=12345)
     ),
     Outcome.MANDATE_EXISTS: mandate_of_the_bank,
     Outcome.MODEL_UNKNOWN: lambda w: model(w, ModelRole.CHAMPION),
     Outcome.MODELS_FULL: models_full,
+    Outcome.VALIDATOR_UNKNOWN: rejoin,
+    Outcome.VALIDATORS_FULL: validators_full,
     Outcome.LINKED_FAILED: linked_failed,
     Outcome.CHAIN_OPEN: one(ALICE, lambda w: pay(w, flags=Flag.LINKED)),
+    Outcome.LAST_VALIDATOR: unbonded,
 }
 
 

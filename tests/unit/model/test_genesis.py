@@ -7,10 +7,13 @@ import pytest
 
 from bezant.errors import DecodeError
 from bezant.model.genesis import (
+    MAX_POWER,
+    MAX_UNIT,
     Genesis,
     GenesisAsset,
+    GenesisValidator,
     Rules,
-    Validator,
+    Stake,
     decode_genesis,
     encode_genesis,
     network_id,
@@ -80,7 +83,8 @@ def test_only_the_canonical_form_is_taken() -> None:
 A, B = small_genesis().assets
 ONE, TWO = small_genesis().institutions
 REPLACE = msgspec.structs.replace
-VALIDATOR = Validator("ab" * 32, 10)
+VALIDATOR = GenesisValidator("ab" * 32, 10, 1)
+STAKE = Stake(asset=1, unit=10)
 
 
 @pytest.mark.parametrize(
@@ -116,6 +120,15 @@ VALIDATOR = Validator("ab" * 32, 10)
         ({"validators": (VALIDATOR, VALIDATOR)}, "a key each"),
         ({"validators": (REPLACE(VALIDATOR, key="x"),)}, "64 lower-case"),
         ({"validators": (REPLACE(VALIDATOR, power=0),)}, "power is 1"),
+        ({"validators": (REPLACE(VALIDATOR, power=MAX_POWER + 1),)}, "power is 1"),
+        ({"validators": (REPLACE(VALIDATOR, institution=3),)}, "does not exist"),
+        ({"validators": (REPLACE(VALIDATOR, institution=0),)}, "does not exist"),
+        ({"stake": REPLACE(STAKE, asset=3)}, "does not exist"),
+        ({"stake": REPLACE(STAKE, unit=0)}, "a vote takes"),
+        ({"stake": REPLACE(STAKE, unit=MAX_UNIT + 1)}, "a vote takes"),
+        ({"stake": REPLACE(STAKE, unbonding_s=0)}, "unbonding_s"),
+        ({"stake": REPLACE(STAKE, jail_s=2**32)}, "jail_s"),
+        ({"stake": REPLACE(STAKE, slash_ppm=1_000_001)}, "slash_ppm"),
     ],
 )
 def test_what_is_wrong_is_named(fields: dict[str, Any], problem: str) -> None:

@@ -42,7 +42,6 @@ from bezant.chain.storage.chain import StoredChain
 from bezant.chain.storage.writer import Applied
 from bezant.errors import ConfigError, DecodeError, NotFound, StorageError
 from bezant.model.digest import Digests
-from bezant.model.genesis import Validator
 from bezant.model.orders import signed_roots
 
 NAME, VERSION = "bezant", "1"
@@ -183,8 +182,9 @@ class Application:
 
     def _begin(self, request: InitChain) -> bytes:
         genesis, expected = self._chain.genesis, chain_id(self._chain.network)
-        theirs = {Validator(one.key.hex(), one.power) for one in request.validators}
-        if request.chain_id != expected or theirs != set(genesis.validators) or request.initial_height != 1:
+        theirs = {(one.key.hex(), one.power) for one in request.validators}
+        ours = {(one.key, one.power) for one in genesis.validators}
+        if request.chain_id != expected or theirs != ours or request.initial_height != 1:
             raise ConfigError(
                 f"the genesis of CometBFT is of chain {request.chain_id[:50]} with {len(theirs)} validators, "
                 f"and genesis.json of this node of {expected} with {len(genesis.validators)}: make both "

@@ -10,6 +10,7 @@ from typing import Any
 
 from bezant.chain.finality import (
     SignedHeader,
+    Validator,
     Vote,
     bytes_field,
     hash_field,
@@ -20,7 +21,6 @@ from bezant.chain.finality import (
     time_field,
 )
 from bezant.errors import DecodeError
-from bezant.model.genesis import Validator
 
 _TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?Z")
 _VOTED = 2

@@ -19,6 +19,7 @@ CAPTURE, RELEASE = np.uint16(Kind.CAPTURE), np.uint16(Kind.RELEASE)
 REVERSE, LOCK, CLAWBACK = np.uint16(Kind.REVERSE), np.uint16(Kind.LOCK), np.uint16(Kind.CLAWBACK)
 FIRST_COMMAND, SET_MANDATE = np.uint16(COMMAND_KINDS), np.uint16(Kind.SET_MANDATE)
 LABEL, SET_MODEL = np.uint16(Kind.LABEL), np.uint16(Kind.SET_MODEL)
+BOND, UNBOND, REJOIN = np.uint16(Kind.BOND), np.uint16(Kind.UNBOND), np.uint16(Kind.REJOIN)
 FIRST_LABEL, LAST_LABEL = np.uint64(min(Label)), np.uint64(max(Label))
 LAST_MODEL_ROLE = np.uint64(max(ModelRole))
 LINKED, MAY_REVIEW = np.uint16(Flag.LINKED), np.uint16(Flag.MAY_REVIEW)
@@ -87,6 +88,10 @@ def well_formed(record, verdict):
         return has_hold_for == (record.max_fee != ZERO) and is_zero(record.payload_commitment, 8)
     if kind == LABEL:
         return FIRST_LABEL <= record.amount <= LAST_LABEL
+    if kind == BOND or kind == REJOIN:
+        return not is_zero(record.payload_commitment, 0)
+    if kind == UNBOND:
+        return record.amount == ZERO
     if kind == SET_MODEL:
         return record.amount <= LAST_MODEL_ROLE and not is_zero(record.payload_commitment, 0)
     return True

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from bezant.ledger.kernel.checks import CAPTURE, KEEP_REST, NO_FLAG, TRANSFER
+from bezant.ledger.kernel.checks import BOND, CAPTURE, KEEP_REST, NO_FLAG, TRANSFER
 from bezant.ledger.kernel.holds import NO_SLOT, close_hold
 from bezant.ledger.kernel.parties import (
     AMOUNT_ZERO,
@@ -112,6 +112,8 @@ def end_hold(state, record, signer_row, reached, scratch):
         return refuse(refusal)
     debtor, creditor = state.accounts[debtor_row], state.accounts[creditor_row]
     slot = find_owned(state.holds, state.hold_index, record.related_lo, record.related_hi, debtor_row)
+    if slot != NOWHERE and state.holds[slot].kind == BOND:
+        slot = NOWHERE  # A bond has its own end.
     mode = closing_mode(state, signer_row, reached, debtor, creditor, record.kind, slot)
     if mode == SYSTEM:
         return refuse(NOT_AUTHORISED)

@@ -31,6 +31,7 @@ from bezant.ledger.kernel.parties import (
     signing_mode,
     spends_too_much,
 )
+from bezant.ledger.kernel.stake import rejoin
 from bezant.ledger.kernel.tables import NOWHERE, find, insert, mix
 from bezant.ledger.kernel.words import ONE, ZERO, put_word, word_at
 from bezant.ledger.standing import Policy, Standing
@@ -45,7 +46,7 @@ SET_THRESHOLDS, RECOVER = np.uint16(Kind.SET_THRESHOLDS), np.uint16(Kind.RECOVER
 SET_MANDATE, REVOKE_MANDATE = np.uint16(Kind.SET_MANDATE), np.uint16(Kind.REVOKE_MANDATE)
 SET_LIMITS, CLOSE_ACCOUNT = np.uint16(Kind.SET_LIMITS), np.uint16(Kind.CLOSE_ACCOUNT)
 SET_HOLDER, SET_PAUSED = np.uint16(Kind.SET_HOLDER), np.uint16(Kind.SET_PAUSED)
-SET_MODEL = np.uint16(Kind.SET_MODEL)
+SET_MODEL, REJOIN = np.uint16(Kind.SET_MODEL), np.uint16(Kind.REJOIN)
 
 ACCOUNT_EXISTS, ASSET_UNKNOWN = np.uint16(Outcome.ACCOUNT_EXISTS), np.uint16(Outcome.ASSET_UNKNOWN)
 CREDIT_NOT_PERMITTED = np.uint16(Outcome.CREDIT_NOT_PERMITTED)
@@ -82,6 +83,8 @@ def command(state, record, signer_row, time_ns, limits, scratch):
         return set_paused(state, record, signer_row)
     if kind == SET_MODEL:
         return set_model(state, record, signer_row, time_ns)
+    if kind == REJOIN:
+        return rejoin(state, record, signer_row, time_ns)
     row = find(state.accounts, state.account_index, record.debtor_lo, record.debtor_hi)
     if row == NOWHERE:
         return DEBTOR_UNKNOWN, SYSTEM, NOWHERE

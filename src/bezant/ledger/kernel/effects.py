@@ -6,6 +6,7 @@ import numpy as np
 from numba import njit
 
 from bezant.ledger.kernel.checks import (
+    BOND,
     CAPTURE,
     CLAWBACK,
     FIRST_COMMAND,
@@ -15,6 +16,7 @@ from bezant.ledger.kernel.checks import (
     PASSED,
     RELEASE,
     TRANSFER,
+    UNBOND,
     check_authentic,
     check_new,
     content_of,
@@ -26,6 +28,7 @@ from bezant.ledger.kernel.holds import NO_SLOT
 from bezant.ledger.kernel.learning import label
 from bezant.ledger.kernel.parties import SYSTEM
 from bezant.ledger.kernel.payments import ALONE, claw_back, pay, reverse
+from bezant.ledger.kernel.stake import bond, unbond
 from bezant.ledger.kernel.tables import NOWHERE
 from bezant.ledger.kernel.words import ZERO
 from bezant.model.native import KERNEL
@@ -72,6 +75,10 @@ def effect(state, records, decisions, i, history, signer, time_ns, limits, scrat
         return lock_hold(state, record, signer_row, chain_start)
     if kind == CLAWBACK:
         return claw_back(state, record, signer_row)
+    if kind == BOND:
+        return bond(state, record, signer_row, limits)
+    if kind == UNBOND:
+        return unbond(state, record, signer_row, time_ns, limits)
     originals, original_rows = history
     original = originals[original_rows[i]]
     if kind == LABEL:

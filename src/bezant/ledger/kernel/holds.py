@@ -78,7 +78,15 @@ def next_due(state, time_ns):
 
 @njit(**KERNEL)
 def open_hold(state, record, debtor, creditor, expires_ns):
-    """Place a hold in a free slot and return the slot; the caller has reserved the amount."""
+    """Place a hold that ends by itself and return its slot; the caller has reserved the amount."""
+    slot = place_hold(state, record, debtor, creditor, expires_ns)
+    push_expiry(state, expires_ns, state.holds[slot].sequence, slot)
+    return slot
+
+
+@njit(**KERNEL)
+def place_hold(state, record, debtor, creditor, expires_ns):
+    """Place a hold in a free slot and return the slot."""
     counters = state.counters[0]
     slot = counters.free_hold
     if slot == NO_SLOT:
@@ -93,7 +101,6 @@ def open_hold(state, record, debtor, creditor, expires_ns):
     hold.expires_ns, hold.sequence = expires_ns, counters.hold_sequence
     hold.debtor, hold.creditor, hold.kind, hold.locked = debtor, creditor, record.kind, np.uint16(0)
     insert(state.hold_index, owned_key(hold.id_lo, hold.id_hi, hold.debtor), np.uint32(slot))
-    push_expiry(state, expires_ns, counters.hold_sequence, slot)
     return slot
 
 

@@ -34,6 +34,10 @@ def well_formed(record: Any, decision: Any) -> bool:
         return bool(record["payload_commitment"].any())
     if kind == Kind.LABEL:
         return int(record["amount"]) in list(Label)
+    if kind in (Kind.BOND, Kind.REJOIN):
+        return bool(record["payload_commitment"].any())
+    if kind == Kind.UNBOND:
+        return int(record["amount"]) == 0
     if kind == Kind.SET_MODEL:
         return int(record["amount"]) in list(ModelRole) and bool(record["payload_commitment"].any())
     if kind == Kind.SET_MANDATE:

@@ -63,6 +63,8 @@ def close_hold(state: State, asked: Request) -> Answer:
     captures, amount = asked.kind is Kind.CAPTURE, asked.amount
     key = debtor.row, asked.id("related")
     hold = state.holds.get(key)
+    # A bond has its own end.
+    hold = None if hold is not None and hold.kind is Kind.BOND else hold
     mode = _closing_mode(state, asked, debtor, creditor, hold)
     if mode is None:
         return Answer(Outcome.NOT_AUTHORISED)
@@ -85,10 +87,10 @@ def close_hold(state: State, asked: Request) -> Answer:
     keeps_rest = captures and int(asked.record["flags"]) & Flag.KEEP_REST and amount < hold.amount
     if keeps_rest:
         state.holds[key] = replace(hold, amount=hold.amount - amount)
-        _return_reserve(debtor, creditor, amount)
+        return_reserve(debtor, creditor, amount)
     else:
         del state.holds[key]
-        _return_reserve(debtor, creditor, hold.amount)
+        return_reserve(debtor, creditor, hold.amount)
     if not captures:
         return Answer(Outcome.RELEASED, hold.amount, mode, debtor, creditor)
     post(debtor, creditor, amount)
@@ -100,7 +102,7 @@ def expire_hold(state: State, hold: Hold) -> RecordArray:
     """Return a reserve whose time has come, and the system receipt that says so."""
     del state.holds[hold.debtor, hold.id]
     debtor, creditor = state.by_row(hold.debtor), state.by_row(hold.creditor)
-    _return_reserve(debtor, creditor, hold.amount)
+    return_reserve(debtor, creditor, hold.amount)
     receipt = fill_receipt(Answer(Outcome.HOLD_EXPIRED, hold.amount, debtor=debtor, creditor=creditor))
     receipt["id_lo"], receipt["id_hi"] = words(hold.id)
     receipt["order_index"], receipt["kind"] = NO_ROW, hold.kind
@@ -127,6 +129,7 @@ def _closing_mode(
     return signing_mode(state, asked.signer, creditor)
 
 
-def _return_reserve(debtor: Account, creditor: Account, amount: int) -> None:
+def return_reserve(debtor: Account, creditor: Account, amount: int) -> None:
+    """Undo a reserve, or part of one, on both sides."""
     debtor.debits_pending -= amount
     creditor.credits_pending -= amount

@@ -1,4 +1,4 @@
-"""The flow of a block: expire holds, then every record in order, chains together."""
+"""The flow of a block: expire holds, punish faults, then every record in order, chains together."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from bezant.ledger.batch import Batch
-from bezant.ledger.books import Answer, Authority, Signer, State, fill_receipt
-from bezant.ledger.reference import accounts, authorities, checks, holds, learning, mandates, payments
+from bezant.ledger.books import Answer, Authority, Signer, State, Validator, fill_receipt
+from bezant.ledger.reference import accounts, authorities, checks, holds, learning, mandates, payments, stake
 from bezant.ledger.reference.parties import Request
 from bezant.model.genesis import Genesis
 from bezant.model.identifiers import AuthorityId
@@ -30,6 +30,8 @@ EFFECTS: Mapping[Kind, Effect] = {
     Kind.LOCK: holds.lock_hold,
     Kind.CLAWBACK: payments.claw_back,
     Kind.LABEL: learning.label,
+    Kind.BOND: stake.bond,
+    Kind.UNBOND: stake.unbond,
     Kind.REGISTER_AUTHORITY: authorities.register_authority,
     Kind.OPEN_ACCOUNT: accounts.open_account,
     Kind.SET_FROZEN: accounts.set_frozen,
@@ -44,6 +46,7 @@ EFFECTS: Mapping[Kind, Effect] = {
     Kind.SET_HOLDER: accounts.set_holder,
     Kind.SET_PAUSED: accounts.set_paused,
     Kind.SET_MODEL: learning.set_model,
+    Kind.REJOIN: stake.rejoin,
 }
 
 
@@ -59,12 +62,17 @@ class ReferenceLedger:
             key = bytes.fromhex(institution.key)
             self.state.authorities[authority_id(key)] = Authority.of_one(key)
             self.state.institution_of[authority_id(key)] = institution.number
+        for granted in genesis.validators:
+            operator = authority_id(bytes.fromhex(genesis.institutions[granted.institution - 1].key))
+            self.state.validators[bytes.fromhex(granted.key)] = Validator(operator, granted.power)
 
     def apply(self, batch: Batch) -> RecordArray:
         """Return the RECEIPT rows of one block."""
         state, rules = self.state, self.genesis.rules
         checks.forget_old_ids(state, rules, batch.time_ns)
         receipts = [holds.expire_hold(state, hold) for hold in state.expired(batch.time_ns)]
+        for fault in batch.faults:
+            receipts += stake.punish(state, self.genesis, fault, batch.time_ns)
         for signer, first, last in self._groups(batch):
             while first < last:
                 end = first

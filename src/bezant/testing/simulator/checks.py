@@ -164,6 +164,7 @@ def check_books(reference: State, live: ColumnarLedger) -> None:
         if open_items.is_paused(live, number) != (number in reference.paused):
             raise Violation(f"asset {number} is paused in one ledger only")
     check_models(reference, live)
+    check_validators(reference, live)
 
 
 def check_models(reference: State, live: ColumnarLedger) -> None:
@@ -175,6 +176,18 @@ def check_models(reference: State, live: ColumnarLedger) -> None:
     found = open_items.models(live)
     if found != expected:
         raise Violation(f"the models are {found}, the reference's {expected}")
+
+
+def check_validators(reference: State, live: ColumnarLedger) -> None:
+    """Raise Violation unless validators and their votes are the reference's."""
+    stake = live.genesis.stake
+    expected = [
+        open_items.Voter(key, v.operator, v.granted, v.bonded, v.power(stake), v.jailed_until_ns)
+        for key, v in sorted(reference.validators.items())
+    ]
+    found = open_items.validators(live)
+    if found != expected:
+        raise Violation(f"the validators are {found}, the reference's {expected}")
 
 
 def check_same_state(before: dict[str, Any], ledger: ColumnarLedger) -> None:

@@ -145,6 +145,30 @@ def model(workload: Workload) -> Part:
     return Part(by, _of_authority(workload, Kind.SET_MODEL, by.public, amount=role, commitment=digest))
 
 
+# Votes.
+
+
+def bond(workload: Workload) -> Part:
+    """An institution bonds for one of few validators, of its own money or of a customer's."""
+    rng, purse = workload.rng, workload.purse()
+    amount = rng.choice((1, 9, 10, 25, workload.spendable(purse), workload.spendable(purse) + 1))
+    row = workload.record(Kind.BOND, purse, workload.issuer, min(max(amount, 0), U64_MAX))
+    row["payload_commitment"][:] = rng.randint(1, 4)
+    workload.bonds.append(row)
+    workload.holds.append(row)
+    return Part(purse.institution if rng.random() < 0.9 else purse.holder, row)
+
+
+def unbond(workload: Workload) -> Part | None:
+    """A bond ends; some have ended before, or were never made."""
+    if not workload.bonds:
+        return None
+    bonded = workload.rng.choice(workload.bonds[-12:])
+    debtor, creditor = (workload.owner(workload.of(bonded, side)) for side in ("debtor", "creditor"))
+    row = workload.record(Kind.UNBOND, debtor, creditor, 0, related=workload.of(bonded, "id"))
+    return Part(debtor.institution if workload.rng.random() < 0.95 else debtor.holder, row)
+
+
 # Keys.
 
 
@@ -238,6 +262,8 @@ COMMANDS = (
     (1, revoke),
     (10, under_mandate),
     (4, model),
+    (4, bond),
+    (3, unbond),
     (1, register),
     (4, rotate),
     (3, thresholds),

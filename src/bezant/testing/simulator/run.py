@@ -23,7 +23,7 @@ from bezant.errors import DecodeError, JournalDamaged, StorageError
 from bezant.ledger import state as layout
 from bezant.ledger.batch import NS_PER_S
 from bezant.ledger.open_items import KeyRing, key_ring
-from bezant.model.genesis import Genesis
+from bezant.model.genesis import Genesis, Stake
 from bezant.model.identifiers import AccountId, AuthorityId
 from bezant.model.outcomes import Outcome
 from bezant.model.records import NO_ROW, id_of
@@ -47,6 +47,7 @@ POLICY = {
 }
 GENESIS: Genesis = small_genesis(
     POLICY,
+    Stake(asset=1, unit=10, unbonding_s=10),
     id_window_s=40,
     id_future_s=5,
     review_for_s=12,

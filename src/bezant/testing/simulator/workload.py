@@ -103,6 +103,8 @@ class Workload:
         """Payments and captures that were asked for, which may be paid back."""
         self.mandates: list[RecordArray] = []
         """Mandates that were asked for."""
+        self.bonds: list[RecordArray] = []
+        """Bonds that were asked for."""
         self.recoveries: dict[AuthorityId, SigningKey] = {}
         """The key that each authority last asked to be recovered to."""
         self._sent: list[Signed] = []

@@ -30,7 +30,7 @@ from bezant.chain.signatures import gateway_keys
 from bezant.chain.storage.chain import StoredChain
 from bezant.errors import ConfigError, StorageError
 from bezant.ledger.batch import NS_PER_S
-from bezant.model.genesis import Validator
+from bezant.model.genesis import GenesisValidator
 from bezant.model.keys import authority_id
 from bezant.model.orders import Order, attest, encode_order
 from bezant.model.outcomes import Outcome
@@ -39,7 +39,7 @@ from bezant.testing.ledgers import ALICE, BOB, NODE, seeded_key, small_genesis
 
 VOTER = seeded_key("voter").public
 GENESIS = msgspec.structs.replace(
-    small_genesis(checkpoint_interval=4), validators=(Validator(VOTER.hex(), 10),)
+    small_genesis(checkpoint_interval=4), validators=(GenesisValidator(VOTER.hex(), 10, 1),)
 )
 
 
