@@ -6,8 +6,9 @@ from pathlib import Path
 
 from bezant.economy.traffic import Traffic, join_traffic
 from bezant.economy.world import World
+from bezant.intelligence.history import History, Progress
 from bezant.intelligence.model import Model
-from bezant.intelligence.training import History, Progress, train
+from bezant.intelligence.training import train
 
 PAYMENTS = 200_000
 START_NS = 1_767_225_600_000_000_000

@@ -48,14 +48,24 @@ def learn_block(
     The time is the one inside the payer's signed id, which is also what scoring used. `scales`
     (assets + 1,) are the decimals of each asset by number; `names` knows devices and terminals.
     """
-    own = block.receipts[block.system_count :]
-    kind, outcome = own["kind"], own["outcome"]
-    pays = ((kind == Kind.TRANSFER) | (kind == Kind.HOLD)) & (outcome <= Outcome.HELD_FOR_REVIEW)
-    if pays.any():
-        _learn_payments(features, block, own, np.flatnonzero(pays), scales, names)
-    said = np.flatnonzero((kind == Kind.LABEL) & (outcome == Outcome.APPLIED))
+    own, paid, said = block.receipts[block.system_count :], paid_rows(block), said_rows(block)
+    if len(paid):
+        _learn_payments(features, block, own, paid, scales, names)
     if len(said):
         _learn_labels(features, block, said, names)
+
+
+def paid_rows(block: CommittedBlock) -> npt.NDArray[np.intp]:
+    """Return the positions of a block's records that moved or reserved value as payments."""
+    own = block.receipts[block.system_count :]
+    pays = (own["kind"] == Kind.TRANSFER) | (own["kind"] == Kind.HOLD)
+    return np.flatnonzero(pays & (own["outcome"] <= Outcome.HELD_FOR_REVIEW))
+
+
+def said_rows(block: CommittedBlock) -> npt.NDArray[np.intp]:
+    """Return the positions of a block's LABEL records that were applied."""
+    own = block.receipts[block.system_count :]
+    return np.flatnonzero((own["kind"] == Kind.LABEL) & (own["outcome"] == Outcome.APPLIED))
 
 
 def _learn_labels(

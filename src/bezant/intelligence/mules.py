@@ -27,8 +27,8 @@ import numpy.typing as npt
 from bezant.errors import ModelError
 from bezant.intelligence.calibration import fit_calibration
 from bezant.intelligence.features import FloatMatrix
+from bezant.intelligence.history import Progress
 from bezant.intelligence.profiles import Links
-from bezant.intelligence.training import Progress
 
 if TYPE_CHECKING:
     import lightgbm

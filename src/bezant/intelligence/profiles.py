@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bezant.intelligence.features import COLUMN, FloatMatrix
-from bezant.intelligence.training import History, Progress, replay_features
+from bezant.intelligence.history import History, Progress, replay_features
 
 AS_DEBTOR: dict[str, tuple[str, ...]] = {
     "min": ("amount", "amount_over_mean", "amount_deviation", "pair_new"),

@@ -6,56 +6,24 @@ set thresholds, the newest 20 % are only measured. The same history and seed giv
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-
 import numpy as np
 import numpy.typing as npt
 
 from bezant.errors import ModelError
 from bezant.intelligence import metrics
 from bezant.intelligence.calibration import fit_calibration
-from bezant.intelligence.features import FEATURES, FeatureState, FloatMatrix
+from bezant.intelligence.features import FEATURES, FloatMatrix
 from bezant.intelligence.forest import parse_forest
+from bezant.intelligence.history import History, Progress, replay_features
 from bezant.intelligence.model import Metrics, Model, ModelCard
 from bezant.intelligence.reference import describe
-
-Progress = Callable[[str, float], None]
-"""Called with the name of a step and how much of it is done, 0 to 1."""
 
 TREES = 200
 LEAVES = 8
 MAX_DEPTH = 6
 """Bounds the steps of every walk; see `forest`. Small trees and many: chosen on the card payments' folds
 before 2018-07-25, where 300 of 16 leaves, or fewer features, were no better."""
-BATCH = 1_000
-LABEL_DELAY_NS = 7 * 86_400 * 1_000_000_000
-"""When a fraud becomes known, where a history does not say: a week later, as in the fraud handbook."""
 TRAINED, VALIDATED = 0.6, 0.8
-
-
-@dataclass(frozen=True, slots=True)
-class History:
-    """Settled payments in order of time, as columns (n,), and which of them were fraud.
-
-    `debtor`, `creditor` are account rows; `amount_minor` in minor units of an asset with `scale`
-    decimals; `time_ns` since 1970; `label` 1 for fraud. `known_ns` (n,) is when a label became known; a
-    week after its payment where it is empty. `device` and `terminal` are 64-bit keys, empty where there
-    are none.
-    """
-
-    debtor: npt.NDArray[np.integer]
-    creditor: npt.NDArray[np.integer]
-    amount_minor: npt.NDArray[np.uint64]
-    time_ns: npt.NDArray[np.int64]
-    label: npt.NDArray[np.uint8]
-    scale: int = 2
-    known_ns: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
-    device: npt.NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64))
-    terminal: npt.NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64))
-
-    def __len__(self) -> int:
-        return self.debtor.size
 
 
 def train(
@@ -74,59 +42,10 @@ def train(
     """
     report = progress or (lambda step, share: None)
     x = replay_features(history, report)
-    return fit(x, history.label, history.time_ns, seed, report, source=source, trees=trees, leaves=leaves)
-
-
-def replay_features(history: History, progress: Progress) -> FloatMatrix:
-    """Return X (n, F) as serving would have computed it: batch after batch, and a label when it is known.
-
-    A label that becomes known within a batch counts from the next one on: later than it might, never earlier.
-    """
-    state, total = FeatureState(), len(history)
-    x = np.empty((total, len(FEATURES)), np.float32)
-    labels = _Labels(history)
-    for start in range(0, total, BATCH):
-        rows = slice(start, start + BATCH)
-        labels.tell(state, int(history.time_ns[start]))
-        columns = (
-            history.debtor[rows],
-            history.creditor[rows],
-            history.amount_minor[rows],
-            history.time_ns[rows],
-        )
-        device = history.device[rows] if history.device.size else None
-        terminal = history.terminal[rows] if history.terminal.size else None
-        x[rows] = state.compute(*columns, scale=history.scale, device=device, terminal=terminal)
-        state.learn(*columns, scale=history.scale, device=device, terminal=terminal)
-        progress("features", min(start + BATCH, total) / total)
-    return x
-
-
-class _Labels:
-    """The frauds of a history in the order in which they become known."""
-
-    def __init__(self, history: History) -> None:
-        frauds = np.flatnonzero(history.label)
-        known = history.known_ns if history.known_ns.size else history.time_ns + LABEL_DELAY_NS
-        self._rows = frauds[np.argsort(known[frauds], kind="stable")]
-        self._known_ns = known[self._rows]
-        self._history = history
-        self._told = 0
-
-    def tell(self, state: FeatureState, now_ns: int) -> None:
-        """Tell the state of every fraud that is known by now and was not told before."""
-        until = int(np.searchsorted(self._known_ns, now_ns, side="right"))
-        if until == self._told:
-            return
-        rows, history = self._rows[self._told : until], self._history
-        state.label(
-            history.debtor[rows],
-            history.creditor[rows],
-            history.time_ns[rows],
-            self._known_ns[self._told : until],
-            terminal=history.terminal[rows] if history.terminal.size else None,
-        )
-        self._told = until
+    label, time_ns = history.label, history.time_ns
+    if history.judged.size:
+        x, label, time_ns = x[history.judged], label[history.judged], time_ns[history.judged]
+    return fit(x, label, time_ns, seed, report, source=source, trees=trees, leaves=leaves)
 
 
 def fit(

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from bezant.intelligence.features import FEATURES, FloatMatrix
-from bezant.intelligence.training import LABEL_DELAY_NS, History, Progress
+from bezant.intelligence.history import LABEL_DELAY_NS, History, Progress
 
 Replay = Callable[[History, Progress], FloatMatrix]
 

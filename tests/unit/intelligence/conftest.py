@@ -10,8 +10,8 @@ import pytest
 from bezant.economy import World, join_traffic
 from bezant.economy.training import START_NS, history_of, train_on_economy
 from bezant.intelligence.features import FloatMatrix
+from bezant.intelligence.history import replay_features
 from bezant.intelligence.model import Model
-from bezant.intelligence.training import replay_features
 
 
 class Judged(NamedTuple):

@@ -16,9 +16,10 @@ from bezant.errors import ModelError
 from bezant.intelligence.calibration import fit_calibration
 from bezant.intelligence.features import FEATURES
 from bezant.intelligence.forest import parse_forest
+from bezant.intelligence.history import History
 from bezant.intelligence.metrics import area_under_roc, average_precision
 from bezant.intelligence.model import Model
-from bezant.intelligence.training import History, fit, train
+from bezant.intelligence.training import fit, train
 
 from .conftest import Judged
 

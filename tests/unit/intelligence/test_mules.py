@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bezant.errors import ModelError
+from bezant.intelligence.history import History
 from bezant.intelligence.metrics import area_under_roc
 from bezant.intelligence.mules import COMPANY, UNKNOWN, company, score_accounts
 from bezant.intelligence.profiles import MEASURES, Links, profile_accounts
-from bezant.intelligence.training import History
 
 DAY = 86_400 * 10**9
 START = 20_454 * DAY

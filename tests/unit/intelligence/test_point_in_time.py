@@ -7,9 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bezant.intelligence import training
 from bezant.intelligence.features import COLUMN, FEATURES, FeatureState, FloatMatrix
-from bezant.intelligence.training import LABEL_DELAY_NS, History, Progress, replay_features
+from bezant.intelligence.history import LABEL_DELAY_NS, History, Progress, replay_features
 from bezant.testing.leaks import LeakFound, check_point_in_time
 
 HOUR_NS = 3_600 * 1_000_000_000
@@ -17,7 +16,7 @@ HOUR_NS = 3_600 * 1_000_000_000
 
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "BATCH", 16)
+    monkeypatch.setattr("bezant.intelligence.history.BATCH", 16)
 
 
 def history(payments: int = 600, seed: int = 3) -> History:

@@ -24,8 +24,9 @@ from bezant.gateway.accounts import Opening, PartyProfile
 from bezant.gateway.bulk import AccountColumns, new_ids, transfers
 from bezant.intelligence.features import COLUMN
 from bezant.intelligence.graph import GRAPH_FEATURES
+from bezant.intelligence.history import replay_features
 from bezant.intelligence.model import Model
-from bezant.intelligence.training import fit, replay_features
+from bezant.intelligence.training import fit
 from bezant.interfaces.bench.machine import describe_machine
 from bezant.model.genesis import Rules
 from bezant.model.identifiers import words

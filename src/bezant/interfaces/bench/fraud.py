@@ -13,10 +13,12 @@ import numpy.typing as npt
 from bezant.errors import InputError
 from bezant.intelligence.features import FEATURES, FloatMatrix
 from bezant.intelligence.forest import parse_forest
+from bezant.intelligence.history import History, replay_features
 from bezant.intelligence.prequential import DAY_NS, WEEK, Quality, fold, judge
-from bezant.intelligence.training import LEAVES, TREES, History, grow, replay_features
+from bezant.intelligence.training import LEAVES, TREES, grow
 from bezant.interfaces.bench.machine import describe_machine
 from bezant.interfaces.files.cards import CardFile
+from bezant.interfaces.histories import history_of_file
 
 PUBLISHED: dict[str, tuple[float, float, float]] = {
     "decision tree": (0.797, 0.579, 0.284),
@@ -43,7 +45,8 @@ def run_fraud_bench(path: Path, *, seed: int, starts: Sequence[date] = (), note:
     `starts` are the first days of training; without any, the published folds. Raises: InputError for a
     file without labels, or one that ends before a fold does.
     """
-    history, card = read_history(path)
+    history = history_of_file(CardFile(path))
+    card = history.debtor.astype(np.int64)
     day = history.time_ns // DAY_NS
     x = replay_features(history, note)
     chosen = tuple(starts) or TEST_STARTS
@@ -70,28 +73,6 @@ def run_fraud_bench(path: Path, *, seed: int, starts: Sequence[date] = (), note:
 
 
 _FIGURES = ("area_under_roc", "average_precision", "card_precision")
-
-
-def read_history(path: Path) -> tuple[History, npt.NDArray[np.int64]]:
-    """Return a labelled card file as a history, and its cards (n,); terminals are accounts behind all cards.
-
-    Raises: InputError for a file without labels.
-    """
-    file = CardFile(path)
-    parts = list(file)
-    labels = [part.label for part in parts if part.label is not None]
-    if not parts or len(labels) != len(parts):
-        raise InputError(f"{path} has no labels to judge scores by; name their column", code="no_labels")
-    card = np.concatenate([part.debtor for part in parts]).astype(np.int64)
-    history = History(
-        card,
-        np.concatenate([part.creditor for part in parts]).astype(np.int64) + len(file.debtors),
-        np.concatenate([part.amount_minor for part in parts]),
-        np.concatenate([part.time_ns for part in parts]),
-        np.concatenate(labels),
-        scale=file.mapping.scale,
-    )
-    return history, card
 
 
 def _run_fold(

@@ -22,9 +22,9 @@ import polars as pl
 from bezant.errors import DecodeError, InputError
 from bezant.intelligence import metrics
 from bezant.intelligence.features import FloatMatrix
+from bezant.intelligence.history import History
 from bezant.intelligence.mules import UNKNOWN, Labels, MuleScores, score_accounts
 from bezant.intelligence.profiles import Links, profile_accounts
-from bezant.intelligence.training import History
 from bezant.interfaces.bench.machine import describe_machine
 from bezant.interfaces.files.cards import CardFile
 from bezant.interfaces.files.columns import read_keys, read_labels

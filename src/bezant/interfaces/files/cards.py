@@ -72,6 +72,10 @@ class CardBatch:
     def __len__(self) -> int:
         return len(self.row)
 
+    def head(self, count: int) -> CardBatch:
+        """Return the first `count` payments; the columns are views."""
+        return _taken(self, slice(0, count))
+
 
 class CardFile:
     """A file of card payments; iterate for its `CardBatch`es, as often as wanted.
@@ -249,7 +253,7 @@ def _joined(batches: list[CardBatch]) -> CardBatch:
     )
 
 
-def _taken(whole: CardBatch, order: NDArray[np.intp]) -> CardBatch:
+def _taken(whole: CardBatch, order: NDArray[np.intp] | slice) -> CardBatch:
     return CardBatch(
         row=whole.row[order],
         debtor=whole.debtor[order],
@@ -257,8 +261,12 @@ def _taken(whole: CardBatch, order: NDArray[np.intp]) -> CardBatch:
         amount_minor=whole.amount_minor[order],
         time_ns=whole.time_ns[order],
         label=None if whole.label is None else whole.label[order],
-        id=None if whole.id is None else tuple(whole.id[index] for index in order),
+        id=None if whole.id is None else _picked(whole.id, order),
     )
+
+
+def _picked(texts: tuple[str, ...], order: NDArray[np.intp] | slice) -> tuple[str, ...]:
+    return texts[order] if isinstance(order, slice) else tuple(texts[index] for index in order)
 
 
 __all__ = ["BATCH_ROWS", "SORT_ROWS", "CardBatch", "CardFile", "KeyIndex"]

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bezant.gateway import bulk
-from bezant.intelligence.training import LABEL_DELAY_NS
+from bezant.intelligence.history import LABEL_DELAY_NS
 from bezant.model.records import Label, RecordArray, new_records
 
 TOGETHER_NS = 6 * 3_600 * 1_000_000_000

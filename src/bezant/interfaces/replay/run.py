@@ -87,7 +87,9 @@ def _replay_cards(path: Path, options: Options, progress: Progress) -> Replayed:
     model_path, judged_from_ns = options.data / "models" / "current.model", 0
     if options.train_days and first.label is not None:
         source = CardFile(path, options.mapping, sort=options.sort)
-        learned = learn_from_file(source, options.train_days, SEED, progress)
+        # The node takes minor units for those of its asset, whatever the file's mapping says.
+        scale = dict(DEFAULT_ASSETS).get(options.asset)
+        learned = learn_from_file(source, options.train_days, SEED, progress, scale=scale)
         learned.model.save(model_path)
         judged_from_ns = learned.judged_from_ns
     else:

@@ -1,0 +1,113 @@
+"""What happened, as columns: payments in order, what they turned out to be, and when that became known.
+
+A history is what a model is trained on, wherever it comes from. `replay_features` walks through it as
+serving would have, so that no feature of a payment knows what was not yet known when it was made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from bezant.intelligence.features import FEATURES, FeatureState, FloatMatrix
+
+Progress = Callable[[str, float], None]
+"""Called with the name of a step and how much of it is done, 0 to 1."""
+
+BATCH = 1_000
+LABEL_DELAY_NS = 7 * 86_400 * 1_000_000_000
+"""When a fraud becomes known, where a history does not say: a week later, as in the fraud handbook."""
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Settled payments in order of time, as columns (n,), and which of them were fraud.
+
+    `debtor`, `creditor` are account rows; `amount_minor` in minor units of an asset with `scale`
+    decimals, one for all or (n,); `time_ns` since 1970; `label` 1 for fraud. What follows is empty where
+    it does not apply. `known_ns` is when a fraud became known, else a week after its payment. `cleared_ns`
+    is when what was called fraud at `known_ns` was found genuine, 0 where it was not. `judged` marks what
+    a model learns to judge; the rest only happened. `device` and `terminal` are 64-bit keys.
+    """
+
+    debtor: npt.NDArray[np.integer]
+    creditor: npt.NDArray[np.integer]
+    amount_minor: npt.NDArray[np.uint64]
+    time_ns: npt.NDArray[np.int64]
+    label: npt.NDArray[np.uint8]
+    scale: int | npt.NDArray[np.int64] = 2
+    known_ns: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    cleared_ns: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    judged: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
+    device: npt.NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64))
+    terminal: npt.NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64))
+
+    def __len__(self) -> int:
+        return self.debtor.size
+
+
+def replay_features(history: History, progress: Progress) -> FloatMatrix:
+    """Return X (n, F) as serving would have computed it: batch after batch, and a label when it is known.
+
+    A label that becomes known within a batch counts from the next one on: later than it might, never earlier.
+    """
+    state, total = FeatureState(), len(history)
+    x = np.empty((total, len(FEATURES)), np.float32)
+    labels = _Labels(history)
+    for start in range(0, total, BATCH):
+        rows = slice(start, start + BATCH)
+        labels.tell(state, int(history.time_ns[start]))
+        columns = (
+            history.debtor[rows],
+            history.creditor[rows],
+            history.amount_minor[rows],
+            history.time_ns[rows],
+        )
+        scale = history.scale if isinstance(history.scale, int) else history.scale[rows]
+        device = history.device[rows] if history.device.size else None
+        terminal = history.terminal[rows] if history.terminal.size else None
+        x[rows] = state.compute(*columns, scale=scale, device=device, terminal=terminal)
+        state.learn(*columns, scale=scale, device=device, terminal=terminal)
+        progress("features", min(start + BATCH, total) / total)
+    return x
+
+
+class _Labels:
+    """What a history's payments were called, in the order in which it became known."""
+
+    def __init__(self, history: History) -> None:
+        frauds, cleared = np.flatnonzero(history.label), np.zeros(0, np.intp)
+        known = history.known_ns if history.known_ns.size else history.time_ns + LABEL_DELAY_NS
+        if history.cleared_ns.size:
+            cleared = np.flatnonzero(history.cleared_ns)
+            frauds = np.union1d(frauds, cleared)
+        rows = np.concatenate([frauds, cleared])
+        known_ns = np.concatenate([known[frauds], history.cleared_ns[cleared]])
+        order = np.argsort(known_ns, kind="stable")
+        self._rows, self._known_ns = rows[order], known_ns[order]
+        self._fraud = (np.arange(rows.size) < frauds.size)[order]
+        # Only a payment with a name of its own can be found again to take back what was said of it.
+        self._named = bool(cleared.size)
+        self._history = history
+        self._told = 0
+
+    def tell(self, state: FeatureState, now_ns: int) -> None:
+        """Tell the state of everything that is known by now and was not told before."""
+        until = int(np.searchsorted(self._known_ns, now_ns, side="right"))
+        if until == self._told:
+            return
+        said = slice(self._told, until)
+        rows, history = self._rows[said], self._history
+        state.label(
+            history.debtor[rows],
+            history.creditor[rows],
+            history.time_ns[rows],
+            self._known_ns[said],
+            terminal=history.terminal[rows] if history.terminal.size else None,
+            payment=rows + 1 if self._named else None,
+            fraud=self._fraud[said],
+        )
+        self._told = until
