@@ -153,8 +153,11 @@ class Engine(Protocol):
     def wait_durable(self, height: int, timeout_s: float | None = None) -> None:
         """Return once block `height` is durable. Raises: what stopped the engine; UnknownOutcome."""
 
+    def find(self, payment: int) -> Evidence:
+        """Return a record and its answer with the way up to its block. Raises: NotFound."""
+
     def prove(self, payment: int) -> Evidence:
-        """Return everything a receipt file needs. Raises: NotFound."""
+        """Return everything a receipt file needs: what is found, and who vouches for it. Raises: NotFound."""
 
     def prove_account(self, account: AccountId) -> AccountEvidence:
         """Return an account as the last covered state root has it. Raises: NotFound."""

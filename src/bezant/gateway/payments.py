@@ -155,7 +155,7 @@ class Payments:
 
     def look_up(self, payment: PaymentId) -> Answered:
         """Return a payment as it was first answered, from ledger and journal. Raises: NotFound."""
-        evidence = self._desk.engine.prove(payment)
+        evidence = self._desk.engine.find(payment)
         receipt = evidence.receipts[evidence.position]
         return Answered(
             evidence.records[evidence.record_index],
@@ -210,8 +210,8 @@ class Payments:
         """Return how this very payment was answered before; None if its id was never used.
 
         The salt of its texts differs each time records are made, so texts are compared as the vault
-        has them; once erased, only what the ledger holds can be. Raises: ConflictError when the id
-        was used for something else.
+        has them; where they were erased, or another gateway took them, only what the ledger holds can be.
+        Raises: ConflictError when the id was used for something else.
         """
         before = self.before(instruction.identity)
         if before is None:
@@ -220,9 +220,17 @@ class Payments:
         same = all(before.record[name] == record[name] for name in _SIGNED_BESIDE_TEXT)
         if not (same and self._same_lock(instruction)):
             raise used_otherwise()
-        if not self.has_texts(instruction.identity, instruction.payload):
+        taken_elsewhere = before.record["payload_commitment"].any() and not self._knows_texts(before)
+        if not taken_elsewhere and not self.has_texts(instruction.identity, instruction.payload):
             raise used_otherwise()
         return before
+
+    def _knows_texts(self, answered: Answered) -> bool:
+        """Return whether this gateway sealed the texts of a payment; one that another took has them there."""
+        try:
+            return self.payload(id_of(answered.record, "id")) is not None
+        except VaultError:
+            return True
 
     def find(self, payment: PaymentId) -> tuple[np.void, np.void]:
         """Return (RECORD, RECEIPT) of a payment from ledger and journal. Raises: NotFound."""

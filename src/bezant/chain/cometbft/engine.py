@@ -134,7 +134,7 @@ class CometEngine(StoredChain):
 
     def prove(self, payment: int) -> Evidence:
         """Return everything a receipt file needs, with the votes under its block. Raises: NotFound."""
-        evidence = super().prove(payment)
+        evidence = self.find(payment)
         return replace(evidence, finality=finality(self._rpc, evidence.height))
 
     def prove_account(self, account: AccountId) -> AccountEvidence:

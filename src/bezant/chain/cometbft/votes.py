@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import time
+from base64 import b64decode
+
+import msgspec
 
 from bezant.chain.cometbft.headers import header_fields, signed_header
 from bezant.chain.cometbft.rpc import Json, Rpc
@@ -50,3 +53,15 @@ def _validators(rpc: Rpc, height: int) -> list[Json]:
         if len(found) >= int(told["total"]) or not told["validators"]:
             return found
         page += 1
+
+
+def block_of(rpc: Rpc, height: int) -> Json:
+    """Return what the application has of a block, 0 for its last: height, app hash, the state root in it.
+
+    Raises: NotFound, Overloaded, DecodeError.
+    """
+    told = rpc.ask("abci_query", path='"/block"', height=height)["response"]
+    if told.get("code"):
+        raise NotFound(str(told.get("log", "")), code="block_unknown")
+    found: Json = msgspec.json.decode(b64decode(told["value"]))
+    return found

@@ -150,8 +150,13 @@ class StoredChain:
         """Return the state root that a durable block's app hash covers, if it does. Raises: NotFound."""
         return self._reader.state_root_in(height)
 
-    def prove(self, payment: int) -> Evidence:
+    def find(self, payment: int) -> Evidence:
+        """Return a record and its answer with the way up to its block. Raises: NotFound."""
         return self._reader.payment(payment)
+
+    def prove(self, payment: int) -> Evidence:
+        """Return everything a receipt file needs; here the node's own seal vouches. Raises: NotFound."""
+        return self.find(payment)
 
     def prove_account(self, account: AccountId) -> AccountEvidence:
         """Return an account as the last covered state root has it. Raises: NotFound."""

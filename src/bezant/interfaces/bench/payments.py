@@ -71,17 +71,15 @@ class Bench:
         for start in range(0, accounts, 1_000):
             self._open(min(1_000, accounts - start))
 
-    def batches(self, payments: int, per_signature: int = 1_000) -> Measured:
+    def batches(self, payments: int, per_signature: int = 1_000, *, callers: int = CALLERS) -> Measured:
         """Pay with one institution's signature over each batch."""
-        return self._measure(
-            [self._sign(per_signature, together=True) for _ in range(payments // per_signature)]
-        )
+        submissions = [self._sign(per_signature, together=True) for _ in range(payments // per_signature)]
+        return self._measure(submissions, callers)
 
-    def individually(self, payments: int, per_submission: int = 256) -> Measured:
+    def individually(self, payments: int, per_submission: int = 256, *, callers: int = CALLERS) -> Measured:
         """Pay with a signature each, handed in `per_submission` at a time as a busy front would."""
-        return self._measure(
-            [self._sign(per_submission, together=False) for _ in range(payments // per_submission)]
-        )
+        submissions = [self._sign(per_submission, together=False) for _ in range(payments // per_submission)]
+        return self._measure(submissions, callers)
 
     def individually_by(self, key: SigningKey, payments: int, per_submission: int = 256) -> Measured:
         """As `individually`, signed by another key, which becomes the institution's second."""

@@ -10,12 +10,14 @@ from bezant.interfaces.cli import (
     assets,
     audit,
     bench,
+    bench_network,
     decisions,
     doctor,
     holds,
     init,
     mandates,
     models,
+    network,
     parties,
     pay,
     receipts,
@@ -53,8 +55,10 @@ app.command()(witness.checkpoint)
 app.add_typer(witness.app, name="witness")
 app.command()(audit.audit)
 app.add_typer(models.app, name="models")
+app.add_typer(network.app, name="network")
 app.add_typer(store.app, name="store")
 app.command()(doctor.doctor)
 app.command()(replay.replay)
 bench.app.command()(adversary.adversary)
+bench.app.command()(bench_network.network)
 app.add_typer(bench.app, name="bench")

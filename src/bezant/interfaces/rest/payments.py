@@ -10,7 +10,7 @@ from litestar import Response, get, post
 from litestar.params import FromPath, QueryParameter
 
 from bezant.chain.receipts import Receipt, render_receipt
-from bezant.errors import UnknownOutcome
+from bezant.errors import ConflictError, UnknownOutcome
 from bezant.gateway.instructions import Instruction
 from bezant.gateway.payments import Answered
 from bezant.interfaces.rest.idempotency import Answer, Ending
@@ -38,6 +38,8 @@ from bezant.store.views import StoredPayment
 Limit = Annotated[int, QueryParameter(ge=1, le=1000, description="Rows of a page")]
 Cursor = Annotated[str | None, QueryParameter(description="Where the last page ended")]
 _ANSWERED_BEFORE = (Outcome.EXISTS, Outcome.EXISTS_WITH_OTHER_CONTENT, Outcome.EXPIRED)
+_PERHAPS_ELSEWHERE = (Outcome.NOT_AUTHORISED,)
+"""What a gateway is answered that may not pay from an account; another one, that may, perhaps did."""
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -93,7 +95,9 @@ def conclude(
 ) -> Answer | None:
     """Return the answer to a payment, None where it may have been given before: then `look_back`."""
     return (
-        None if answered.outcome in _ANSWERED_BEFORE else _tell(request_id, services, instruction, answered)
+        None
+        if answered.outcome in _ANSWERED_BEFORE + _PERHAPS_ELSEWHERE
+        else _tell(request_id, services, instruction, answered)
     )
 
 
@@ -101,8 +105,14 @@ async def look_back(
     request_id: str, services: Services, instruction: Instruction, answered: Answered
 ) -> Answer:
     """Return the answer that a payment was given before, or this one if there is none."""
-    before = await in_thread(services.node.payments.recall, instruction)
-    if before is None:
+    elsewhere = answered.outcome in _PERHAPS_ELSEWHERE
+    try:
+        before = await in_thread(services.node.payments.recall, instruction)
+    except ConflictError:
+        if not elsewhere:
+            raise
+        before = None
+    if before is None or (elsewhere and before.outcome.refused):
         return _tell(request_id, services, instruction, answered)
     texts, erased = await in_thread(services.node.history.texts, instruction.identity)
     view = services.render.answered(before, texts, erased, instruction.hashlock)

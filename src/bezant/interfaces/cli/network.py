@@ -1,0 +1,190 @@
+"""``bezant network``: several validators on this machine, and what may happen to them."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bezant.interfaces.cli.output import AsJson, Commands, Data, progress_bar, show
+
+if TYPE_CHECKING:
+    from bezant.interfaces.network.control import Network
+
+Folder = Annotated[Path, typer.Option("--dir", envvar="BEZANT_NETWORK_FOLDER", help="The network's folder.")]
+Name = Annotated[str, typer.Argument(help="The member's name or number, e.g. node2 or 2.")]
+DEFAULT_FOLDER = Path("network")
+
+app = typer.Typer(
+    cls=Commands,
+    help="Several validators on this machine: each a data folder with a node, its gateway and its CometBFT.",
+    no_args_is_help=True,
+)
+
+
+@app.command()
+def up(
+    validators: Annotated[int, typer.Option(min=1, max=16, help="How many, where there is none yet.")] = 4,
+    folder: Folder = DEFAULT_FOLDER,
+    as_json: AsJson = False,
+) -> None:
+    """Found a network, or start the one that is there: keys, genesis, nodes, gateways.
+
+    Four validators go on while one is away, and stop without forking while two are. CometBFT has to be
+    installed: make cometbft.
+
+    \b
+    bezant network up --validators 4
+    bezant network up --dir /srv/network --validators 7
+    """
+    from bezant.chain.cometbft.program import usable_program
+    from bezant.interfaces.network.control import Network
+    from bezant.interfaces.network.founding import found
+    from bezant.interfaces.network.plan import PLAN
+
+    usable_program()
+    if not (folder / PLAN).exists():
+        _compile()
+        found(folder, validators)
+    network = Network(folder)
+    network.start(network.members)
+    with progress_bar() as bar:
+        task = bar.add_task("starting the members", total=len(network.members))
+        network.wait_ready(network.members, progress=lambda ready: bar.update(task, completed=ready))
+    _show(network, as_json)
+    if not as_json:
+        print(f"\ntokens are in {folder}/node*/keys/operator.token; take it down with: bezant network down")
+
+
+@app.command()
+def status(folder: Folder = DEFAULT_FOLDER, as_json: AsJson = False) -> None:
+    """Say of every member whether it runs, how far it is, and why it stopped if it did.
+
+    \b
+    bezant network status --json
+    """
+    from bezant.interfaces.network.control import Network
+
+    _show(Network(folder), as_json)
+
+
+@app.command()
+def kill(member: Name, folder: Folder = DEFAULT_FOLDER) -> None:
+    """End a member at once (SIGKILL), as a power cut would; nothing starts it again but `restart`.
+
+    \b
+    bezant network kill node2
+    """
+    _signal(folder, member, signal.SIGKILL)
+
+
+@app.command()
+def pause(member: Name, folder: Folder = DEFAULT_FOLDER) -> None:
+    """Stop a member's clockwork (SIGSTOP) until `resume`: it is there, and answers nothing.
+
+    \b
+    bezant network pause node2
+    """
+    _signal(folder, member, signal.SIGSTOP)
+
+
+@app.command()
+def resume(member: Name, folder: Folder = DEFAULT_FOLDER) -> None:
+    """Let a paused member go on.
+
+    \b
+    bezant network resume node2
+    """
+    _signal(folder, member, signal.SIGCONT)
+
+
+@app.command()
+def restart(member: Name, folder: Folder = DEFAULT_FOLDER) -> None:
+    """Stop a member in order if it runs, and start it; it catches up by itself.
+
+    \b
+    bezant network restart node2
+    """
+    from bezant.interfaces.network.control import Network
+
+    network = Network(folder)
+    one = network.plan.member(member)
+    network.stop([one])
+    network.start([one])
+    network.wait_ready([one])
+    print(f"{one.name} answers at {network.url(one)}")
+
+
+@app.command()
+def resync(member: Name, folder: Folder = DEFAULT_FOLDER) -> None:
+    """Have a member whose blocks cannot be trusted forget them, and take them from the others again.
+
+    Keys, vault and what it has voted for stay; webhooks that wait to be delivered are lost.
+
+    \b
+    bezant network resync node4
+    """
+    from bezant.interfaces.network.control import Network
+
+    network = Network(folder)
+    one = network.plan.member(member)
+    network.resync(one)
+    print(f"{one.name} answers at {network.url(one)}")
+
+
+@app.command()
+def down(folder: Folder = DEFAULT_FOLDER) -> None:
+    """Stop every member: each finishes what it accepted. The folders stay.
+
+    \b
+    bezant network down
+    """
+    from bezant.interfaces.network.control import Network
+
+    network = Network(folder)
+    network.stop(network.members)
+    print("stopped; everything accepted is on the disks")
+
+
+@app.command()
+def node(data: Data) -> None:
+    """Run one member until Ctrl-C or SIGTERM: its node and its CometBFT, both started again if one ends.
+
+    What `up` starts for each member, and what a service manager runs on a machine of its own.
+
+    \b
+    bezant network node --data network/node1
+    """
+    from bezant.interfaces.network.supervisor import Supervisor
+
+    supervisor = Supervisor(data, lambda said: print(said, flush=True))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: supervisor.stop())
+    supervisor.run()
+
+
+def _signal(folder: Path, member: str, number: signal.Signals) -> None:
+    from bezant.interfaces.network.control import Network
+
+    network = Network(folder)
+    one = network.plan.member(member)
+    network.signal(one, number)
+    print(f"{one.name}: {number.name}")
+
+
+def _show(network: Network, as_json: bool) -> None:
+    rows = [asdict(one) for one in network.status()]
+    told = {"genesis_hash": network.plan.genesis_hash, "members": rows}
+    show(told, as_json, "name", "state", "url", "height", "app_hash", "problem", rows=rows)
+
+
+def _compile() -> None:
+    """Have the kernels compiled once, rather than by every member at the same time."""
+    from bezant.interfaces.self_test import run_self_test
+
+    with progress_bar() as bar:
+        task = bar.add_task("compiling, the first time", total=1.0)
+        run_self_test(lambda step, at, of: bar.update(task, completed=at, total=of))

@@ -1,0 +1,1 @@
+"""Networks on one machine: founded, started, watched over, and hurt on purpose."""

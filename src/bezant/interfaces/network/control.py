@@ -1,0 +1,221 @@
+"""Acting on a network of this machine: start, look, kill, pause, start again, take down."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from bezant.errors import BezantError
+from bezant.interfaces.network.plan import Member, Plan, read_plan
+from bezant.interfaces.network.supervisor import STATE, STOPPED
+
+START_S = 600.0
+DOWN_S = 60.0
+POLL_S = 0.1
+ASK_S = 2.0
+VOTED = "priv_validator_state.json"
+"""What a validator voted for last; without it, it could vote twice at one height, which is punished."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a member is; `height` and `app_hash` of its last block, 0 and empty where it does not answer."""
+
+    name: str
+    state: str
+    url: str
+    height: int
+    app_hash: str
+    problem: str = ""
+
+
+class Network:
+    """A network's folder. Its members are processes of their own, which outlive this one."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises: ConfigError where no network was founded."""
+        self.folder = folder.absolute()
+        self.plan: Plan = read_plan(folder)
+        self._started: dict[str, subprocess.Popen[bytes]] = {}
+        """Supervisors that were started from here, so that they are waited for when they end."""
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        return self.plan.members
+
+    def data(self, member: Member) -> Path:
+        return self.folder / member.name
+
+    def url(self, member: Member) -> str:
+        return f"http://127.0.0.1:{member.http_port}"
+
+    def start(self, members: Sequence[Member]) -> None:
+        """Start the supervisors of those members that have none running."""
+        for member in members:
+            if self.pids(member).get("pid"):
+                continue
+            data = self.data(member)
+            self._reap(member)
+            (data / STOPPED).unlink(missing_ok=True)
+            command = [sys.executable, "-m", "bezant", "network", "node", "--data", str(data)]
+            with (data / "supervisor.log").open("ab") as log:
+                started = subprocess.Popen(
+                    command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                )
+            self._started[member.name] = started
+
+    def wait_ready(
+        self,
+        members: Sequence[Member],
+        timeout_s: float = START_S,
+        progress: Callable[[int], None] = lambda ready: None,
+    ) -> None:
+        """Return once the gateways of members answer. Raises: BezantError ``not_started``."""
+        until = time.monotonic() + timeout_s
+        waiting = list(members)
+        while waiting:
+            waiting = [one for one in waiting if not self._answers(one)]
+            progress(len(members) - len(waiting))
+            for one in waiting:
+                told = self._stopped(one)
+                if told or time.monotonic() > until:
+                    why = told or "it does not answer"
+                    raise BezantError(
+                        f"{one.name} did not start: {why}; see {self.data(one)}/node.log", code="not_started"
+                    )
+            if waiting:
+                time.sleep(POLL_S)
+
+    def status(self) -> list[Standing]:
+        """Return how every member is."""
+        return [self._standing(one) for one in self.members]
+
+    def signal(self, member: Member, number: signal.Signals) -> None:
+        """Send a signal to both processes of a member, and for a kill to what would start them again."""
+        pids = self.pids(member)
+        names: tuple[str, ...] = (
+            ("pid", "node_pid", "cometbft_pid") if number is signal.SIGKILL else ("node_pid", "cometbft_pid")
+        )
+        if not any(pids.get(name) for name in names):
+            raise BezantError(f"{member.name} does not run", code="not_running")
+        for name in names:
+            if pids.get(name):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pids[name], number)
+
+    def end(self, member: Member, process: str) -> None:
+        """Kill one process of a member, by its name in `pids`; its supervisor starts both again."""
+        os.kill(self.pids(member)[process], signal.SIGKILL)
+
+    def stop(self, members: Sequence[Member], timeout_s: float = DOWN_S) -> None:
+        """Stop members in order: each finishes what it accepted. What does not end in time is killed."""
+        for member in members:
+            pid = self.pids(member).get("pid")
+            if pid:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGTERM)
+        until = time.monotonic() + timeout_s
+        while any(self.pids(member) for member in members):
+            if time.monotonic() > until:
+                for member in members:
+                    with contextlib.suppress(BezantError):
+                        self.signal(member, signal.SIGKILL)
+                break
+            time.sleep(POLL_S)
+        for member in members:
+            self._reap(member)
+
+    def _reap(self, member: Member) -> None:
+        """Wait for a supervisor from here that has ended or is about to."""
+        before = self._started.pop(member.name, None)
+        if before is not None:
+            before.wait()
+
+    def resync(self, member: Member, timeout_s: float = START_S) -> None:
+        """Have a member forget its blocks, and take all of them from the others again.
+
+        Its keys, its vault and what it has voted for stay. It is started twice: which accounts are whose is
+        read from the vault once the accounts are there. Raises: BezantError.
+        """
+        data = self.data(member)
+        self.stop([member])
+        goal = max(one.height for one in self.status())
+        for path in (data / "chain", *data.glob("store.sqlite*")):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        for path in (data / "consensus" / "data").iterdir():
+            if path.name != VOTED:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        self.start([member])
+        until = time.monotonic() + timeout_s
+        while self._standing(member).height < goal:
+            stopped = self._stopped(member)
+            if stopped or time.monotonic() > until:
+                raise BezantError(
+                    f"{member.name} did not catch up: {stopped or 'too slow'}", code="not_synced"
+                )
+            time.sleep(POLL_S)
+        self.stop([member])
+        self.start([member])
+        self.wait_ready([member], timeout_s)
+
+    def pids(self, member: Member) -> dict[str, int]:
+        """Return the processes of a member that run, by name: supervisor (pid), node, CometBFT."""
+        try:
+            told = json.loads((self.data(member) / STATE).read_text())
+        except (OSError, ValueError):
+            return {}
+        return {name: pid for name, pid in told.items() if self._is_ours(pid, member)}
+
+    def block(self, member: Member, height: int = 0) -> dict[str, Any]:
+        """Return what a member has of a block, 0 for its last. Raises: BezantError."""
+        from bezant.chain.cometbft.rpc import Rpc
+        from bezant.chain.cometbft.votes import block_of
+
+        rpc = Rpc(f"http://127.0.0.1:{member.rpc_port}", ASK_S)
+        try:
+            return block_of(rpc, height)
+        finally:
+            rpc.close()
+
+    def _standing(self, member: Member) -> Standing:
+        url, pids, stopped = self.url(member), self.pids(member), self._stopped(member)
+        if not pids:
+            return Standing(member.name, "stopped" if stopped else "down", url, 0, "", stopped)
+        try:
+            told = self.block(member)
+            return Standing(member.name, "running", url, told["height"], told["app_hash"])
+        except BezantError as error:
+            return Standing(member.name, "not answering", url, 0, "", error.message)
+
+    def _answers(self, member: Member) -> bool:
+        try:
+            return httpx.get(f"{self.url(member)}/health", timeout=ASK_S).is_success
+        except httpx.TransportError:
+            return False
+
+    def _stopped(self, member: Member) -> str:
+        """Return why a member's supervisor gave up, nothing where it has not."""
+        try:
+            return str(json.loads((self.data(member) / STOPPED).read_text())["message"])
+        except (OSError, ValueError, KeyError):
+            return ""
+
+    def _is_ours(self, pid: int, member: Member) -> bool:
+        """Return whether a process is still the one that was noted, and not another under its number."""
+        try:
+            command = Path(f"/proc/{pid}/cmdline").read_bytes()
+        except OSError:
+            return False
+        return str(self.data(member)).encode() in command

@@ -1,0 +1,183 @@
+"""One member's two processes, the node and its CometBFT: they live together, and are started again together.
+
+Neither can go on without the other: CometBFT stops when its application goes, and what the node had under way
+is known again only from CometBFT's store. So when one ends, both are ended and begun anew. Two things are
+not mended by starting again, and stop the member with a word why: a state that differs from what the others
+agreed on, and processes that end again and again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, BinaryIO
+
+from bezant.chain.cometbft.program import usable_program
+from bezant.config import load_config
+from bezant.errors import BezantError, StorageError
+
+NODE_LOG, CONSENSUS_LOG = "node.log", "consensus.log"
+STATE, STOPPED = "supervisor.json", "stopped.json"
+MAX_LOG_BYTES = 16 << 20
+"""A log longer than this is put aside when a process starts, in the place of the one before."""
+SOCKET_WAIT_S = 600.0
+"""The first start compiles, and a long journal is replayed, before the node answers CometBFT."""
+GRACE_S = 20.0
+POLL_S = 0.1
+RESTARTS, RESTARTS_WITHIN_S = 5, 120.0
+FAILURE_MARK = b"CONSENSUS FAILURE"
+APP_HASH_MARK = b"wrong Block.Header.AppHash"
+
+
+class Supervisor:
+    """Runs until it is told to stop, or until starting again would not help."""
+
+    def __init__(self, data: Path, say: Callable[[str], None] = print) -> None:
+        """Raises: ConfigError where CometBFT is missing."""
+        self._data, self._say = data.absolute(), say
+        self._program = usable_program(load_config(data).chain.cometbft)
+        self._stopping = threading.Event()
+        self._node: subprocess.Popen[bytes] | None = None
+        self._consensus: subprocess.Popen[bytes] | None = None
+        self._reader: threading.Thread | None = None
+        self._fatal = ""
+        self._differed = False
+
+    def stop(self) -> None:
+        """End both processes and return from `run`; from any thread, or a signal handler."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        """Keep both running. Raises: StorageError ``state_diverged`` or ``restarts_exhausted``."""
+        started: deque[float] = deque(maxlen=RESTARTS)
+        (self._data / STOPPED).unlink(missing_ok=True)
+        try:
+            while not self._stopping.is_set():
+                if len(started) == RESTARTS and time.monotonic() - started[0] < RESTARTS_WITHIN_S:
+                    raise StorageError(
+                        f"{self._data.name} ended {RESTARTS} times within {RESTARTS_WITHIN_S:.0f} s and is "
+                        f"not started again; see {NODE_LOG} and {CONSENSUS_LOG} in {self._data}",
+                        code="restarts_exhausted",
+                    )
+                started.append(time.monotonic())
+                self._run_once()
+                if self._fatal:
+                    raise StorageError(self._fatal, code="state_diverged")
+        except BezantError as error:
+            told = {"code": error.code, "message": error.message, "at": int(time.time())}
+            (self._data / STOPPED).write_text(json.dumps(told) + "\n")
+            raise
+        finally:
+            (self._data / STATE).unlink(missing_ok=True)
+
+    def _run_once(self) -> None:
+        """Start both, and end both once one has ended or diverged."""
+        (self._data / "abci.sock").unlink(missing_ok=True)
+        command = [sys.executable, "-m", "bezant", "run", "--data", str(self._data), "--no-model"]
+        with _log(self._data / NODE_LOG) as log:
+            # In a group of its own: a key pressed at a terminal is the supervisor's to hear.
+            self._node = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        try:
+            self._note()
+            if self._wait_for_socket():
+                self._start_consensus()
+                self._note()
+                while not (self._stopping.wait(POLL_S) or self._fatal or self._ended):
+                    pass
+            if not self._stopping.is_set():
+                self._say(f"{self._data.name}: {self._fatal or self._what_ended()}")
+        finally:
+            self._end()
+
+    def _wait_for_socket(self) -> bool:
+        """Return whether the node is ready to be asked by CometBFT, which would look again only after 3 s."""
+        until = time.monotonic() + SOCKET_WAIT_S
+        while not (self._data / "abci.sock").exists():
+            if self._stopping.wait(0.02) or self._ended or time.monotonic() > until:
+                return False
+        return True
+
+    def _start_consensus(self) -> None:
+        command = [str(self._program), "start", "--home", str(self._data / "consensus")]
+        self._consensus = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        if self._consensus.stdout is None:
+            raise StorageError("CometBFT was started without a pipe to hear it through", code="no_pipe")
+        self._reader = threading.Thread(target=self._read, args=(self._consensus.stdout,), daemon=True)
+        self._reader.start()
+
+    def _read(self, said: IO[bytes]) -> None:
+        """Keep what CometBFT says, and notice when it gave up: it stays there then, and does nothing."""
+        with said, _log(self._data / CONSENSUS_LOG) as log:
+            for line in said:
+                log.write(line)
+                log.flush()
+                self._differed |= APP_HASH_MARK in line
+                if FAILURE_MARK in line:
+                    self._fatal = self._failure(line)
+
+    def _failure(self, line: bytes) -> str:
+        why = (
+            "its ledger came to another state than the other validators agreed on"
+            if self._differed or APP_HASH_MARK in line
+            else "its CometBFT met what it cannot go on from"
+        )
+        return (
+            f"STOPPED: {why}. Nothing it signed counts against the others, and they go on. Look at "
+            f"{CONSENSUS_LOG} for the height and find the cause; then take the blocks from the others again "
+            "with: bezant network resync"
+        )
+
+    @property
+    def _ended(self) -> bool:
+        return any(one is not None and one.poll() is not None for one in (self._node, self._consensus))
+
+    def _what_ended(self) -> str:
+        for name, one in (("the node", self._node), ("CometBFT", self._consensus)):
+            if one is not None and one.poll() is not None:
+                return f"{name} ended with {one.returncode}; both are started again"
+        return "the node did not come up; it is started again"
+
+    def _end(self) -> None:
+        """End the node first, so that it finishes what it has, then CometBFT."""
+        for one in (self._node, self._consensus):
+            if one is None:
+                continue
+            if one.poll() is None:
+                one.send_signal(signal.SIGCONT)
+                one.terminate()
+            try:
+                one.wait(GRACE_S)
+            except subprocess.TimeoutExpired:
+                one.kill()
+                one.wait()
+        if self._reader is not None:
+            self._reader.join()
+        self._node = self._consensus = self._reader = None
+
+    def _note(self) -> None:
+        """Say which processes there are, for whoever acts on them from outside."""
+        told = {
+            "pid": os.getpid(),
+            "node_pid": self._node.pid if self._node else 0,
+            "cometbft_pid": self._consensus.pid if self._consensus else 0,
+        }
+        partial = self._data / (STATE + ".partial")
+        partial.write_text(json.dumps(told) + "\n")
+        partial.rename(self._data / STATE)
+
+
+def _log(path: Path) -> BinaryIO:
+    """Open a log to append to, after putting a long one aside."""
+    if path.exists() and path.stat().st_size > MAX_LOG_BYTES:
+        path.rename(path.with_suffix(".log.1"))
+    return path.open("ab")
