@@ -11,7 +11,7 @@ FORMS = (
     "changes:l header:l after:d | height:i fields:l round:i parts_total:i parts_hash:s validators:l votes:l"
 )
 FORMS += " | time_ns:i signature:s | key:s power:i | key:s power:i institution:i"
-FORMS += " | asset:i unit:i unbonding_s:i slash_ppm:i jail_s:i"
+FORMS += " | asset:i unit:i unbonding_s:i slash_ppm:i jail_s:i away_blocks:i"
 CHAIN_ID, HEIGHT, TIME, LAST_BLOCK, VALIDATORS, NEXT_VALIDATORS, APP_HASH = 1, 2, 3, 4, 7, 8, 10
 
 

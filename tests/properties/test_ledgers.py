@@ -44,7 +44,7 @@ SIGNERS = (
 )
 VOTERS = [bytes([n]) * 32 for n in (21, 22, 23, 24)]
 RULES = {
-    "stake": Stake(asset=1, unit=10, unbonding_s=4, slash_ppm=300_000, jail_s=3),
+    "stake": Stake(asset=1, unit=10, unbonding_s=4, slash_ppm=300_000, jail_s=3, away_blocks=2),
     "validators": (GenesisValidator(VOTERS[0].hex(), 2, 2), GenesisValidator(VOTERS[1].hex(), 1, 1)),
     "id_window_s": 40,
     "id_future_s": 5,

@@ -171,13 +171,14 @@ class RegisteredModel:
 
 @dataclass(frozen=True, slots=True)
 class Validator:
-    """Who votes on blocks, keyed by its Ed25519 key: votes granted by the genesis, minor units bonded, and
-    until when it may not rejoin (0: it votes)."""
+    """Who votes on blocks, keyed by its Ed25519 key: votes granted by the genesis, minor units bonded, until
+    when it may not rejoin (0: it votes), and how many blocks in a row it has missed."""
 
     operator: AuthorityId
     granted: int = 0
     bonded: int = 0
     jailed_until_ns: int = 0
+    missed: int = 0
 
     def power(self, stake: Stake | None) -> int:
         """Return its votes now."""

@@ -68,7 +68,7 @@ class ColumnarLedger:
         receipts["debtor_row"] = receipts["creditor_row"] = NO_ROW
         if due:
             expire_holds(self.state, time_ns, receipts[:due])
-        if len(batch.faults):
+        if len(batch.faults) or self._some_missed():
             punished = self._punish(batch)
             receipts = np.concatenate([receipts[:due], punished, receipts[due:]])
             due += len(punished)
@@ -95,6 +95,12 @@ class ColumnarLedger:
             self._forget_old_refunds(batch.time_ns)
             self.check_invariants()
         return receipts
+
+    def _some_missed(self) -> bool:
+        """Return whether a validator did not vote for the block before."""
+        return bool(self.genesis.validators or self.genesis.stake) and bool(
+            self.state.validators["missed"].any()
+        )
 
     def _punish(self, batch: Batch) -> RecordArray:
         """Return the system receipts of the faults that a block reports."""

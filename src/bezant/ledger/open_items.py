@@ -92,8 +92,8 @@ class KnownModel:
 
 @dataclass(frozen=True, slots=True)
 class Voter:
-    """A validator: who operates it, its granted votes, minor units bonded, its votes now, and until when it
-    may not rejoin (Unix nanoseconds; 0: it votes, NEVER: for good)."""
+    """A validator: who operates it, its granted votes, minor units bonded, its votes now, until when it may
+    not rejoin (Unix nanoseconds; 0: it votes, NEVER: for good), and how many blocks in a row it missed."""
 
     key: bytes
     operator: AuthorityId
@@ -101,6 +101,7 @@ class Voter:
     bonded: int
     power: int
     jailed_until_ns: int
+    missed: int
 
 
 def open_hold(ledger: ColumnarLedger, account_row: int, payment: int) -> OpenHold | None:
@@ -166,10 +167,11 @@ def validators(ledger: ColumnarLedger) -> list[Voter]:
     authorities, rows, stake = ledger.state.authorities, ledger.state.validators, ledger.genesis.stake
     found = []
     for row in rows[rows["used"] == 1]:
-        granted, bonded, until_ns = (int(row[name]) for name in ("granted", "bonded", "jailed_until_ns"))
+        names = ("granted", "bonded", "jailed_until_ns", "missed")
+        granted, bonded, until_ns, missed = (int(row[name]) for name in names)
         power = 0 if until_ns else granted + (bonded // stake.unit if stake else 0)
         operator = AuthorityId(id_of(authorities[row["operator"]], "id"))
-        found.append(Voter(row["key"].tobytes(), operator, granted, bonded, power, until_ns))
+        found.append(Voter(row["key"].tobytes(), operator, granted, bonded, power, until_ns, missed))
     return sorted(found, key=lambda voter: voter.key)
 
 

@@ -162,10 +162,12 @@ VALIDATOR = np.dtype(
         ("jailed_until_ns", "<u8"),
         ("operator", "<u4"),
         ("used", "<u4"),
+        ("missed", "<u4"),
+        ("reserved", "<u4"),
     ]
 )
 """Who votes on blocks, by its Ed25519 key; `operator` is an authority's row, `used` 1 where the row is in
-use. Rows in use stand together in front."""
+use, `missed` blocks in a row without its vote. Rows in use stand together in front."""
 EXPIRY = np.dtype([("expires_ns", "<u8"), ("sequence", "<u8"), ("slot", "<u8")])
 COUNTERS = np.dtype(
     [
@@ -237,6 +239,7 @@ class Limits(NamedTuple):
     unbonding_ns: np.uint64
     slash_ppm: np.uint64
     jail_ns: np.uint64
+    away_blocks: np.uint64
 
 
 def limits_of(genesis: Genesis) -> Limits:
@@ -253,6 +256,7 @@ def limits_of(genesis: Genesis) -> Limits:
         np.uint64(stake.unbonding_s * 1_000_000_000 if stake else 0),
         np.uint64(stake.slash_ppm if stake else 0),
         np.uint64(stake.jail_s * 1_000_000_000 if stake else 0),
+        np.uint64(stake.away_blocks if stake else 0),
     )
 
 

@@ -70,6 +70,8 @@ class Stake(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Part of every bond, in parts per million, that signing twice costs."""
     jail_s: int = 600
     """How long a validator that was away may not rejoin."""
+    away_blocks: int = 500
+    """After how many blocks in a row without its vote it is away."""
 
 
 class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -203,6 +205,8 @@ def _stake_problem(stake: Stake, assets: int) -> str:
         return f"what is bonded is asset {stake.asset}, which does not exist"
     if not 1 <= stake.unit <= MAX_UNIT:
         return f"a vote takes 1 to {MAX_UNIT} minor units"
+    if not 0 < stake.away_blocks < 2**32:
+        return f"away_blocks is 1 to {2**32 - 1}"
     if not 0 < stake.unbonding_s < 2**32 or not 0 <= stake.jail_s < 2**32:
         return f"unbonding_s is 1 to {2**32 - 1}, and jail_s 0 to that"
     return "" if 0 <= stake.slash_ppm <= 1_000_000 else "slash_ppm is 0 to 1000000"

@@ -263,12 +263,12 @@ class Fault(IntEnum):
     DOUBLE_SIGN = 1
     """It signed two blocks of one height, or one for a light client that is not the chain's: it loses part
     of its bonds and never votes again."""
-    DOWNTIME = 2
-    """It did not vote for too long: it may come back after a while."""
+    ABSENT = 2
+    """It did not vote for the block before: too often in a row, and it has no votes until it rejoins."""
 
 
 FAULT = np.dtype([("key", "u1", (32,)), ("kind", "u1"), ("reserved", "u1", (7,))])
-"""One validator's fault, ordered beside the records of a block."""
+"""One validator's fault, ordered beside the records of a block. Who is not named as absent was there."""
 MAX_MODELS = 64
 """Models that a ledger knows at once, of all authorities."""
 

@@ -251,7 +251,7 @@ ALICE, BOB, CAROL, MALLORY = (seeded_key(name) for name in ("alice", "bob", "car
 LEDGERS: tuple[type[ReferenceLedger] | type[ColumnarLedger], ...] = (ReferenceLedger, ColumnarLedger)
 SIDE_NAMES = ("debits_pending", "debits_posted", "credits_pending", "credits_posted")
 OPENING = 1_000
-STAKE = Stake(asset=1, unit=10, unbonding_s=100, slash_ppm=100_000, jail_s=30)
+STAKE = Stake(asset=1, unit=10, unbonding_s=100, slash_ppm=100_000, jail_s=30, away_blocks=1)
 
 
 class World:

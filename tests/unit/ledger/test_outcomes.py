@@ -262,7 +262,7 @@ def rejoin(world: World) -> Outcome:
 
 
 def jailed(world: World) -> Outcome:
-    faulty(world, Fault.DOWNTIME)
+    faulty(world, Fault.ABSENT)
     return rejoin(world)
 
 
@@ -292,7 +292,7 @@ CASES: dict[Outcome, Callable[[World], Outcome]] = {
     Outcome.BONDED: one(BANK, bond),
     Outcome.UNBONDING: lambda w: unbonded(w, bond(w, key=8)),
     Outcome.SLASHED: lambda w: faulty(w, Fault.DOUBLE_SIGN)[1],
-    Outcome.JAILED: lambda w: faulty(w, Fault.DOWNTIME)[0],
+    Outcome.JAILED: lambda w: faulty(w, Fault.ABSENT)[0],
     Outcome.MALFORMED: one(ALICE, lambda w: pay(w, hold_for_s=1)),
     Outcome.UNKNOWN_AUTHORITY: one(seeded_key("a stranger"), pay),
     Outcome.BAD_SIGNATURE: one(ALICE, pay, authentic=False),

@@ -178,7 +178,7 @@ def test_signing_twice_costs_part_of_every_bond_and_the_votes_for_good(world: Wo
     pending, posted, _, credits = world.sides(world.alice)
     assert (pending, posted, credits) == (105 + 55 + 4 - 15, 15, OPENING)
     assert world.balance(world.treasury) == 15 - 3 * OPENING
-    assert report(world, (FIRST, Fault.DOUBLE_SIGN), (FIRST, Fault.DOWNTIME)) == [], "punished once"
+    assert report(world, (FIRST, Fault.DOUBLE_SIGN), (FIRST, Fault.ABSENT)) == [], "punished once"
     assert rejoin(world, FIRST) is Outcome.VALIDATOR_JAILED
     assert world.answer((BANK, bond(world, 10))) == [Outcome.VALIDATOR_JAILED]
     world.ledger.check_invariants()
@@ -198,9 +198,9 @@ def test_all_may_be_taken(world: World) -> None:
 
 def test_who_was_away_rejoins_after_a_while(world: World) -> None:
     world.apply((BANK, bond(world, 100)))
-    assert report(world, (FIRST, Fault.DOWNTIME)) == [(Outcome.JAILED, 0)]
+    assert report(world, (FIRST, Fault.ABSENT)) == [(Outcome.JAILED, 0)]
     assert powers(world) == [0, 5, -1]
-    assert report(world, (FIRST, Fault.DOWNTIME)) == []
+    assert report(world, (FIRST, Fault.ABSENT)) == []
     assert rejoin(world, FIRST) is Outcome.VALIDATOR_JAILED
     assert world.answer((BANK, bond(world, 10))) == [Outcome.BONDED], "it may add to its bonds meanwhile"
     world.apply(after_s=30)
@@ -210,15 +210,36 @@ def test_who_was_away_rejoins_after_a_while(world: World) -> None:
     assert powers(world) == [16, 5, -1]
 
 
+@pytest.mark.parametrize("make", LEDGERS)
+def test_only_blocks_missed_in_a_row_count(make: type) -> None:
+    world = World(make, stake=Stake(1, 10, away_blocks=3), validators=GRANTED)
+    away = (FIRST, Fault.ABSENT)
+    for _ in range(2):
+        assert report(world, away) == report(world, away) == []
+        assert report(world, (SECOND, Fault.ABSENT)) == [], "the first was there"
+    world.apply()
+    for _ in range(2):
+        assert report(world, away) == []
+    assert report(world, away) == [(Outcome.JAILED, 0)]
+    assert powers(world) == [0, 5, -1]
+
+
+@pytest.mark.parametrize("make", LEDGERS)
+def test_without_stake_in_the_genesis_faults_cost_nothing(make: type) -> None:
+    world = World(make, validators=GRANTED)
+    assert report(world, (FIRST, Fault.DOUBLE_SIGN), (SECOND, Fault.ABSENT)) == []
+    assert powers(world) == [5, 5, -1]
+
+
 def test_the_last_one_with_votes_is_not_jailed_for_being_away(world: World) -> None:
-    faults = [(FIRST, Fault.DOWNTIME), (SECOND, Fault.DOWNTIME)]
+    faults = [(FIRST, Fault.ABSENT), (SECOND, Fault.ABSENT)]
     assert report(world, *faults) == [(Outcome.JAILED, 0)]
     assert powers(world) == [0, 5, -1]
 
 
 def test_faults_of_strangers_change_nothing_and_stand_in_front_of_records(world: World) -> None:
     assert report(world, (THIRD, Fault.DOUBLE_SIGN)) == []
-    rows = fault(FIRST, Fault.DOWNTIME)
+    rows = fault(FIRST, Fault.ABSENT)
     held = world.hold(5, hold_for_s=60)
     world.apply((BANK, held))
     answers = world.answer((BANK, world.transfer(world.alice, world.bob, 1)), faults=rows, after_s=61)
@@ -241,7 +262,7 @@ def test_validators_survive_a_snapshot() -> None:
     assert isinstance(world.ledger, ColumnarLedger)
     row = bond(world, 100)
     world.apply((BANK, row))
-    report(world, (SECOND, Fault.DOWNTIME))
+    report(world, (SECOND, Fault.ABSENT))
     before = open_items.validators(world.ledger)
     copy = ColumnarLedger(world.genesis)
     copy.restore(layout.dump(world.ledger.state), 9)

@@ -128,6 +128,7 @@ STAKE = Stake(asset=1, unit=10)
         ({"stake": REPLACE(STAKE, unit=MAX_UNIT + 1)}, "a vote takes"),
         ({"stake": REPLACE(STAKE, unbonding_s=0)}, "unbonding_s"),
         ({"stake": REPLACE(STAKE, jail_s=2**32)}, "jail_s"),
+        ({"stake": REPLACE(STAKE, away_blocks=0)}, "away_blocks"),
         ({"stake": REPLACE(STAKE, slash_ppm=1_000_001)}, "slash_ppm"),
     ],
 )

@@ -21,7 +21,7 @@ from typing import assert_never
 
 import numpy as np
 
-from bezant.chain.cometbft import lanes, messages
+from bezant.chain.cometbft import lanes, messages, voters
 from bezant.chain.cometbft.messages import (
     CheckTx,
     Commit,
@@ -147,10 +147,15 @@ class Application:
             request.time_ns,
             _joined([one.hashes for one in known]),
             accepted=[one.accepted for one in known],
+            faults=voters.faults_in(request, chain.ledger),
         )
+        before = voters.powers(chain.ledger)
         with chain.still:
             applied = chain.apply(composed)
-        answer = messages.finalize_block(codes, applied.block.app_hash)
+        changes = (
+            voters.updates(before, voters.powers(chain.ledger)) if voters.may_change(applied.block) else ()
+        )
+        answer = messages.finalize_block(codes, applied.block.app_hash, changes)
         self._decided = Decided(request.block_hash, applied, _placed(known), answer)
         return answer
 

@@ -1,7 +1,7 @@
 """What CometBFT asks and what it is answered: the messages of ABCI 2.0 (CometBFT v0.38), those parts we use.
 
-Source: the field numbers of proto/tendermint/abci/types.proto. Fields that nobody here reads (votes,
-evidence, hashes of validators) are passed over. Times are Unix nanoseconds.
+Source: the field numbers of proto/tendermint/abci/types.proto. Fields that nobody here reads (hashes of
+validators, who proposed) are passed over. Times are Unix nanoseconds.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from bezant.errors import DecodeError
 
 OK, REFUSED = 0, 1
 """Codes of CheckTx and of an Order in a block."""
+ABSENT = 1
+"""The flag of a vote that did not come in time."""
 ACCEPT, REJECT = 1, 2
 """The status of ProcessProposal and of VerifyVoteExtension; 0 would be an error."""
 
@@ -103,12 +105,19 @@ class ProcessProposal:
 
 @dataclass(frozen=True, slots=True)
 class FinalizeBlock:
-    """This block was decided: apply it."""
+    """This block was decided: apply it.
+
+    `absent` are the addresses (20 bytes) of validators whose vote for the block before is not in it,
+    `misbehaving` of those that signed two blocks of one height, or one for a light client that is not the
+    chain's.
+    """
 
     orders: tuple[bytes, ...]
     block_hash: bytes
     height: int
     time_ns: int
+    absent: tuple[bytes, ...] = ()
+    misbehaving: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +211,23 @@ def _read_process(body: memoryview) -> ProcessProposal:
 
 
 def _read_finalize(body: memoryview) -> FinalizeBlock:
-    return FinalizeBlock(*_read_block(body))
+    votes = next((octets(value) for number, value in fields(body) if number == 2), _NOTHING)
+    absent = [
+        _address(found.get(1, _NOTHING))
+        for number, value in fields(votes)
+        if number == 2 and integer((found := dict(fields(octets(value)))).get(3, 0)) == ABSENT
+    ]
+    misbehaving = [
+        _address(dict(fields(octets(value))).get(2, _NOTHING))
+        for number, value in fields(body)
+        if number == 3
+    ]
+    return FinalizeBlock(*_read_block(body), tuple(absent), tuple(misbehaving))
+
+
+def _address(validator: Value) -> bytes:
+    """Return the address of a validator as votes and evidence name it."""
+    return bytes(octets(dict(fields(octets(validator))).get(1, _NOTHING)))
 
 
 def _read_block(body: memoryview) -> tuple[tuple[bytes, ...], bytes, int, int]:
@@ -298,10 +323,13 @@ def process_proposal(accepted: bool) -> bytes:
     return put_part(18, put_integer(1, ACCEPT if accepted else REJECT))
 
 
-def finalize_block(codes: Sequence[int], app_hash: bytes) -> bytes:
-    """`codes`: one for each Order of the block, in order."""
+def finalize_block(codes: Sequence[int], app_hash: bytes, voters: Sequence[Validator] = ()) -> bytes:
+    """`codes`: one for each Order of the block, in order. `voters`: those whose power changes; 0 removes."""
     results = b"".join([put_part(2, put_integer(1, code)) for code in codes])
-    return put_part(21, results + put_bytes(5, app_hash))
+    changes = b"".join(
+        [put_part(3, put_part(1, put_bytes(1, one.key)) + put_integer(2, one.power)) for one in voters]
+    )
+    return put_part(21, results + changes + put_bytes(5, app_hash))
 
 
 _OFFER_REJECTED, _CHUNK_REJECTED = 3, 5

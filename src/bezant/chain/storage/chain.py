@@ -36,6 +36,7 @@ from bezant.chain.storage.state_roots import StateRoots, is_request
 from bezant.chain.storage.writer import Applied, BlockWriter
 from bezant.errors import BezantError, JournalDamaged, NotFound, StorageError
 from bezant.ledger import state as layout
+from bezant.ledger.batch import no_faults
 from bezant.ledger.columnar import ColumnarLedger
 from bezant.model.digest import Digests, as_rows
 from bezant.model.genesis import Genesis, network_id
@@ -43,7 +44,7 @@ from bezant.model.identifiers import AccountId
 from bezant.model.keys import SigningKey
 from bezant.model.merkle import leaf_hashes
 from bezant.model.orders import Order, signed_roots
-from bezant.model.records import NO_ROW
+from bezant.model.records import NO_ROW, RecordArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,10 +224,12 @@ class StoredChain:
         record_hashes: Digests | None = None,
         checked: Checked | None = None,
         accepted: Sequence[bool] | None = None,
+        faults: RecordArray | None = None,
     ) -> Composed:
         """Return the next block: Orders, and what was found of their signatures and of what they name.
 
-        `record_hashes` (n, 32), `checked` and `accepted` (a gateway's signature each) where they are known.
+        `record_hashes` (n, 32), `checked` and `accepted` (a gateway's signature each) where they are known;
+        `faults` are those of validators that come with it.
         """
         columns = join_orders(orders)
         hashes = leaf_hashes(as_rows(columns.records)) if record_hashes is None else record_hashes
@@ -243,7 +246,14 @@ class StoredChain:
                 columns.records, self._archive, self.ledger.accounts, self.durable_height
             )
         journaled = JournaledBlock(
-            self.height + 1, time_ns, self._app, tuple(orders), authentic, per_order, originals
+            self.height + 1,
+            time_ns,
+            self._app,
+            tuple(orders),
+            authentic,
+            per_order,
+            originals,
+            no_faults() if faults is None else faults,
         )
         return Composed(journaled, columns, hashes)
 

@@ -35,6 +35,7 @@ def batch_of(journaled: JournaledBlock, columns: Columns, hashes: Digests) -> Ba
         journaled.accepted,
         hashes,
         journaled.originals,
+        journaled.faults,
     )
 
 

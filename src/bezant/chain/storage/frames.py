@@ -5,7 +5,8 @@
     segment   64-byte header, then frames one after another, then zeros (preallocated)
     frame     64-byte header (with a SHA-256 over the header's own fields and the body), body
     body      block header 64, per Order: length u64 and its bytes, then per Authorisation
-              two bytes: authentic, accepted; then per REVERSE or LABEL its ORIGINAL, 48 bytes
+              two bytes: authentic, accepted; then per REVERSE or LABEL its ORIGINAL, 48 bytes;
+              then the FAULTs of validators, 40 bytes each
 
 A frame without a body is a mark: it stands where the next frame will, and says the height before it.
 
@@ -24,10 +25,10 @@ import numpy.typing as npt
 
 from bezant.chain.blocks import AppHash
 from bezant.errors import DecodeError
-from bezant.ledger.batch import no_originals
+from bezant.ledger.batch import no_faults, no_originals
 from bezant.model.digest import sha256
 from bezant.model.orders import Order, decode_order, encode_order
-from bezant.model.records import ORIGINAL, RecordArray, names_original
+from bezant.model.records import FAULT, ORIGINAL, RecordArray, names_original
 
 SEGMENT_HEADER = np.dtype(
     [
@@ -58,7 +59,7 @@ BLOCK_HEADER = np.dtype(
         ("authorisations", "<u4"),
         ("previous_app_hash", "u1", (32,)),
         ("originals", "<u4"),
-        ("reserved", "<u4"),
+        ("faults", "<u4"),
     ]
 )
 SEGMENT_MAGIC, FRAME_MAGIC, VERSION = b"BZSEGMNT", b"BZFR", 1
@@ -86,6 +87,7 @@ class JournaledBlock:
     authentic: npt.NDArray[np.uint8]
     accepted: npt.NDArray[np.uint8]
     originals: RecordArray = field(default_factory=no_originals)
+    faults: RecordArray = field(default_factory=no_faults)
 
     @property
     def previous_app_hash(self) -> bytes:
@@ -97,12 +99,14 @@ def encode_block(network: bytes, block: JournaledBlock) -> bytes:
     header = np.zeros(1, BLOCK_HEADER)
     header["height"], header["time_ns"], header["orders"] = block.height, block.time_ns, len(block.orders)
     header["authorisations"], header["originals"] = len(block.authentic), len(block.originals)
+    header["faults"] = len(block.faults)
     header["previous_app_hash"] = np.frombuffer(block.previous_app_hash, np.uint8)
     parts = [header.tobytes()]
     for order in block.orders:
         encoded = encode_order(network, order)
         parts += (len(encoded).to_bytes(8, "little"), encoded)
     parts += (block.authentic.tobytes(), block.accepted.tobytes(), block.originals.tobytes())
+    parts.append(block.faults.tobytes())
     return b"".join(parts)
 
 
@@ -119,7 +123,8 @@ def decode_block(body: bytes | memoryview, network: bytes) -> JournaledBlock:
         orders.append(decode_order(view[at + 8 : at + 8 + length], network))
         at += 8 + length
     many, originals = int(header["authorisations"]), int(header["originals"])
-    if len(view) != at + 2 * many + originals * ORIGINAL.itemsize or header["reserved"]:
+    faults, behind = int(header["faults"]), at + 2 * many + originals * ORIGINAL.itemsize
+    if len(view) != behind + faults * FAULT.itemsize:
         raise DecodeError("a block has bytes that belong to nothing", code="block_malformed")
     # What is read beside the Orders goes into compiled code, which checks no bounds.
     naming = sum(int(np.count_nonzero(names_original(order.records))) for order in orders)
@@ -137,6 +142,7 @@ def decode_block(body: bytes | memoryview, network: bytes) -> JournaledBlock:
         marks[:many],
         marks[many:],
         np.frombuffer(view, ORIGINAL, originals, at + 2 * many).copy(),
+        np.frombuffer(view, FAULT, faults, behind).copy(),
     )
 
 

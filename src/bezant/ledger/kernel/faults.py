@@ -18,7 +18,8 @@ from bezant.model.outcomes import Outcome
 from bezant.model.records import NO_ROW, Fault
 
 SLASHED, JAILED = np.uint16(Outcome.SLASHED), np.uint16(Outcome.JAILED)
-DOUBLE_SIGN, SYSTEM_ROW, PPM = np.uint8(Fault.DOUBLE_SIGN), np.uint32(NO_ROW), np.uint64(1_000_000)
+DOUBLE_SIGN, ABSENT = np.uint8(Fault.DOUBLE_SIGN), np.uint8(Fault.ABSENT)
+NONE, ONCE, SYSTEM_ROW, PPM = np.uint32(0), np.uint32(1), np.uint32(NO_ROW), np.uint64(1_000_000)
 
 
 @njit(cache=True, **RARE)
@@ -34,10 +35,26 @@ def count_punished(state, faults):
     return most
 
 
+@njit(**RARE)
+def forget_missed(validators, faults):
+    """Forget what validators missed that are not named as absent now."""
+    for row in range(MAX_VALIDATORS):
+        if validators[row].used == FREE_ROW:
+            break
+        absent = False
+        for at in range(len(faults)):
+            absent = absent or (faults[at].kind == ABSENT and same_key(faults[at].key, validators[row].key))
+        if not absent:
+            validators[row].missed = NONE
+
+
 @njit(cache=True, **RARE)
 def punish(state, faults, time_ns, limits, receipts):
     """Punish each fault in turn; return how many system receipts that made."""
     made = 0
+    forget_missed(state.validators, faults)
+    if limits.bond_unit == ZERO:
+        return made
     for at in range(len(faults)):
         fault = faults[at]
         row = find_validator(state.validators, fault.key)
@@ -47,14 +64,18 @@ def punish(state, faults, time_ns, limits, receipts):
         jailed = validator.jailed_until_ns
         if jailed == NEVER_NS or (jailed != ZERO and not twice):
             continue
-        if not twice and is_last(state.validators, row, limits):
-            continue
+        if not twice:
+            validator.missed += ONCE
+            away = np.uint64(validator.missed) >= limits.away_blocks
+            if not away or is_last(state.validators, row, limits):
+                continue
+        validator.missed = NONE
         validator.jailed_until_ns = NEVER_NS if twice else time_ns + limits.jail_ns
         receipt = receipts[made]
         receipt.id_lo, receipt.id_hi = word_at(fault.key, 0), word_at(fault.key, 8)
         receipt.order_index, receipt.kind, receipt.outcome = SYSTEM_ROW, BOND, JAILED
         made += 1
-        if twice and limits.bond_unit != ZERO:
+        if twice:
             made = slash(state, validator, limits, receipts, made)
     return made
 

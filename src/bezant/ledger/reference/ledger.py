@@ -71,8 +71,7 @@ class ReferenceLedger:
         state, rules = self.state, self.genesis.rules
         checks.forget_old_ids(state, rules, batch.time_ns)
         receipts = [holds.expire_hold(state, hold) for hold in state.expired(batch.time_ns)]
-        for fault in batch.faults:
-            receipts += stake.punish(state, self.genesis, fault, batch.time_ns)
+        receipts += stake.punish(state, self.genesis, batch.faults, batch.time_ns)
         for signer, first, last in self._groups(batch):
             while first < last:
                 end = first

@@ -116,21 +116,31 @@ def rejoin(state: State, asked: Request) -> Answer:
     return Answer(Outcome.APPLIED, mode=SigningMode.INSTITUTION)
 
 
-def punish(state: State, genesis: Genesis, fault: RecordArray, time_ns: int) -> Iterator[RecordArray]:
-    """Yield the system receipts of one validator's fault; none where it changes nothing."""
-    key, stake = fault["key"].tobytes(), genesis.stake
+def punish(state: State, genesis: Genesis, faults: RecordArray, time_ns: int) -> list[RecordArray]:
+    """Return the system receipts of what validators did, and forget what those missed that were there."""
+    absent = {fault["key"].tobytes() for fault in faults if fault["kind"] == Fault.ABSENT}
+    for key, validator in state.validators.items():
+        if validator.missed and key not in absent:
+            state.validators[key] = replace(validator, missed=0)
+    if genesis.stake is None:
+        return []
+    return [receipt for fault in faults for receipt in _punish_one(state, genesis.stake, fault, time_ns)]
+
+
+def _punish_one(state: State, stake: Stake, fault: RecordArray, time_ns: int) -> Iterator[RecordArray]:
+    key, twice = fault["key"].tobytes(), fault["kind"] == Fault.DOUBLE_SIGN
     validator = state.validators.get(key)
-    twice = fault["kind"] == Fault.DOUBLE_SIGN
     if validator is None or validator.jailed_until_ns == NEVER or (validator.jailed_until_ns and not twice):
         return
-    # Whoever is away alone is not helped by having nobody vote.
-    if not twice and _is_last(state, stake, key):
-        return
-    jail_s = stake.jail_s if stake else 0
-    until_ns = NEVER if twice else time_ns + jail_s * NS_PER_S
-    state.validators[key] = replace(validator, jailed_until_ns=until_ns)
+    if not twice:
+        validator = state.validators[key] = replace(validator, missed=validator.missed + 1)
+        # Whoever is away alone is not helped by having nobody vote.
+        if validator.missed < stake.away_blocks or _is_last(state, stake, key):
+            return
+    until_ns = NEVER if twice else time_ns + stake.jail_s * NS_PER_S
+    state.validators[key] = replace(validator, jailed_until_ns=until_ns, missed=0)
     yield _system_receipt(int.from_bytes(key[:16], "little"), Kind.BOND, Answer(Outcome.JAILED))
-    if twice and stake is not None:
+    if twice:
         own = [
             (h.sequence, place) for place, h in state.holds.items() if h.kind is Kind.BOND and h.lock == key
         ]

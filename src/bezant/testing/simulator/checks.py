@@ -182,7 +182,7 @@ def check_validators(reference: State, live: ColumnarLedger) -> None:
     """Raise Violation unless validators and their votes are the reference's."""
     stake = live.genesis.stake
     expected = [
-        open_items.Voter(key, v.operator, v.granted, v.bonded, v.power(stake), v.jailed_until_ns)
+        open_items.Voter(key, v.operator, v.granted, v.bonded, v.power(stake), v.jailed_until_ns, v.missed)
         for key, v in sorted(reference.validators.items())
     ]
     found = open_items.validators(live)
