@@ -7,9 +7,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bezant.economy import World, join_traffic
-from bezant.intelligence.evidence import EVIDENCE, commitments, decode_evidence, encode_evidence, replay
+from bezant.intelligence.evidence import EVIDENCE, commitments, decode_evidence, encode_evidence
 from bezant.intelligence.features import FEATURES, FeatureState
+from bezant.intelligence.replay import replay
 from bezant.intelligence.rules import score_rules
+from bezant.intelligence.verdict import Circumstance, Grounds, conclude
 from bezant.model.records import NO_ROW
 
 PAYMENT = st.tuples(
@@ -82,7 +84,12 @@ def test_the_cut_into_batches_does_not_matter(payments: list[Payment], cut: int)
 def test_evidence_of_any_features_round_trips_and_replays(values: list[float], generation: int) -> None:
     x = np.array([values], np.float32)
     score, reasons = score_rules(x)
-    rows = encode_evidence(x, score, 1, 1, 1, reasons, generation, np.zeros(16, np.uint8))
+    none, one = np.zeros(1, np.uint8), np.ones(1, np.uint32)
+    grounds = Grounds(
+        x, score, one, one, 0 * one, none, none, none + np.uint8(Circumstance.BY_RULES), reasons
+    )
+    verdict, why = conclude(grounds, grounds.by_score)
+    rows = encode_evidence(grounds, verdict, why, model=bytes(32), generation=generation, fallback=1)
     back = decode_evidence(rows)
     assert back["x"].tobytes() == x.tobytes()
     assert int(back["generation"][0]) == generation

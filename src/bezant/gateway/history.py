@@ -244,7 +244,12 @@ class History:
         except (NotFound, VaultError):
             return Review(standing_of(found), found.score_ppm, 0, ())
         reasons = tuple(Reasons(int(evidence["reasons"])).words)
-        return Review(standing_of(found), found.score_ppm, int(evidence["threshold_ppm"]), reasons)
+        return Review(
+            standing_of(found),
+            found.score_ppm,
+            max(int(evidence["review_ppm"]), int(evidence["alert_ppm"])),
+            reasons,
+        )
 
 
 def standing_of(found: StoredPayment, held: OpenHold | None = None) -> Standing:

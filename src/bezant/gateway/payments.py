@@ -13,8 +13,9 @@ from bezant.gateway.accounts import Accounts
 from bezant.gateway.desk import Desk
 from bezant.gateway.instructions import Instruction, lock_id, records_of
 from bezant.gateway.rehearsal import Rehearsal, conclude
-from bezant.intelligence.evidence import EVIDENCE, Replay, decode_evidence, replay
+from bezant.intelligence.evidence import EVIDENCE, decode_evidence
 from bezant.intelligence.model import Model
+from bezant.intelligence.replay import Replay, replay
 from bezant.model.identifiers import AccountId, PaymentId, new_payment_id
 from bezant.model.keys import SigningKey, authority_id
 from bezant.model.money import parse_minor
@@ -276,9 +277,9 @@ class Payments:
         return decode_evidence(self._evidence_row(payment))[0]
 
     def replay_decision(self, payment: PaymentId, named: Callable[[bytes], Model | None]) -> Replay:
-        """Compute a decision's score again, bit for bit, with the model that it names. Raises: ModelError."""
+        """Compute a decision again, bit for bit, with the model that it names. Raises: ModelError."""
         row = self._evidence_row(payment)
-        return replay(row[0], named(decode_evidence(row)[0]["model"].tobytes()))
+        return replay(row[0], named(decode_evidence(row)[0]["model"].tobytes()[:16]))
 
     def _evidence_row(self, payment: PaymentId) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
         sealed = self._desk.vault.read(VaultKind.EVIDENCE, payment)

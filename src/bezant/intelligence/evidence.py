@@ -1,27 +1,24 @@
 """The evidence of a decision: everything needed to recompute it, in one fixed row of bytes.
 
-One row for each payment: little-endian, no padding, 56 bytes and 4 for each feature. The row is
+One row for each payment: little-endian, no padding, 112 bytes and 4 for each feature. The row is
 personal data and goes to the vault; the ledger sees only its commitment. The salt keeps anyone
-from guessing a row from its commitment.
+from guessing a row from its commitment. Why it holds what it holds: docs/decisions/0008.
 """
 
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from bezant.errors import DecodeError, ModelError
-from bezant.intelligence.features import FEATURES, FloatMatrix
-from bezant.intelligence.model import Model
-from bezant.intelligence.reasons import ReasonArray
-from bezant.intelligence.rules import score_rules
+from bezant.errors import DecodeError
+from bezant.intelligence.features import FEATURES
+from bezant.intelligence.verdict import Bytes, Grounds
 from bezant.model.digest import TAG_EVIDENCE, digest_rows
 from bezant.model.records import Bytes32Array, RecordArray
 
-VERSION = 2
+VERSION = 3
 RULES = bytes(16)
 """Where a model's name stands, if the rules gave the score."""
 
@@ -34,47 +31,63 @@ EVIDENCE = np.dtype(
         ("features", "<u2"),
         ("verdict", "u1"),
         ("fallback", "u1"),
-        ("reserved", "<u2"),
+        ("screening", "u1"),
+        ("circumstances", "u1"),
         ("generation", "<u4"),
         ("score_ppm", "<u4"),
-        ("threshold_ppm", "<u4"),
+        ("review_ppm", "<u4"),
+        ("block_ppm", "<u4"),
+        ("alert_ppm", "<u4"),
         ("reasons", "<u4"),
-        ("model", "u1", (16,)),
+        ("rules_fired", "<u8"),
+        ("rulebook", "u1", (16,)),
+        ("model", "u1", (32,)),
+        ("segment", "u1"),
+        ("asked", "u1"),
+        ("reserved", "u1", (6,)),
         ("x", "<f4", (len(FEATURES),)),
         ("salt", "u1", (16,)),
     ]
 )
-"""Names as in the ledger's DECISION; `features` counts `x`; `reasons` are `Reasons` bits."""
+"""Names as in the ledger's DECISION and in `Grounds`; `features` counts `x`; `reasons` are `Reasons` bits.
+
+`segment` numbers the model's part of the customers whose thresholds these are, 0 where it has none.
+`rules_fired` are bits by position over the rules of the book that `rulebook` names, the first half of its
+SHA-256 and zeros where there is none. `model` is the model file's SHA-256: its first half is what DECISION
+says, the second zeros where it is not known, and all of it zeros (RULES) where rules gave the score.
+"""
 
 
 def encode_evidence(
-    x: FloatMatrix,
-    score_ppm: npt.NDArray[np.uint32],
-    threshold_ppm: npt.ArrayLike,
-    verdict: npt.ArrayLike,
-    fallback: npt.ArrayLike,
-    reasons: ReasonArray,
+    grounds: Grounds,
+    verdict: Bytes,
+    reasons: npt.NDArray[np.uint32],
+    *,
+    model: bytes,
     generation: int,
-    model: npt.ArrayLike,
+    fallback: int,
+    segment: npt.ArrayLike = 0,
+    rules_fired: npt.ArrayLike = 0,
+    rulebook: bytes = RULES,
 ) -> EvidenceRows:
     """Return rows (n, width) uint8 with fresh random salts.
 
-    x (n, F) float32; scores and reasons (n,); `threshold_ppm`, `verdict`, `fallback` one for all
-    or (n,); `model` (16,) or (n, 16) uint8, zeros (RULES) where rules gave the score.
+    `model` is a whole digest of 32 bytes, or what is known of it in front of zeros; `segment` and
+    `rules_fired` are one for all or (n,).
     """
-    rows = np.zeros(len(x), EVIDENCE)
-    rows["version"] = VERSION
-    rows["features"] = len(FEATURES)
-    rows["verdict"] = verdict
-    rows["fallback"] = fallback
-    rows["generation"] = generation
-    rows["score_ppm"] = score_ppm
-    rows["threshold_ppm"] = threshold_ppm
-    rows["reasons"] = reasons
-    rows["model"] = model
-    rows["x"] = x
-    rows["salt"] = np.frombuffer(secrets.token_bytes(16 * len(x)), np.uint8).reshape(-1, 16)
-    return rows.view(np.uint8).reshape(len(x), EVIDENCE.itemsize)
+    count = len(verdict)
+    rows = np.zeros(count, EVIDENCE)
+    rows["version"], rows["features"] = VERSION, len(FEATURES)
+    rows["verdict"], rows["fallback"], rows["generation"] = verdict, fallback, generation
+    rows["screening"], rows["asked"] = grounds.screening, grounds.asked
+    rows["circumstances"], rows["reasons"] = grounds.circumstances, reasons
+    rows["score_ppm"], rows["review_ppm"] = grounds.score_ppm, grounds.review_ppm
+    rows["block_ppm"], rows["alert_ppm"] = grounds.block_ppm, grounds.alert_ppm
+    rows["rules_fired"], rows["rulebook"] = rules_fired, np.frombuffer(rulebook, np.uint8)
+    rows["model"], rows["segment"] = np.frombuffer(model, np.uint8), segment
+    rows["x"] = grounds.x
+    rows["salt"] = np.frombuffer(secrets.token_bytes(16 * count), np.uint8).reshape(-1, 16)
+    return rows.view(np.uint8).reshape(count, EVIDENCE.itemsize)
 
 
 def decode_evidence(rows: EvidenceRows) -> RecordArray:
@@ -101,33 +114,3 @@ def decode_evidence(rows: EvidenceRows) -> RecordArray:
 def commitments(rows: EvidenceRows) -> Bytes32Array:
     """Return the digests (n, 32) that bind rows (n, width): SHA-256 over a domain tag and the row."""
     return digest_rows(TAG_EVIDENCE, rows)
-
-
-@dataclass(frozen=True, slots=True)
-class Replay:
-    """A score computed again from its evidence."""
-
-    recorded_ppm: int
-    recomputed_ppm: int
-
-    @property
-    def equal(self) -> bool:
-        return self.recorded_ppm == self.recomputed_ppm
-
-
-def replay(row: EvidenceRows, model: Model | None) -> Replay:
-    """Compute one decision's score again from its encoded row (width,), by model or by rules.
-
-    Raises: DecodeError for bytes that are no evidence; ModelError if the row names another model.
-    """
-    (evidence,) = decode_evidence(np.asarray(row).reshape(1, -1))
-    x = np.ascontiguousarray(evidence["x"]).reshape(1, -1)
-    named = evidence["model"].tobytes()
-    if named == RULES:
-        return Replay(int(evidence["score_ppm"]), int(score_rules(x)[0][0]))
-    if model is None or model.name != named:
-        raise ModelError(
-            f"this decision was scored by model {named.hex()}; replay it with that model's file",
-            code="model_other",
-        )
-    return Replay(int(evidence["score_ppm"]), int(model.score(x)[0]))

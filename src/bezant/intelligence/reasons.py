@@ -37,6 +37,8 @@ class Reasons(IntFlag):
 
     LISTED_NAME = 1 << 20
     """A party's name resembles one on the watchlist."""
+    RULE_ASKED = 1 << 21
+    """A rule in configuration asked for it; the evidence says which."""
 
     @property
     def words(self) -> list[str]:
@@ -60,6 +62,7 @@ _WORDS = {
     Reasons.RULES_DECIDED: "The model was not available, so rules with tighter limits decided.",
     Reasons.CONTROL_GROUP: "Passed at random into the control group that measures the screening itself.",
     Reasons.LISTED_NAME: "The name of a party resembles one on the watchlist.",
+    Reasons.RULE_ASKED: "A rule of this node asks for it.",
 }
 
 

@@ -2,28 +2,52 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from bezant.intelligence.evidence import RULES, commitments, encode_evidence
-from bezant.intelligence.reasons import Reasons, observe
 from bezant.intelligence.rules import REVIEW_PPM
+from bezant.intelligence.verdict import NEVER_PPM, Bytes, Circumstance, Grounds, conclude
 from bezant.model.money import U64_MAX
 from bezant.model.outcomes import Verdict
 from bezant.model.records import NO_ROW, Kind
 from bezant.pipeline.batch import PaymentBatch
 from bezant.stages.resources import Resources
 
+_UNKNOWN = bytes(16)
+"""In place of the second half of a model's digest, where another stage scored by a model of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """The thresholds of a batch: one for all of it or (n,); see `Grounds` and `EVIDENCE`."""
+
+    review_ppm: npt.ArrayLike
+    block_ppm: npt.ArrayLike
+    alert_ppm: npt.ArrayLike = 0
+    segment: npt.ArrayLike = 0
+
 
 class Decide:
     """Thresholds on the score, the screening's verdict, and a small random control group."""
 
     name: ClassVar = "decide"
-    version: ClassVar = "thresholds-1"
+    version: ClassVar = "thresholds-2"
     reads: ClassVar = frozenset(
-        {"records", "debtor_row", "refused", "screening", "features", "score_ppm", "reasons", "model"}
+        {
+            "records",
+            "debtor_row",
+            "creditor_row",
+            "refused",
+            "screening",
+            "features",
+            "score_ppm",
+            "reasons",
+            "model",
+        }
     )
     writes: ClassVar = frozenset({"decisions", "evidence", "reasons"})
     has_fallback: ClassVar = True
@@ -33,91 +57,102 @@ class Decide:
     def __init__(self, resources: Resources) -> None:
         self._policy, self._model = resources.policy, resources.model
         self._ledger = resources.engine.ledger
-        self._random = np.random.default_rng()
+        self._random = np.random.default_rng(resources.lottery_seed)
 
     def __call__(self, batch: PaymentBatch) -> PaymentBatch:
-        review_ppm, block_ppm = self._thresholds(batch)
-        pays = batch.pays
-        verdict = np.zeros(len(batch), np.uint8)
-        scored = pays & ~self._issues(batch)
-        review, block = scored & (batch.score_ppm >= review_ppm), scored & (batch.score_ppm >= block_ppm)
-        verdict[review] = Verdict.REVIEW
-        verdict[block] = Verdict.BLOCK
-        self._pass_control_group(batch, verdict)
-        self._explain(batch, review, block)
-        verdict = np.where(pays, np.maximum(verdict, batch.screening), self._reversals(batch))
-        batch.reasons[pays & (batch.screening > 0)] |= np.uint32(Reasons.LISTED_NAME)
-        return self._record(batch, verdict, review_ppm)
+        in_force = self._thresholds(batch)
+        grounds = self._grounds(batch, in_force)
+        by_score = grounds.by_score
+        drawn = self._draw_control_group(batch, grounds.spared(by_score))
+        grounds.circumstances[drawn] |= np.uint8(Circumstance.CONTROL)
+        return self._record(batch, grounds, by_score, in_force)
 
     def fall_back(self, batch: PaymentBatch) -> PaymentBatch:
         """A person looks at every payment, unless a listed party is in it."""
-        strict = np.maximum(batch.screening, np.uint8(Verdict.REVIEW))
-        verdict = np.where(batch.pays, strict, self._reversals(batch))
-        batch.reasons[batch.pays & (batch.screening > 0)] |= np.uint32(Reasons.LISTED_NAME)
-        return self._record(batch, verdict, 0)
+        grounds = self._grounds(batch, InForce(0, 0))
+        grounds.circumstances |= np.uint8(Circumstance.STRICT)
+        return self._record(batch, grounds, grounds.by_score, InForce(0, 0))
 
     @staticmethod
-    def _reversals(batch: PaymentBatch) -> npt.NDArray[np.uint8]:
+    def _reversals(batch: PaymentBatch) -> Bytes:
         """Return BLOCK where a listed party is in a reversal; nothing else is said of one, for it is no
         new payment and cannot wait."""
         blocked = (batch.records["kind"] == Kind.REVERSE) & (batch.screening == Verdict.BLOCK)
         return np.where(blocked, np.uint8(Verdict.BLOCK), np.uint8(Verdict.ALLOW))
 
-    def _issues(self, batch: PaymentBatch) -> npt.NDArray[np.bool_]:
-        """Return the rows that bring new money from an issuer's account. A model of customers has
-        nothing to say of those; names are screened all the same."""
-        limits = self._ledger.accounts["credit_limit"]
-        known = batch.debtor_row != NO_ROW
-        issues = np.zeros(len(batch), np.bool_)
-        issues[known] = limits[batch.debtor_row[known]] == U64_MAX
-        return issues
+    def _circumstances(self, batch: PaymentBatch) -> Bytes:
+        debtor_known = batch.debtor_row != NO_ROW
+        found = np.full(len(batch), Circumstance.BY_RULES if batch.model == RULES else 0, np.uint8)
+        found[~debtor_known | (batch.creditor_row == NO_ROW)] |= np.uint8(Circumstance.UNSCORED)
+        limits = self._ledger.accounts["credit_limit"][batch.debtor_row[debtor_known]]
+        found[debtor_known] |= np.where(limits == U64_MAX, np.uint8(Circumstance.ISSUES), np.uint8(0))
+        return found
 
-    def _thresholds(self, batch: PaymentBatch) -> tuple[int, int]:
-        """Return (review, block); rules have their own and never block."""
+    def _grounds(self, batch: PaymentBatch, in_force: InForce) -> Grounds:
+        def column(value: npt.ArrayLike) -> npt.NDArray[np.uint32]:
+            return np.full(len(batch), value, np.uint32)
+
+        return Grounds(
+            x=batch.features,
+            score_ppm=batch.score_ppm,
+            review_ppm=column(in_force.review_ppm),
+            block_ppm=column(in_force.block_ppm),
+            alert_ppm=column(in_force.alert_ppm),
+            screening=batch.screening,
+            asked=np.zeros(len(batch), np.uint8),
+            circumstances=self._circumstances(batch),
+            reasons=batch.reasons,
+        )
+
+    def _thresholds(self, batch: PaymentBatch) -> InForce:
+        """Return what is in force; rules have their own and never block."""
         if batch.model == RULES or self._model is None:
-            return REVIEW_PPM, 1_000_001
+            return InForce(REVIEW_PPM, NEVER_PPM)
         card, policy = self._model.card, self._policy
         block_ppm = policy.block_ppm or card.block_ppm
-        return policy.review_ppm or card.review_ppm, block_ppm if policy.block else 1_000_001
+        return InForce(policy.review_ppm or card.review_ppm, block_ppm if policy.block else NEVER_PPM)
 
-    def _pass_control_group(self, batch: PaymentBatch, verdict: npt.NDArray[np.uint8]) -> None:
-        """Let a few through that the score alone would hold; what a name asks for is never waived."""
-        held = np.flatnonzero((verdict == Verdict.REVIEW) & (batch.screening == Verdict.ALLOW))
-        if not len(held):
-            return
-        small = batch.records["amount"][held] <= self._policy.control_max_minor
-        passed = held[small & (self._random.random(len(held)) < self._policy.control_share)]
-        verdict[passed] = Verdict.ALLOW
-        batch.reasons[passed] |= np.uint32(Reasons.CONTROL_GROUP)
+    def _draw_control_group(
+        self, batch: PaymentBatch, reviewed: npt.NDArray[np.intp]
+    ) -> npt.NDArray[np.intp]:
+        """Return those rows, of payments reviewed for their score alone, that pass to measure what reviews
+        catch: few, small, and at random."""
+        reviewed = reviewed[batch.pays[reviewed]]
+        if not len(reviewed):
+            return reviewed
+        small = batch.records["amount"][reviewed] <= self._policy.control_max_minor
+        return reviewed[small & (self._random.random(len(reviewed)) < self._policy.control_share)]
 
-    def _explain(
-        self, batch: PaymentBatch, review: npt.NDArray[np.bool_], block: npt.NDArray[np.bool_]
-    ) -> None:
-        """Say why, for the few that are flagged."""
-        flagged = np.flatnonzero(review)
-        if not len(flagged) or batch.model == RULES:
-            return
-        batch.reasons[flagged] |= observe(batch.features[flagged]) | np.uint32(Reasons.MODEL_REVIEW)
-        batch.reasons[block] |= np.uint32(Reasons.MODEL_BLOCK)
-
-    def _record(self, batch: PaymentBatch, verdict: npt.NDArray[np.uint8], review_ppm: int) -> PaymentBatch:
-        model = np.frombuffer(batch.model, np.uint8)
-        decisions = batch.decisions
-        pays = batch.pays
-        decisions["generation"], decisions["verdict"] = batch.generation, verdict
-        decisions["score_ppm"], decisions["threshold_ppm"] = batch.score_ppm, review_ppm
-        decisions["fallback"], decisions["model"] = batch.fallback, model
-        batch.evidence = encode_evidence(
-            batch.features,
-            batch.score_ppm,
-            review_ppm,
+    def _record(
+        self, batch: PaymentBatch, grounds: Grounds, by_score: Bytes, in_force: InForce
+    ) -> PaymentBatch:
+        """Conclude, and write decisions and evidence; nothing of the batch is changed before."""
+        verdict, reasons = conclude(grounds, by_score)
+        evidence = encode_evidence(
+            grounds,
             verdict,
-            batch.fallback,
-            batch.reasons,
-            batch.generation,
-            model,
+            reasons,
+            model=self._digest(batch.model),
+            generation=batch.generation,
+            fallback=batch.fallback,
+            segment=in_force.segment,
         )
-        decisions["commitment"] = commitments(batch.evidence)
-        decisions[~pays] = np.zeros(1, decisions.dtype)
+        pays, decisions = batch.pays, batch.decisions
+        decisions["commitment"], decisions["model"] = (
+            commitments(evidence),
+            np.frombuffer(batch.model, np.uint8),
+        )
+        decisions["generation"], decisions["fallback"] = batch.generation, batch.fallback
+        decisions["score_ppm"], decisions["threshold_ppm"] = grounds.score_ppm, grounds.least_ppm
+        if not pays.all():
+            decisions[~pays] = np.zeros(1, decisions.dtype)
+            verdict = np.where(pays, verdict, self._reversals(batch))
+            reasons = np.where(pays, reasons, batch.reasons)
         decisions["verdict"] = verdict
+        batch.evidence, batch.reasons = evidence, reasons
         return batch
+
+    def _digest(self, name: bytes) -> bytes:
+        """Return the whole digest of the model that a batch names."""
+        model = self._model
+        return model.digest if model is not None and model.name == name else name + _UNKNOWN

@@ -94,3 +94,5 @@ class Resources:
     """Hears the end-to-end ids of payments, by id, just before their block is durable."""
     observe: Callable[[PaymentBatch], None] = lambda batch: None
     """Takes a batch that went through, for whoever looks at it beside its way."""
+    lottery_seed: int | None = None
+    """What the control group's lots are drawn from; a number only where a test must foresee them."""

@@ -1,4 +1,4 @@
-"""Evidence: golden bytes, commitments, replay."""
+"""Evidence: golden bytes, commitments, and decisions computed again."""
 
 from __future__ import annotations
 
@@ -9,61 +9,94 @@ import pytest
 
 from bezant.errors import DecodeError, ModelError
 from bezant.intelligence import evidence
-from bezant.intelligence.evidence import EVIDENCE, commitments, decode_evidence, encode_evidence, replay
-from bezant.intelligence.features import FEATURES
+from bezant.intelligence.evidence import EVIDENCE, commitments, decode_evidence, encode_evidence
+from bezant.intelligence.features import FEATURES, FloatMatrix
 from bezant.intelligence.model import Model
 from bezant.intelligence.reasons import Reasons
+from bezant.intelligence.replay import replay
 from bezant.intelligence.rules import score_rules
+from bezant.intelligence.verdict import NEVER_PPM, Circumstance, Grounds, conclude
 from bezant.model.digest import TAG_EVIDENCE
+from bezant.model.outcomes import Verdict
 
 from .conftest import Judged
 
 
-def encoded(model: Model, judged: Judged, n: int = 20) -> np.ndarray:
+def grounds_of(x: FloatMatrix, score_ppm: np.ndarray, **columns: object) -> Grounds:
+    """Return grounds (n,) with thresholds of 300,000 and 900,000 and nothing else against anybody."""
+    defaults = {
+        "review_ppm": np.uint32(300_000),
+        "block_ppm": np.uint32(900_000),
+        "alert_ppm": np.uint32(0),
+        "screening": np.uint8(0),
+        "asked": np.uint8(0),
+        "circumstances": np.uint8(0),
+        "reasons": np.uint32(0),
+    }
+    given = {name: np.full(len(x), columns.get(name, value)) for name, value in defaults.items()}
+    typed = {name: column.astype(defaults[name].dtype) for name, column in given.items()}
+    return Grounds(x=x, score_ppm=score_ppm.astype(np.uint32), **typed)
+
+
+def encoded(model: Model, judged: Judged, n: int = 20, **columns: object) -> np.ndarray:
     x = judged.x[:n]
-    return encode_evidence(
-        x=x,
-        score_ppm=model.score(x),
-        threshold_ppm=900_000,
-        verdict=np.arange(n) % 3,
-        fallback=4,
-        reasons=np.full(n, int(Reasons.NEW_PAYEE | Reasons.NIGHT), np.uint32),
-        generation=7,
-        model=np.frombuffer(model.name, np.uint8),
-    )
+    grounds = grounds_of(x, model.score(x), **columns)
+    verdict, reasons = conclude(grounds, grounds.by_score)
+    return encode_evidence(grounds, verdict, reasons, model=model.digest, generation=7, fallback=4)
 
 
 def test_bytes_are_pinned() -> None:
     """Names, order and offsets are for ever; a change needs a new version."""
-    assert EVIDENCE.itemsize == 56 + 4 * len(FEATURES)
+    assert EVIDENCE.itemsize == 112 + 4 * len(FEATURES)
     assert {name: EVIDENCE.fields[name][1] for name in EVIDENCE.names or ()} == {
         "version": 0,
         "features": 2,
         "verdict": 4,
         "fallback": 5,
-        "reserved": 6,
+        "screening": 6,
+        "circumstances": 7,
         "generation": 8,
         "score_ppm": 12,
-        "threshold_ppm": 16,
-        "reasons": 20,
-        "model": 24,
-        "x": 40,
-        "salt": 40 + 4 * len(FEATURES),
+        "review_ppm": 16,
+        "block_ppm": 20,
+        "alert_ppm": 24,
+        "reasons": 28,
+        "rules_fired": 32,
+        "rulebook": 40,
+        "model": 56,
+        "segment": 88,
+        "asked": 89,
+        "reserved": 90,
+        "x": 96,
+        "salt": 96 + 4 * len(FEATURES),
     }
+    grounds = grounds_of(
+        np.ones((1, len(FEATURES)), np.float32),
+        np.array([3]),
+        review_ppm=5,
+        block_ppm=6,
+        alert_ppm=7,
+        screening=1,
+        asked=2,
+        circumstances=8,
+    )
     row = encode_evidence(
-        x=np.ones((1, len(FEATURES)), np.float32),
-        score_ppm=np.array([3], np.uint32),
-        threshold_ppm=5,
-        verdict=1,
-        fallback=2,
-        reasons=np.array([6], np.uint32),
+        grounds,
+        np.array([1], np.uint8),
+        np.array([9], np.uint32),
+        model=bytes(range(32)),
         generation=4,
-        model=np.arange(16, dtype=np.uint8),
+        fallback=2,
+        segment=3,
+        rules_fired=np.array([10], np.uint64),
+        rulebook=bytes(range(16, 32)),
     )[0]
     head = (
-        "0200 5900 01 02 0000 04000000 03000000 05000000 06000000 000102030405060708090a0b0c0d0e0f 0000803f"
+        "0300 5900 01 02 01 08 04000000 03000000 05000000 06000000 07000000 09000000 0a00000000000000"
+        "101112131415161718191a1b1c1d1e1f"
+        "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f 03 02 000000000000 0000803f"
     )
-    assert row.tobytes()[:44] == bytes.fromhex(head.replace(" ", ""))
+    assert row.tobytes()[:100] == bytes.fromhex(head.replace(" ", ""))
 
 
 def test_round_trip(model: Model, judged: Judged) -> None:
@@ -72,9 +105,8 @@ def test_round_trip(model: Model, judged: Judged) -> None:
     back = decode_evidence(rows)
     assert back["x"].tobytes() == judged.x[:20].tobytes()
     assert back["score_ppm"].tolist() == model.score(judged.x[:20]).tolist()
-    assert back["verdict"].tolist() == [i % 3 for i in range(20)]
-    assert back["model"].tobytes() == model.name * 20
-    assert (back["generation"].max(), back["threshold_ppm"].min(), back["fallback"].max()) == (7, 900_000, 4)
+    assert back["model"].tobytes() == model.digest * 20
+    assert (back["generation"].max(), back["review_ppm"].min(), back["fallback"].max()) == (7, 300_000, 4)
 
 
 def test_commitments_bind_every_byte_under_their_domain(model: Model, judged: Judged) -> None:
@@ -95,29 +127,56 @@ def test_equal_decisions_have_unequal_commitments(model: Model, judged: Judged) 
     )
 
 
-def test_replay_by_model(model: Model, judged: Judged) -> None:
-    rows = encoded(model, judged)
-    assert all(replay(row, model).equal for row in rows)
-    decode_evidence(rows)["score_ppm"][3] += 1
-    told = replay(rows[3], model)
-    assert not told.equal
-    assert told.recorded_ppm == told.recomputed_ppm + 1
+def test_any_decision_of_a_model_can_be_computed_again(model: Model, judged: Judged) -> None:
+    n = 600
+    random = np.random.default_rng(8)
+    rows = encoded(
+        model,
+        judged,
+        n,
+        review_ppm=random.integers(1, 20_000, n),
+        block_ppm=random.integers(20_000, 400_000, n),
+        alert_ppm=random.choice([0, 30_000], n),
+        screening=random.choice([0, 0, 1, 2], n),
+        circumstances=random.choice([0, 0, Circumstance.ISSUES, Circumstance.STRICT], n),
+    )
+    again = [replay(row, model) for row in rows]
+    assert all(one.equal for one in again)
+    assert {one.recorded.verdict for one in again} == set(Verdict)
+    assert any(one.recorded.reasons & Reasons.MODEL_REVIEW for one in again)
 
 
-def test_replay_by_rules_needs_no_model(judged: Judged) -> None:
-    score, reasons = score_rules(judged.x[:50])
-    model = np.frombuffer(evidence.RULES, np.uint8)
-    rows = encode_evidence(judged.x[:50], score, 350_000, 0, 1, reasons, 1, model)
-    assert all(replay(row, None).equal for row in rows)
-
-
-def test_replay_refuses_another_model(model: Model, judged: Judged) -> None:
+@pytest.mark.parametrize("field", ["score_ppm", "verdict", "reasons", "review_ppm", "screening"])
+def test_a_decision_that_was_altered_is_not_what_is_computed(
+    model: Model, judged: Judged, field: str
+) -> None:
     rows = encoded(model, judged, 1)
-    decode_evidence(rows)["model"][0, 0] ^= 1
-    for candidate in (model, None):
-        with pytest.raises(ModelError) as caught:
-            replay(rows[0], candidate)
-        assert caught.value.code == "model_other"
+    assert replay(rows[0], model).equal
+    decode_evidence(rows)[field] = {"reasons": 1, "review_ppm": 0, "verdict": 2}.get(field, 1)
+    assert not replay(rows[0], model).equal
+
+
+def test_a_decision_of_the_rules_needs_no_model(judged: Judged) -> None:
+    x = judged.x[:200]
+    score, said = score_rules(x)
+    grounds = grounds_of(
+        x, score, review_ppm=350_000, block_ppm=NEVER_PPM, circumstances=Circumstance.BY_RULES
+    )
+    grounds.reasons = said
+    verdict, reasons = conclude(grounds, grounds.by_score)
+    rows = encode_evidence(grounds, verdict, reasons, model=bytes(32), generation=1, fallback=1)
+    assert all(replay(row, None).equal for row in rows)
+    assert decode_evidence(rows)["model"][0, :16].tobytes() == evidence.RULES
+
+
+def test_another_model_is_refused(model: Model, judged: Judged) -> None:
+    for byte in (0, 31):
+        rows = encoded(model, judged, 1)
+        decode_evidence(rows)["model"][0, byte] ^= 1
+        for candidate in (model, None):
+            with pytest.raises(ModelError) as caught:
+                replay(rows[0], candidate)
+            assert caught.value.code == "model_other"
 
 
 def test_foreign_bytes_are_refused(model: Model, judged: Judged) -> None:
@@ -136,3 +195,46 @@ def test_no_rows_are_no_trouble() -> None:
     none = np.empty((0, EVIDENCE.itemsize), np.uint8)
     assert len(decode_evidence(none)) == 0
     assert commitments(none).shape == (0, 32)
+
+
+# From grounds to a verdict.
+
+ALLOW, REVIEW, BLOCK = Verdict.ALLOW, Verdict.REVIEW, Verdict.BLOCK
+
+
+@pytest.mark.parametrize(
+    ("score", "columns", "verdict"),
+    [
+        (299_999, {}, ALLOW),
+        (300_000, {}, REVIEW),
+        (900_000, {}, BLOCK),
+        (899_999, {"alert_ppm": 899_999}, REVIEW),
+        (899_998, {"alert_ppm": 899_999}, ALLOW),
+        (300_000, {"alert_ppm": 299_999}, REVIEW),
+        (900_000, {"alert_ppm": 950_000}, BLOCK),
+        (1_000_000, {"block_ppm": NEVER_PPM}, REVIEW),
+        (950_000, {"circumstances": Circumstance.ISSUES}, ALLOW),
+        (950_000, {"circumstances": Circumstance.UNSCORED}, ALLOW),
+        (950_000, {"circumstances": Circumstance.STRICT}, REVIEW),
+        (0, {"circumstances": Circumstance.STRICT}, REVIEW),
+        (0, {"circumstances": Circumstance.STRICT, "screening": BLOCK}, BLOCK),
+        (300_000, {"circumstances": Circumstance.CONTROL}, ALLOW),
+        (0, {"screening": REVIEW}, REVIEW),
+        (0, {"asked": BLOCK}, BLOCK),
+        (950_000, {"asked": REVIEW, "screening": REVIEW}, BLOCK),
+    ],
+)
+def test_the_worst_of_what_is_said_counts(score: int, columns: dict[str, object], verdict: Verdict) -> None:
+    grounds = grounds_of(np.zeros((1, len(FEATURES)), np.float32), np.array([score]), **columns)
+    assert conclude(grounds, grounds.by_score)[0].tolist() == [verdict]
+
+
+def test_only_those_reviewed_for_their_score_alone_are_spared() -> None:
+    x = np.zeros((5, len(FEATURES)), np.float32)
+    grounds = grounds_of(
+        x,
+        np.array([500_000, 500_000, 500_000, 950_000, 0]),
+        screening=np.array([0, 1, 0, 0, 0]),
+        asked=np.array([0, 0, 1, 0, 0]),
+    )
+    assert grounds.spared(grounds.by_score).tolist() == [0]

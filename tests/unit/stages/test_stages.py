@@ -13,6 +13,7 @@ from bezant.errors import ConfigError, Overloaded
 from bezant.gateway.accounts import Opening
 from bezant.intelligence.evidence import commitments, decode_evidence
 from bezant.intelligence.reasons import Reasons
+from bezant.intelligence.replay import replay
 from bezant.intelligence.rules import REVIEW_PPM
 from bezant.model.identifiers import new_payment_id
 from bezant.model.outcomes import Outcome, Verdict
@@ -281,6 +282,39 @@ def test_control_waives_neither_a_block_nor_a_listed_name(town: SmallNode) -> No
     assert batch.decisions["verdict"].tolist() == [0, 2, 1]
     marked = batch.reasons & np.uint32(Reasons.CONTROL_GROUP) > 0
     assert marked.tolist() == [True, False, False], "who did not pass is not in the group"
+
+
+def test_what_was_decided_is_in_the_evidence_and_nothing_else_is_needed(town: SmallNode) -> None:
+    """Verdicts of score, list, lot and fall-back, computed again from the row alone."""
+    batch = town.batch_before("decide", 5)
+    model = town.node.model
+    assert model is not None
+    batch.score_ppm[:] = model.score(batch.features)
+    batch.screening[:] = 0, 0, 1, 2, 0
+    batch.creditor_row[4], batch.score_ppm[4] = NO_ROW, 0
+    policy = Policy(review_ppm=1, block_ppm=1_000_000)
+    stage = Decide(dataclasses.replace(town.node.resources, policy=policy))
+    stage._random = Always()  # type: ignore[assignment]
+    for made, verdicts in ((stage, [0, 0, 1, 2, 0]), (None, [1, 1, 1, 2, 1])):
+        decided = stage.fall_back(batch) if made is None else stage(batch)
+        assert decided.decisions["verdict"].tolist() == verdicts
+        again = [replay(row, model) for row in decided.evidence]
+        assert all(one.equal for one in again)
+        assert [one.recomputed.verdict for one in again] == verdicts
+        assert decode_evidence(decided.evidence)["model"].tobytes() == model.digest * 5
+        batch = decided
+        batch.reasons[:] = 0
+
+
+def test_lots_are_foreseen_by_whoever_knows_the_seed(town: SmallNode) -> None:
+    def drawn(seed: int) -> list[int]:
+        batch = town.batch_before("decide", 3_000)
+        batch.score_ppm[:] = 600_000
+        policy = Policy(review_ppm=500_000, block_ppm=900_000)
+        resources = dataclasses.replace(town.node.resources, policy=policy, lottery_seed=seed)
+        return np.flatnonzero(Decide(resources)(batch).decisions["verdict"] == Verdict.ALLOW).tolist()
+
+    assert drawn(5) == drawn(5) != drawn(6)
 
 
 def test_when_deciding_fails_a_listed_party_stays_blocked(town: SmallNode) -> None:

@@ -25,7 +25,7 @@ def show_decision(payment: _Payment, data: Data = DEFAULT_DATA, as_json: AsJson 
 
 @app.command()
 def replay(payment: _Payment, data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
-    """Compute a decision's score again from its evidence; exit code 1 when it differs."""
+    """Compute a decision again, score, verdict and reasons, from its evidence; exit code 1 if they differ."""
     from bezant.interfaces.cli.client import connect
 
     with connect(data) as client:

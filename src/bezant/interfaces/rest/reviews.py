@@ -10,6 +10,8 @@ from litestar.params import FromPath, QueryParameter
 from bezant.errors import NotFound
 from bezant.intelligence.features import FEATURES
 from bezant.intelligence.reasons import Reasons
+from bezant.intelligence.replay import Finding
+from bezant.intelligence.verdict import Circumstance
 from bezant.interfaces.rest.holds import close_once
 from bezant.interfaces.rest.labels import LABELS
 from bezant.interfaces.rest.render import verdict_word
@@ -17,6 +19,7 @@ from bezant.interfaces.rest.services import AnyRequest, Given, Services, in_thre
 from bezant.interfaces.rest.shapes import (
     ClosedView,
     DecisionView,
+    FindingView,
     In,
     ReplayView,
     ReviewPage,
@@ -75,11 +78,14 @@ async def get_decision(services: Given, payment_id: FromPath[str]) -> DecisionVi
 
 @get("/decisions/{payment_id:str}/replay")
 async def replay_decision(services: Given, payment_id: FromPath[str]) -> ReplayView:
-    """Compute a decision's score again from its evidence; `equal` says whether it is the same bit for bit."""
+    """Compute a decision again from its evidence; `equal` says whether it is the same bit for bit."""
     payment = parse_payment_id(payment_id)
     replayed = await in_thread(services.node.payments.replay_decision, payment, services.node.models.named)
     return ReplayView(
-        render_payment_id(payment), replayed.recorded_ppm, replayed.recomputed_ppm, replayed.equal
+        render_payment_id(payment),
+        _finding(replayed.recorded),
+        _finding(replayed.recomputed),
+        replayed.equal,
     )
 
 
@@ -98,6 +104,10 @@ def _page(services: Services, cursor: str | None, limit: int) -> ReviewPage:
     return ReviewPage(views, next_cursor)
 
 
+def _finding(found: Finding) -> FindingView:
+    return FindingView(found.score_ppm, verdict_word(found.verdict), tuple(found.reasons.words))
+
+
 def _decision(services: Services, payment: PaymentId) -> DecisionView:
     try:
         evidence = services.node.payments.evidence(payment)
@@ -111,9 +121,13 @@ def _decision(services: Services, payment: PaymentId) -> DecisionView:
         payment_id=render_payment_id(payment),
         verdict=verdict_word(int(evidence["verdict"])),
         score=int(evidence["score_ppm"]) / _PPM,
-        threshold=int(evidence["threshold_ppm"]) / _PPM,
+        threshold=max(int(evidence["review_ppm"]), int(evidence["alert_ppm"])) / _PPM,
+        block_threshold=min(int(evidence["block_ppm"]), _PPM + 1) / _PPM,
+        segment=int(evidence["segment"]),
+        screening=verdict_word(int(evidence["screening"])),
+        circumstances=Circumstance(int(evidence["circumstances"])).words,
         reasons=tuple(Reasons(int(evidence["reasons"])).words),
-        model=model.hex() if any(model) else "rules",
+        model=(model if any(model[16:]) else model[:16]).hex() if any(model) else "rules",
         generation=int(evidence["generation"]),
         fallback_stages=tuple(name for place, name in enumerate(STAGES) if fallback >> place & 1),
         features=dict(zip(FEATURES, (round(float(x), 6) for x in evidence["x"]), strict=True)),

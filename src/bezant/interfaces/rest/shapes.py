@@ -298,18 +298,36 @@ class DecisionView(Out, frozen=True):
     verdict: Literal["allow", "review", "block"]
     score: float
     threshold: float
+    """The score from which on a person looks at it."""
+    block_threshold: float
+    """The score from which on it is refused; above 1 where no score does that."""
+    segment: int
+    """The part of the customers whose thresholds these are, 0 where the model knows only one."""
+    screening: Literal["allow", "review", "block"]
+    """What the screening of names asked for."""
+    circumstances: tuple[str, ...]
+    """What else decided: ``issues``, ``unscored``, ``strict``, ``control``, ``by_rules``."""
     reasons: tuple[str, ...]
     model: str
+    """SHA-256 of the model's file, or ``rules``."""
     generation: int
     fallback_stages: tuple[str, ...]
     features: dict[str, float]
 
 
+class FindingView(Out, frozen=True):
+    score_ppm: int
+    """Parts per million."""
+    verdict: Literal["allow", "review", "block"]
+    reasons: tuple[str, ...]
+
+
 class ReplayView(Out, frozen=True):
     payment_id: str
-    recorded_score_ppm: int
-    recomputed_score_ppm: int
+    recorded: FindingView
+    recomputed: FindingView
     equal: bool
+    """Whether score, verdict and reasons are the same, bit for bit."""
 
 
 # Webhooks.
