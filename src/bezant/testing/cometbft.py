@@ -17,7 +17,8 @@ from bezant.model.genesis import Genesis, GenesisValidator
 from bezant.model.keys import SigningKey
 
 VOTER_SEED, NAME_SEED = sha256(b"bezant test validator"), sha256(b"bezant test node")
-START_S = 30.0
+START_S = 120.0
+"""The first block may wait for kernels to be compiled."""
 
 
 def with_sole_validator(genesis: Genesis) -> Genesis:

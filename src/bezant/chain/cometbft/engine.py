@@ -103,6 +103,9 @@ class CometEngine(StoredChain):
         return self._rpc.is_reachable
 
     def start(self) -> None:
+        """Answer CometBFT from now on. Compiled code is loaded first: while a block waits for it, block time
+        falls behind, and what clients sign meanwhile has ids in its future."""
+        self.load_kernels()
         self._server.start()
 
     def submit(
@@ -135,12 +138,12 @@ class CometEngine(StoredChain):
     def prove(self, payment: int) -> Evidence:
         """Return everything a receipt file needs, with the votes under its block. Raises: NotFound."""
         evidence = self.find(payment)
-        return replace(evidence, finality=finality(self._rpc, evidence.height))
+        return replace(evidence, finality=finality(self._rpc, self.genesis, evidence.height))
 
     def prove_account(self, account: AccountId) -> AccountEvidence:
         """Return an account as the last covered state root has it, with the votes. Raises: NotFound."""
         evidence = super().prove_account(account)
-        votes = finality(self._rpc, evidence.block.height)
+        votes = finality(self._rpc, self.genesis, evidence.block.height)
         return replace(evidence, block=replace(evidence.block, finality=votes))
 
     def close(self) -> None:

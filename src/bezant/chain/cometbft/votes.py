@@ -1,4 +1,8 @@
-"""The proof that a block is final, put together from what CometBFT keeps: its header, the next, its votes."""
+"""The proof that a block is final, put together from what CometBFT keeps.
+
+That is its own header, the next one and its votes, and the headers in front of every change of validators
+that lies between the genesis and there.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +13,9 @@ import msgspec
 
 from bezant.chain.cometbft.headers import header_fields, signed_header
 from bezant.chain.cometbft.rpc import Json, Rpc
-from bezant.chain.finality import Finality
+from bezant.chain.finality import Finality, SignedHeader, validators_hash
 from bezant.errors import DecodeError, NotFound
+from bezant.model.genesis import Genesis
 
 PATIENCE_S = 5.0
 """The next block follows within a block's time, because the app hash changed."""
@@ -19,7 +24,7 @@ PAGE = 100
 """Validators that CometBFT tells of at once, at most."""
 
 
-def finality(rpc: Rpc, height: int, patience_s: float = PATIENCE_S) -> Finality:
+def finality(rpc: Rpc, genesis: Genesis, height: int, patience_s: float = PATIENCE_S) -> Finality:
     """Return the votes under a block's app hash, which stand in the next block's header.
 
     Raises: NotFound ``not_provable_yet`` where there is no next block yet; Overloaded; DecodeError.
@@ -39,9 +44,37 @@ def finality(rpc: Rpc, height: int, patience_s: float = PATIENCE_S) -> Finality:
     try:
         own = rpc.ask("header", height=height)["header"]
         after = signed_header(signed["signed_header"], _validators(rpc, height + 1))
-        return Finality((), header_fields(own), after)
+        return Finality(_changes(rpc, genesis, height + 1), header_fields(own), after)
     except (KeyError, TypeError, ValueError) as error:
         raise DecodeError(f"the engine's header does not parse: {error!r}", code="rpc_malformed") from None
+
+
+def _changes(rpc: Rpc, genesis: Genesis, until: int) -> tuple[SignedHeader, ...]:
+    """Return the headers that lead from the genesis's validators to those of header `until`, oldest first.
+
+    Found by halving: between a header of the validators that are known and one of others there is one
+    whose next are others. Where the same came back, what lay between is left out, and proves as much.
+    """
+    wanted, known = _voting(rpc, until), validators_hash(genesis.validators).hex()
+    found: list[SignedHeader] = []
+    low = 1
+    while known != wanted:
+        high = until
+        while high - low > 1:
+            middle = (low + high) // 2
+            if _voting(rpc, middle) == known:
+                low = middle
+            else:
+                high = middle
+        told = rpc.ask("commit", height=low)["signed_header"]
+        found.append(signed_header(told, _validators(rpc, low)))
+        known, low = _voting(rpc, high), high
+    return tuple(found)
+
+
+def _voting(rpc: Rpc, height: int) -> str:
+    """Return the hash of the validators that vote on a block, hexadecimal."""
+    return str(rpc.ask("header", height=height)["header"]["validators_hash"]).lower()
 
 
 def _validators(rpc: Rpc, height: int) -> list[Json]:
