@@ -21,7 +21,7 @@ POSTGRES_VARIABLE = "BEZANT_TEST_POSTGRES"
 def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small trained model, made once."""
     path = tmp_path_factory.mktemp("models") / "small.model"
-    train_on_economy(5, payments=30_000, path=path)
+    train_on_economy(5, payments=30_000, path=path, attackers=False)
     return path
 
 

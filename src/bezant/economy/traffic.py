@@ -28,6 +28,8 @@ class Scenario(IntEnum):
     """Somebody else uses a consumer's account: a burst to new payees, out of hours and habit."""
     MULE_CHAIN = 17
     """Stolen money fans in to a ring, passes through it and fans out."""
+    ATTACK = 18
+    """A thief who reacts to what the network answers; see `bezant.economy.adversary`."""
 
 
 _NOTES = ("dinner", "thanks", "tickets", "for the gift", "groceries", "trip", "see you soon", "weekend")
@@ -81,10 +83,15 @@ class Traffic:
                 return _NOTES[reference % len(_NOTES)]
             case Scenario.PURCHASE:
                 return _ORDER.format(reference=reference % 1_000_000)
-            case Scenario.TAKEOVER | Scenario.MULE_CHAIN:
+            case Scenario.TAKEOVER | Scenario.MULE_CHAIN | Scenario.ATTACK:
                 # Thieves write what honest people write, sometimes nothing.
                 plain = (*_NOTES, "", _ORDER.format(reference=reference % 1_000_000))
                 return plain[reference % len(plain)]
+
+
+def reference_of(serial: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint32]:
+    """Return references (n,) that look scattered and need no draws: Knuth's multiplicative hash."""
+    return ((serial * np.uint64(2_654_435_761)) >> np.uint64(8)).astype(np.uint32)
 
 
 def join_traffic(batches: Iterable[Traffic]) -> Traffic:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bezant.economy.rehearsal import add_attackers
 from bezant.economy.traffic import Traffic, join_traffic
 from bezant.economy.world import World
 from bezant.intelligence.history import History, Progress
@@ -31,17 +32,23 @@ def train_on_economy(
     *,
     consumers: int | None = None,
     payments_per_second: float | None = None,
+    attackers: bool = True,
 ) -> Model:
     """Return a model trained on a world of this seed, and save it if there is a path.
 
     The world grows with `payments`, so that its days are always about 45, unless `consumers` says
     otherwise. With `payments_per_second` the payments come at that pace, as a live demonstration
-    hands them in, and windows and gaps are learned at that pace too. The same seed and sizes give
-    the same digest on one build. Raises: ModelError where `payments` is too few.
+    hands them in, and windows and gaps are learned at that pace too. `attackers` who react are among
+    them, on top of `payments`. The same seed and sizes give the same digest on one build. Raises:
+    ModelError where `payments` is too few.
     """
     world = world_of(seed, payments // _PAYMENTS_PER_CONSUMER if consumers is None else consumers)
     traffic = join_traffic(world.traffic(START_NS, count=payments, payments_per_second=payments_per_second))
+    if attackers:
+        traffic = add_attackers(world, traffic, world.pace(START_NS, payments_per_second), seed)
     source = f"economy, seed {seed}, {payments} payments"
+    if attackers:
+        source += " and attackers who react"
     if payments_per_second is not None:
         source += f", {payments_per_second:g} a second"
     model = train(history_of(traffic), seed, progress, source=source)

@@ -13,7 +13,7 @@ from bezant.economy.calendar import DAY_NS, SECOND_NS, Int64Array
 from bezant.economy.flows import Flow, expected_per_day, honest_day
 from bezant.economy.fraud import found_rings, fraud_day
 from bezant.economy.parties import found_habits, found_parties
-from bezant.economy.traffic import FIRST_FRAUD, Traffic, join_traffic
+from bezant.economy.traffic import FIRST_FRAUD, Traffic, join_traffic, reference_of
 from bezant.errors import InputError
 
 
@@ -154,8 +154,7 @@ def _sorted_day(honest: list[Flow], frauds: list[Flow], spilled: list[Flow], day
         label=(scenario >= FIRST_FRAUD).astype(np.uint8),
         scenario=scenario,
         serial=serial,
-        # Knuth's multiplicative hash: references look scattered and need no further draws.
-        reference=((serial * np.uint64(2_654_435_761)) >> np.uint64(8)).astype(np.uint32),
+        reference=reference_of(serial),
     )
 
 

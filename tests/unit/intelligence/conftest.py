@@ -23,7 +23,7 @@ class Judged(NamedTuple):
 
 @pytest.fixture(scope="session")
 def model() -> Model:
-    return train_on_economy(5, payments=30_000)
+    return train_on_economy(5, payments=30_000, attackers=False)
 
 
 @pytest.fixture(scope="session")

@@ -1,230 +1,115 @@
-"""Attackers who react, against the real pipeline: what is stopped, what is missed, who is insulted.
+"""Attackers who react, against the real pipeline, layer by layer, in several worlds.
 
-The same world and the same attackers meet a fresh node for each layer of defence. Honest payments come in
-simulated time, a quarter of an hour together once the attacks have begun; attackers are answered in between.
+In each world the same attackers meet a fresh node for each layer of defence.
 """
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from statistics import mean, stdev
+from typing import Any, cast
 
 from bezant.chain.clock import SetClock
-from bezant.economy.adversary import Answer, Attempt, Plan, plan_attacks
-from bezant.economy.traffic import Traffic, join_traffic
-from bezant.economy.training import START_NS, history_of, world_of
-from bezant.economy.world import World
+from bezant.economy.adversary import plan_attacks
+from bezant.economy.training import START_NS, world_of
 from bezant.folder import create_folder
-from bezant.gateway.accounts import Opening, PartyProfile
-from bezant.gateway.bulk import AccountColumns, new_ids, transfers
-from bezant.intelligence.features import COLUMN
-from bezant.intelligence.graph import GRAPH_FEATURES
-from bezant.intelligence.history import replay_features
-from bezant.intelligence.model import Model
-from bezant.intelligence.training import fit
+from bezant.interfaces.bench.battle import ATTACK_DAYS, Battle, Count
+from bezant.interfaces.bench.defences import (
+    BUDGET,
+    CONSUMERS,
+    TRAINING_SEED,
+    Defence,
+    RulesOf,
+    defences,
+)
 from bezant.interfaces.bench.machine import describe_machine
 from bezant.model.genesis import Rules
-from bezant.model.identifiers import words
-from bezant.model.outcomes import Outcome
 from bezant.node import Node
+from bezant.pipeline.stage import Stage
 
-TRAINING_SEED = 1_007
-DAY_NS, QUARTER_NS = 86_400 * 10**9, 900 * 10**9
-MOST_ROWS = 512
-ATTACK_DAYS = 21
 POLICY = "[policy]\ncontrol_share = 0\n"
 """No control group: it is drawn by chance, and two runs would differ."""
-LET_ALL_PASS = "[policy]\ncontrol_share = 0\nreview_ppm = 1000000\nblock = false\n"
 NOTE = "simulated data: attackers and customers are the economy's, not the world's"
-LAYERS = ("nothing", "rules", "model", "model_without_graph")
 
 Note = Callable[[str, float], None]
 
 
-@dataclass
-class Count:
-    """What became of one layer's payments, minor units."""
-
-    honest: int = 0
-    insulted: int = 0
-    attempts: int = 0
-    stopped_attempts: int = 0
-    goal: dict[str, int] = field(default_factory=dict)
-    missed: dict[str, int] = field(default_factory=dict)
-
-    def as_dict(self) -> dict[str, Any]:
-        def of(kinds: list[str]) -> dict[str, Any]:
-            goal, missed = sum(self.goal[k] for k in kinds), sum(self.missed.get(k, 0) for k in kinds)
-            return {
-                "value_sought": f"{goal / 100:.2f}",
-                "value_missed": f"{missed / 100:.2f}",
-                "share_stopped": round(1 - missed / goal, 4),
-            }
-
-        return {
-            "all": of(list(self.goal)),
-            "by_attack": {kind: of([kind]) for kind in self.goal},
-            "attempts": self.attempts,
-            "attempts_stopped": self.stopped_attempts,
-            "honest_payments": self.honest,
-            "customers_insulted": self.insulted,
-            "insult_rate": round(self.insulted / max(self.honest, 1), 5),
-        }
-
-
 def run_adversary_bench(
-    folder: Path, *, seed: int, consumers: int, days: int, each: int, note: Note
+    folder: Path, *, seeds: Sequence[int], consumers: int, days: int, each: int, note: Note
 ) -> dict[str, Any]:
-    """Measure every layer in folders inside a fresh one and return the report, ready for JSON.
+    """Measure every layer in every world, in folders inside a fresh one, and return the report for JSON.
 
-    `days` of honest payments come before the attacks; `each` attackers of every kind.
+    `seeds` are of worlds and their attackers; `days` of honest payments come before the attacks; `each`
+    attackers of every kind.
     """
-    models = _models(consumers, note)
-    layers: dict[str, Any] = {}
-    for number, layer in enumerate(LAYERS):
-        place = folder / layer
-        create_folder(place, rules=Rules(id_window_s=86_400), created_ms=START_NS // 1_000_000)
-        (place / "bezant.toml").write_text(LET_ALL_PASS if layer == "nothing" else POLICY, "ascii")
-        if layer != "rules":
-            models[layer == "model_without_graph"].save(place / "models" / "current.model")
-        clock = SetClock(START_NS)
-        with Node(place, clock=clock, with_store=False) as node:
-            world = world_of(seed, consumers)
-            battle = Battle(node, clock, world, plan_attacks(world, seed, each))
+    layers = defences(note)
+    worlds: dict[str, dict[str, Any]] = {layer.name: {} for layer in layers}
+    for at, seed in enumerate(seeds):
+        for number, layer in enumerate(layers):
 
-            def progress(share: float, done: int = number, name: str = layer) -> None:
-                note(name.replace("_", " "), (done + share) / len(LAYERS))
+            def progress(share: float, done: int = at * len(layers) + number, name: str = layer.name) -> None:
+                note(name, (done + share) / (len(layers) * len(seeds)))
 
-            layers[layer] = battle.run(days, progress).as_dict()
+            place = folder / f"{seed}-{number}"
+            worlds[layer.name][str(seed)] = _fight(
+                place, layer, seed, consumers, days, each, progress
+            ).as_dict()
     return {
         "data": NOTE,
         "machine": describe_machine(),
-        "seed": seed,
+        "seeds": list(seeds),
         "consumers": consumers,
         "honest_days_before": days,
         "attack_days": ATTACK_DAYS,
         "attackers": 4 * each,
-        "layers": layers,
-        "not_measured": "rules beside the model (rules decide only without one); names on a watchlist",
+        "honest_share_allowed": BUDGET,
+        "learned_from": f"world {TRAINING_SEED} of {CONSUMERS} consumers, attackers in styles of their own",
+        "layers": {name: {**_over(of), "worlds": of} for name, of in worlds.items()},
+        "not_measured": "names on a watchlist, which stop whoever is listed and nobody else",
     }
 
 
-class Battle:
-    """One world and its attackers against one node."""
-
-    def __init__(self, node: Node, clock: SetClock, world: World, plans: list[Plan]) -> None:
-        self._node, self._clock, self._world, self._plans = node, clock, world, plans
-        self._asset = node.accounts.asset("EUR")
-        self._accounts = AccountColumns()
-        self._random = np.random.default_rng(world.seed)
-        self._count = Count()
-        for plan in plans:
-            self._count.goal[plan.kind] = self._count.goal.get(plan.kind, 0) + plan.goal_minor
-
-    def run(self, days: int, progress: Callable[[float], None]) -> Count:
-        """Open accounts, let honest days pass, then let the attackers loose among more of them."""
-        self._open()
-        total = days + ATTACK_DAYS
-        traffic = join_traffic(self._world.traffic(START_NS, duration_s=total * 86_400.0))
-        honest = traffic.label == 0
-        traffic = Traffic(*(getattr(traffic, name)[honest] for name in Traffic.__slots__))
-        begin = int(np.searchsorted(traffic.time_ns, START_NS + days * DAY_NS))
-        for start in range(0, begin, MOST_ROWS):
-            rows = traffic.rows(start, min(start + MOST_ROWS, begin))
-            self._pay(rows.debtor, rows.creditor, rows.amount_minor, int(rows.time_ns[-1]))
-            progress(0.5 * start / begin)
-        waiting: list[tuple[int, int, Attempt]] = []
-        now_ns = START_NS + days * DAY_NS
-        for number, plan in enumerate(self._plans):
-            first = next(plan.attacker)
-            heapq.heappush(waiting, (now_ns + int(first.after_s * 1e9), number, first))
-        start = begin
-        while start < len(traffic):
-            until_ns = int(traffic.time_ns[start]) + QUARTER_NS
-            end = min(int(np.searchsorted(traffic.time_ns, until_ns)), start + MOST_ROWS)
-            rows = traffic.rows(start, end)
-            while waiting and waiting[0][0] <= int(rows.time_ns[-1]):
-                self._attack(waiting)
-            outcomes = self._pay(rows.debtor, rows.creditor, rows.amount_minor, int(rows.time_ns[-1]))
-            self._count.honest += len(rows)
-            self._count.insulted += int(np.isin(outcomes, _STOPPED).sum())
-            start = end
-            progress(0.5 + 0.5 * (start - begin) / (len(traffic) - begin))
-        return self._count
-
-    def _attack(self, waiting: list[tuple[int, int, Attempt]]) -> None:
-        """Make the next attempt, tell its attacker, and queue what that thinks of next."""
-        due_ns, number, attempt = heapq.heappop(waiting)
-        debtor, creditor = np.array([attempt.debtor]), np.array([attempt.creditor])
-        outcome = int(self._pay(debtor, creditor, np.array([attempt.amount_minor]), due_ns)[0])
-        answer = _answer(outcome)
-        plan = self._plans[number]
-        self._count.attempts += 1
-        self._count.stopped_attempts += outcome in _STOPPED
-        if attempt.theft and answer is Answer.SETTLED:
-            self._count.missed[plan.kind] = self._count.missed.get(plan.kind, 0) + attempt.amount_minor
-        try:
-            following = plan.attacker.send(answer)
-        except StopIteration:
-            return
-        heapq.heappush(waiting, (due_ns + int(following.after_s * 1e9), number, following))
-
-    def _pay(self, debtor: Any, creditor: Any, amount: Any, time_ns: int) -> Any:
-        """Pay (n,) at one time, never before the last; return the outcomes (n,)."""
-        self._clock.time_ns = max(self._clock.time_ns, time_ns)
-        records = transfers(
-            new_ids(np.full(len(debtor), self._clock.time_ns // 1_000_000), self._random),
-            (self._accounts.lo[debtor], self._accounts.hi[debtor]),
-            (self._accounts.lo[creditor], self._accounts.hi[creditor]),
-            self._asset.number,
-            np.asarray(amount).astype(np.uint64),
-        )
-        desk = self._node.desk
-        return desk.intake.call(desk.sign(records, desk.institution_key)).outcome
-
-    def _open(self) -> None:
-        parties, accounts = self._world.parties, self._node.accounts
-        for start in range(0, len(parties), MOST_ROWS):
-            rows = np.arange(start, min(start + MOST_ROWS, len(parties)))
-            profiles = [PartyProfile(parties.name[i], parties.country[i]) for i in rows]
-            openings = [Opening(p.number, self._asset) for p in accounts.register_parties(profiles)]
-            self._accounts.append(accounts.open(openings, mandates=False))
-            opening = parties.opening_minor[rows]
-            low, high = words(accounts.treasury(self._asset))
-            records = transfers(
-                new_ids(np.full(len(rows), self._clock.time_ns // 1_000_000), self._random),
-                (np.full(len(rows), low, np.uint64), np.full(len(rows), high, np.uint64)),
-                (self._accounts.lo[rows], self._accounts.hi[rows]),
-                self._asset.number,
-                opening,
-            )
-            records["flags"] = 0
-            self._node.desk.order(records[opening > 0], self._node.desk.institution_key)
+def _fight(
+    place: Path,
+    layer: Defence,
+    seed: int,
+    consumers: int,
+    days: int,
+    each: int,
+    progress: Callable[[float], None],
+) -> Count:
+    """Return what became of one world's payments behind one layer."""
+    create_folder(place, rules=Rules(id_window_s=86_400), created_ms=START_NS // 1_000_000)
+    (place / "bezant.toml").write_text(POLICY + layer.policy, "ascii")
+    if layer.model is not None:
+        layer.model.save(place / "models" / "current.model")
+    clock = SetClock(START_NS)
+    with Node(place, clock=clock, with_store=False) as node:
+        if layer.rules_ppm:
+            node.flow.replace(cast(Stage, RulesOf(node.resources, layer.rules_ppm)))
+        world = world_of(seed, consumers)
+        plans = [plan for plan in plan_attacks(world, seed, each) if plan.kind in layer.against]
+        count = Battle(node, clock, world, plans).run(days, progress)
+    # Prepared journal segments are 128 MiB, and there are dozens of fights.
+    shutil.rmtree(place)
+    return count
 
 
-_STOPPED = np.array([Outcome.HELD_FOR_REVIEW, Outcome.BLOCKED], np.uint8)
+def _over(worlds: dict[str, Any]) -> dict[str, Any]:
+    """Return the mean and the spread (sample standard deviation) over worlds."""
+    stopped = [one["all"]["share_stopped"] for one in worlds.values()]
+    insulted = [one["insult_rate"] for one in worlds.values()]
+    return {
+        "share_stopped": _spread(stopped),
+        "share_missed": _spread([1 - share for share in stopped]),
+        "insult_rate": _spread(insulted),
+    }
 
 
-def _answer(outcome: int) -> Answer:
-    if outcome == Outcome.APPLIED:
-        return Answer.SETTLED
-    return Answer.HELD if outcome == Outcome.HELD_FOR_REVIEW else Answer.REFUSED
-
-
-def _models(consumers: int, note: Note) -> tuple[Model, Model]:
-    """Return models of another world than the attacked one: with the account graph, and without."""
-    traffic = join_traffic(world_of(TRAINING_SEED, consumers).traffic(START_NS, count=consumers * 100))
-    history = history_of(traffic)
-    x = replay_features(history, lambda step, share: note("train", 0.0))
-    blind = x.copy()
-    blind[:, [COLUMN[name] for name in GRAPH_FEATURES]] = 0.0
-    with_graph, without = (
-        fit(part, history.label, history.time_ns, TRAINING_SEED, lambda step, share: None, source=source)
-        for part, source in ((x, "economy"), (blind, "economy, without the account graph"))
-    )
-    return with_graph, without
+def _spread(values: Sequence[float]) -> dict[str, float]:
+    return {
+        "mean": round(mean(values), 4),
+        "spread": round(stdev(values), 4) if len(values) > 1 else 0.0,
+    }
