@@ -27,6 +27,7 @@ from bezant.model.genesis import (
     GenesisAsset,
     GenesisInstitution,
     Rules,
+    Stake,
     check_genesis,
     decode_genesis,
     encode_genesis,
@@ -160,6 +161,7 @@ def create_folder(
     rules: Rules | None = None,
     created_ms: int | None = None,
     policies: Mapping[str, Mapping[str, bool]] | None = None,
+    stake: Stake | None = None,
 ) -> Genesis:
     """Make a data folder with fresh keys and a genesis of one institution.
 
@@ -181,6 +183,7 @@ def create_folder(
         institutions=(GenesisInstitution(OPERATOR, "Operator", public["institution"]),),
         gateways=(public["gateway"],),
         sealers=(public["node"],),
+        stake=stake,
     )
     check_genesis(genesis)
     lay_out(path, made, genesis)

@@ -44,6 +44,7 @@ from bezant.gateway.models import Models
 from bezant.gateway.payments import Payments
 from bezant.gateway.refunds import Refunds
 from bezant.gateway.screening import Screening
+from bezant.gateway.votes import Votes
 from bezant.gateway.webhooks import Webhooks
 from bezant.intelligence.challenge import Challenge
 from bezant.intelligence.drift import DriftLog, DriftWatch
@@ -221,6 +222,7 @@ class Node:
         self.refunds = Refunds(self.desk, self.payments, self.history)
         self.labels = Labels(self.desk, self.payments, self.history, self.holds)
         self.mandates = Mandates(self.desk, self.accounts, self.payments)
+        self.votes = Votes(self.desk, self.payments)
         self.controls = Controls(self.desk, self.accounts, self.payments)
         self.models = Models(self.desk, self.payments, self.history, shelf, self.lineup, self.score_log)
         # Before the store follows: what it has projected tells which bindings it was told.

@@ -190,6 +190,28 @@ def set_model(
     return row
 
 
+def bond(
+    identity: int, account: AccountId, penalties: AccountId, asset: int, amount_minor: int, key: bytes
+) -> RecordArray:
+    """Return BOND for the validator with a key of 32 bytes; what faults cost goes to `penalties`."""
+    row = _command(Kind.BOND, 0, account, identity)
+    set_id(row, "creditor", penalties)
+    row["asset"], row["amount"] = asset, amount_minor
+    row["payload_commitment"] = np.frombuffer(key, np.uint8)
+    return row
+
+
+def unbond(identity: int, bonded: np.void) -> RecordArray:
+    """Return UNBOND of the BOND `bonded`."""
+    return close_hold(Kind.UNBOND, identity, bonded, 0)
+
+
+def rejoin(identity: int, authority: AuthorityId, key: bytes) -> RecordArray:
+    row = _command(Kind.REJOIN, 0, authority, identity)
+    row["payload_commitment"] = np.frombuffer(key, np.uint8)
+    return row
+
+
 def _command(kind: Kind, now_ms: int, subject: int, identity: int | None = None) -> RecordArray:
     """Return a command about something, under an id or a fresh one of that time."""
     row = new_records(1)

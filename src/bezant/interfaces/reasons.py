@@ -146,6 +146,7 @@ CODES: Final[dict[str, Reason]] = {
     "model_features": Reason(409, "", "The model was trained on other features"),
     "model_digest_invalid": Reason(400, "", "This is no digest of a model"),
     "model_ambiguous": Reason(409, "", "Several models begin like this"),
+    "no_stake": Reason(409, "", "Nobody bonds in this network"),
     "no_challenger": Reason(409, "", "There are no two models in use to compare"),
     "no_earlier_champion": Reason(409, "", "No earlier champion can be put back"),
     "store_behind": Reason(503, "", "The read model is behind", retryable=True),

@@ -26,6 +26,7 @@ from bezant.interfaces.cli import (
     reviews,
     run,
     store,
+    validators,
     witness,
 )
 from bezant.interfaces.cli.output import Commands
@@ -56,6 +57,7 @@ app.add_typer(witness.app, name="witness")
 app.command()(audit.audit)
 app.add_typer(models.app, name="models")
 app.add_typer(network.app, name="network")
+app.add_typer(validators.app, name="validators")
 app.add_typer(store.app, name="store")
 app.command()(doctor.doctor)
 app.command()(replay.replay)

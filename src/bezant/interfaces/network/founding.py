@@ -22,6 +22,7 @@ from bezant.model.genesis import (
     GenesisInstitution,
     GenesisValidator,
     Rules,
+    Stake,
     check_genesis,
     network_id,
 )
@@ -29,12 +30,20 @@ from bezant.model.keys import SigningKey
 
 MAX_MEMBERS = 16
 POWER = 10
+STAKE = Stake(asset=1, unit=100_000, away_blocks=10_000)
+"""A vote for every 1,000.00 EUR; who misses so many blocks, an hour or so under load, has to rejoin."""
 CHECKPOINT_BLOCKS = 100
 """Blocks between state roots: a network makes a few a second."""
 
 
 def found(
-    folder: Path, validators: int, *, network: str = "bezant", rules: Rules | None = None, settings: str = ""
+    folder: Path,
+    validators: int,
+    *,
+    network: str = "bezant",
+    rules: Rules | None = None,
+    stake: Stake = STAKE,
+    settings: str = "",
 ) -> Plan:
     """Make the folders of a network's members; nothing is started.
 
@@ -70,6 +79,7 @@ def found(
             GenesisValidator(SigningKey(seed).public.hex(), POWER, number)
             for number, seed in enumerate(voting, 1)
         ),
+        stake=stake,
     )
     check_genesis(genesis)
     ports = free_ports(3 * validators)

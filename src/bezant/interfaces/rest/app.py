@@ -27,6 +27,7 @@ from bezant.interfaces.rest import (
     refunds,
     reviews,
     signed,
+    validators,
     webhooks,
 )
 from bezant.interfaces.rest.door import Door
@@ -53,6 +54,7 @@ V1 = (
     labels,
     models,
     drift,
+    validators,
     webhooks,
     checkpoints,
 )

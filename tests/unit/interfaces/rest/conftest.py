@@ -13,6 +13,7 @@ import pytest
 from bezant.folder import create_folder
 from bezant.interfaces.rest.app import create_app, create_services
 from bezant.interfaces.rest.replies import Replies
+from bezant.model.genesis import Stake
 from bezant.model.identifiers import new_payment_id, render_payment_id
 from bezant.node import Node
 
@@ -104,7 +105,7 @@ def payment(debtor: str, creditor: str, amount: str = "1.00", **more: Any) -> di
 @pytest.fixture(scope="session")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     folder = tmp_path_factory.mktemp("rest") / "data"
-    create_folder(folder)
+    create_folder(folder, stake=Stake(asset=1, unit=1_000))
     # Reviews are asked for only where a test wants them: every other payment is to settle.
     (folder / "bezant.toml").write_text(SETTINGS)
     with Node(folder) as node:
