@@ -12,6 +12,7 @@ from bezant.errors import BezantError, ConfigError
 from bezant.interfaces.network.control import Network
 from bezant.interfaces.network.founding import found
 from bezant.interfaces.network.plan import Member
+from bezant.interfaces.self_test import run_self_test
 from bezant.model.genesis import Rules
 from bezant.testing.gateways import Gateway
 
@@ -89,6 +90,8 @@ def four_of_them(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Four]:
         usable_program()
     except ConfigError as error:
         pytest.skip(error.message)
+    # Compiled once, rather than by four processes at the same time.
+    run_self_test()
     # Short, because the address of a socket is in it.
     folder = tmp_path_factory.mktemp("net")
     found(folder, 4, rules=Rules(checkpoint_interval=CHECKPOINT_BLOCKS), settings=SETTINGS)

@@ -1,7 +1,8 @@
-"""The thread that sends: everything queued, its evidence sealed and synced first, then the Orders.
+"""The threads that send: everything queued, its evidence sealed and synced first, then the Orders.
 
 Sealing belongs in front of sending, for from then on any validator may put an Order into a block. The
-pipeline does not wait for it.
+pipeline does not wait for it. CometBFT takes its time with each Order, most of it waiting, so several
+submissions are sent at once; which of them comes first in a block is the network's to decide anyway.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from bezant.chain.cometbft.outcomes import Outcomes, Outstanding
 from bezant.chain.cometbft.rpc import Rpc
 from bezant.errors import BezantError, Overloaded, StorageError, UnknownOutcome
 
+SENDERS = 8
 AGAIN_S = 0.05
 """Seconds after which the rest of a submission is offered again to a mempool that was full."""
 SWEEP_S = 0.5
@@ -48,6 +51,7 @@ class Broadcaster:
         self._before_sending, self._on_failure = before_sending, on_failure
         self._queue: queue.SimpleQueue[Sending | None] = queue.SimpleQueue()
         self._closing = threading.Event()
+        self._senders = ThreadPoolExecutor(SENDERS, thread_name_prefix="send")
         self._thread = threading.Thread(target=self._run, name="broadcast", daemon=True)
         self._thread.start()
 
@@ -59,6 +63,7 @@ class Broadcaster:
         self._closing.set()
         self._queue.put(None)
         self._thread.join()
+        self._senders.shutdown()
 
     def _run(self) -> None:
         stopping = False
@@ -86,7 +91,7 @@ class Broadcaster:
             self._on_failure(said)
             return
         for one in group:
-            self._send(one)
+            self._senders.submit(self._send, one)
 
     def _send(self, sending: Sending) -> None:
         """Send one submission: refused as a whole while nothing of it was accepted, else until all is."""

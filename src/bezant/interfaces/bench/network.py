@@ -7,11 +7,13 @@ payment, on the same cores: what several machines would do side by side is done 
 
 from __future__ import annotations
 
+import os
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from bezant.chain.cometbft.program import usable_program
@@ -36,7 +38,7 @@ def run_network_bench(
 ) -> dict[str, object]:
     """Measure a network and, in the same run, one node by itself; return the report, ready for JSON.
 
-    `payments` go through the runs of batches, a sixteenth of them with a signature each.
+    `payments` go through the runs of batches, an eighth of them with a signature each.
     Raises: ConfigError where CometBFT is missing.
     """
     usable_program()
@@ -47,10 +49,14 @@ def run_network_bench(
     alone = folder / "alone"
     make_folder(alone, model)
     with Node(alone, with_store=False) as node:
-        embedded = _measure(node, payments, seed, lambda step: note(f"one node: {step}"))
-    with _members(folder / "network", validators, model, note) as node:
+        itself = Cpu(lambda: {"gateway": [os.getpid()]})
+        embedded = _measure(node, itself, payments, seed, lambda step: note(f"one node: {step}"))
+    with _members(folder / "network", validators, model, note) as gateway:
+        node = gateway.node
         first, started = node.engine.durable_height, time.perf_counter()
-        network = _measure(node, payments, seed, lambda step: note(f"{validators} validators: {step}"))
+        network = _measure(
+            node, gateway.cpu, payments, seed, lambda step: note(f"{validators} validators: {step}")
+        )
         blocks = (node.engine.durable_height - first) / (time.perf_counter() - started)
     return {
         "machine": describe_machine(),
@@ -63,33 +69,80 @@ def run_network_bench(
         "blocks_per_second": round(blocks, 2),
         "embedded": {name: run.as_dict() for name, run in embedded.items()},
         "share_of_embedded": {
-            name: round(run.per_second / embedded[name].per_second, 3) for name, run in network.items()
+            name: round(run.measured.per_second / embedded[name].measured.per_second, 3)
+            for name, run in network.items()
         },
         "signature_checks_per_second_by_all_validators": round(
-            network["individually_signed"].per_second * validators
+            network["individually_signed"].measured.per_second * validators
         ),
     }
 
 
-def _measure(node: Node, payments: int, seed: int, note: Callable[[str], None]) -> dict[str, Measured]:
+class Cpu:
+    """CPU time of the processes of a network, by what they are."""
+
+    def __init__(self, pids: Callable[[], dict[str, list[int]]]) -> None:
+        self._pids = pids
+
+    def seconds(self) -> dict[str, float]:
+        return {part: sum(map(_cpu_seconds, pids)) for part, pids in self._pids().items()}
+
+    def of(self, run: Callable[[], Measured]) -> Run:
+        """Return what a run measured, and the CPU seconds it took of each part."""
+        before = self.seconds()
+        measured = run()
+        after = self.seconds()
+        return Run(measured, {part: after[part] - before.get(part, 0.0) for part in after})
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """`cpu_s`: CPU seconds, by part of the network."""
+
+    measured: Measured
+    cpu_s: dict[str, float]
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the figures; CPU in microseconds a payment, and the share of all cores that was busy."""
+        made = self.measured
+        each = {part: round(seconds / made.payments * 1e6, 1) for part, seconds in self.cpu_s.items()}
+        busy = sum(self.cpu_s.values()) / (made.seconds * (os.cpu_count() or 1))
+        return made.as_dict() | {"cpu_us_per_payment": each, "busy_share_of_cores": round(busy, 2)}
+
+
+def _cpu_seconds(pid: int) -> float:
+    """Return what a process has used, children that ended not counted."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _measure(node: Node, cpu: Cpu, payments: int, seed: int, note: Callable[[str], None]) -> dict[str, Run]:
     note("open accounts")
     bench = Bench(node, ACCOUNTS, seed)
     note("warm up")
     bench.batches(20_000, callers=CALLERS)
     bench.individually(5_120, callers=CALLERS)
-    signed = max(payments // 16, 2_560)
+    signed = max(payments // 8, 2_560)
     note("one signature each")
-    each = bench.individually(signed, callers=CALLERS)
+    each = cpu.of(lambda: bench.individually(signed, callers=CALLERS))
     note("at half of that load")
-    half = bench.paced(each.per_second / 2, HALF_LOAD_S)
+    half = cpu.of(lambda: bench.paced(each.measured.per_second / 2, HALF_LOAD_S))
     note("1,000 under one signature")
-    many = bench.batches(payments, callers=CALLERS)
+    many = cpu.of(lambda: bench.batches(payments, callers=CALLERS))
     return {"individually_signed": each, "at_half_load": half, "batches_of_1000": many}
 
 
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """The first member's node, in this process, and the CPU time of the whole network."""
+
+    node: Node
+    cpu: Cpu
+
+
 @contextmanager
-def _members(folder: Path, validators: int, model: Model, note: Callable[[str], None]) -> Iterator[Node]:
-    """Yield the first member's node, in this process, of a network that runs."""
+def _members(folder: Path, validators: int, model: Model, note: Callable[[str], None]) -> Iterator[Gateway]:
+    """Yield a network that runs."""
     found(folder, validators, settings=POLICY)
     network = Network(folder)
     first, *others = network.members
@@ -97,7 +150,8 @@ def _members(folder: Path, validators: int, model: Model, note: Callable[[str], 
     model.save(data / "models" / "current.model")
     note("start the validators")
     network.start(others)
-    ended, processes = threading.Event(), []
+    ended = threading.Event()
+    processes: list[subprocess.Popen[bytes]] = []
 
     def run_consensus() -> None:
         """Start the first member's CometBFT as soon as its node listens."""
@@ -109,12 +163,20 @@ def _members(folder: Path, validators: int, model: Model, note: Callable[[str], 
             command = [str(usable_program()), "start", "--home", str(data / "consensus")]
             processes.append(subprocess.Popen(command, stdout=log, stderr=log))
 
+    def pids() -> dict[str, list[int]]:
+        running = [network.pids(one) for one in others]
+        return {
+            "gateway": [os.getpid()],
+            "other_nodes": [one["node_pid"] for one in running],
+            "cometbft": [one.pid for one in processes] + [one["cometbft_pid"] for one in running],
+        }
+
     starter = threading.Thread(target=run_consensus)
     starter.start()
     try:
         with Node(data, with_store=False) as node:
             network.wait_ready(others)
-            yield node
+            yield Gateway(node, Cpu(pids))
     finally:
         ended.set()
         starter.join()
