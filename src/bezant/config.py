@@ -95,11 +95,13 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     witnesses: Witnesses = Witnesses()
     policy: dict[str, float | int | bool] = {}
     """Thresholds of the decide stage; see `bezant.stages.policy.Policy`."""
+    costs: dict[str, Any] = {}
+    """What mistakes cost, for thresholds that follow; see `bezant.intelligence.costs.Costs`."""
     delegate_cap_minor: int = 100_000_000
     """Most that one token-only payment may move from an account opened over REST."""
 
 
-_SECTIONS = ("http", "chain", "pipeline", "screening", "store", "webhooks", "witnesses", "policy")
+_SECTIONS = ("http", "chain", "pipeline", "screening", "store", "webhooks", "witnesses", "policy", "costs")
 
 
 def load_config(folder: Path, environment: Mapping[str, str] | None = None) -> Config:

@@ -46,7 +46,9 @@ from bezant.gateway.refunds import Refunds
 from bezant.gateway.screening import Screening
 from bezant.gateway.votes import Votes
 from bezant.gateway.webhooks import Webhooks
+from bezant.intelligence.alerts import AlertBudget
 from bezant.intelligence.challenge import Challenge
+from bezant.intelligence.costs import read_costs
 from bezant.intelligence.drift import DriftLog, DriftWatch
 from bezant.intelligence.features import FeatureState
 from bezant.intelligence.health import Pulse
@@ -160,12 +162,15 @@ class Node:
         )
         self.parties = PartyColumns()
         self._at_hand: dict[int, str] = {}
+        costs = read_costs(self.config.costs)
         resources = Resources(
             engine=self.engine,
             vault=self.vault,
             gateway_key=keys.gateway,
             features=self.features,
             policy=read_policy(self.config.policy),
+            costs=costs,
+            alerts=AlertBudget(costs.alerts_per_day) if costs is not None and costs.alerts_per_day else None,
             now_ns=clock.now_ns,
             announce=self._announce,
             scales=self.scales,

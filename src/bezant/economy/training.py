@@ -7,6 +7,7 @@ from pathlib import Path
 from bezant.economy.rehearsal import add_attackers
 from bezant.economy.traffic import Traffic, join_traffic
 from bezant.economy.world import World
+from bezant.intelligence.costs import Costs
 from bezant.intelligence.history import History, Progress
 from bezant.intelligence.model import Model
 from bezant.intelligence.training import train
@@ -33,14 +34,15 @@ def train_on_economy(
     consumers: int | None = None,
     payments_per_second: float | None = None,
     attackers: bool = True,
+    costs: Costs | None = None,
 ) -> Model:
     """Return a model trained on a world of this seed, and save it if there is a path.
 
     The world grows with `payments`, so that its days are always about 45, unless `consumers` says
     otherwise. With `payments_per_second` the payments come at that pace, as a live demonstration
     hands them in, and windows and gaps are learned at that pace too. `attackers` who react are among
-    them, on top of `payments`. The same seed and sizes give the same digest on one build. Raises:
-    ModelError where `payments` is too few.
+    them, on top of `payments`. `costs` are for its card. The same seed and sizes give the same digest
+    on one build. Raises: ModelError where `payments` is too few.
     """
     world = world_of(seed, payments // _PAYMENTS_PER_CONSUMER if consumers is None else consumers)
     traffic = join_traffic(world.traffic(START_NS, count=payments, payments_per_second=payments_per_second))
@@ -51,7 +53,7 @@ def train_on_economy(
         source += " and attackers who react"
     if payments_per_second is not None:
         source += f", {payments_per_second:g} a second"
-    model = train(history_of(traffic), seed, progress, source=source)
+    model = train(history_of(traffic), seed, progress, source=source, costs=costs)
     if path is not None:
         model.save(path)
     return model

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bezant.errors import ModelError
+from bezant.intelligence.costs import CostReport
 from bezant.intelligence.features import FEATURES, FloatMatrix
 from bezant.intelligence.forest import Forest, parse_forest
 from bezant.intelligence.reference import Reference
@@ -80,6 +81,8 @@ class ModelCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
     """The library and version that grew the trees."""
     reference: Reference | None = None
     """What inputs and scores were like in training and validation, to find drift by."""
+    costs: CostReport | None = None
+    """What decisions cost on the newest part of the history, at these thresholds and at those by cost."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,15 @@ set thresholds, the newest 20 % are only measured. The same history and seed giv
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from bezant.errors import ModelError
 from bezant.intelligence import metrics
 from bezant.intelligence.calibration import fit_calibration
-from bezant.intelligence.features import FEATURES, FloatMatrix
+from bezant.intelligence.costs import Costs, compare
+from bezant.intelligence.features import COLUMN, FEATURES, FloatMatrix
 from bezant.intelligence.forest import parse_forest
 from bezant.intelligence.history import History, Progress, replay_features
 from bezant.intelligence.model import Metrics, Model, ModelCard
@@ -34,18 +36,33 @@ def train(
     source: str = "history",
     trees: int = TREES,
     leaves: int = LEAVES,
+    costs: Costs | None = None,
 ) -> Model:
-    """Return a model learned from a history.
+    """Return a model learned from a history; its card says what its decisions cost, where `costs` are given.
+
+    Amounts are taken as minor units of the asset that costs are in.
 
     Raises: ModelError where there is too little to learn from: under 1,000 payments, or no fraud in
     one of the three parts.
     """
     report = progress or (lambda step, share: None)
     x = replay_features(history, report)
-    label, time_ns = history.label, history.time_ns
-    if history.judged.size:
-        x, label, time_ns = x[history.judged], label[history.judged], time_ns[history.judged]
-    return fit(x, label, time_ns, seed, report, source=source, trees=trees, leaves=leaves)
+    judged = history.judged if history.judged.size else slice(None)
+    x, label, time_ns = x[judged], history.label[judged], history.time_ns[judged]
+    model = fit(x, label, time_ns, seed, report, source=source, trees=trees, leaves=leaves)
+    if costs is None:
+        return model
+    newest = slice(int(len(x) * VALIDATED), None)
+    priced = compare(
+        costs,
+        label[newest],
+        model.score(x[newest]),
+        history.amount_minor[judged][newest],
+        x[newest, COLUMN["pair_new"]] > 0,
+        model.card.review_ppm,
+        model.card.block_ppm,
+    )
+    return Model.build(msgspec.structs.replace(model.card, costs=priced), model.trees)
 
 
 def fit(

@@ -8,7 +8,11 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from bezant.errors import ConfigError
+from bezant.intelligence.alerts import alert_threshold
+from bezant.intelligence.costs import Costs, expected_loss
 from bezant.intelligence.evidence import RULES, commitments, encode_evidence
+from bezant.intelligence.features import COLUMN
 from bezant.intelligence.rules import REVIEW_PPM
 from bezant.intelligence.verdict import NEVER_PPM, Bytes, Circumstance, Grounds, conclude
 from bezant.model.money import U64_MAX
@@ -29,6 +33,8 @@ class InForce:
     block_ppm: npt.ArrayLike
     alert_ppm: npt.ArrayLike = 0
     segment: npt.ArrayLike = 0
+    loss_minor: npt.NDArray[np.uint64] | None = None
+    """What is lost if a payment is fraud (n,), where thresholds follow cost."""
 
 
 class Decide:
@@ -58,10 +64,14 @@ class Decide:
         self._policy, self._model = resources.policy, resources.model
         self._ledger = resources.engine.ledger
         self._random = np.random.default_rng(resources.lottery_seed)
+        self._costs, self._alerts = resources.costs, resources.alerts
+        self._now_ns = resources.now_ns
+        self._priced = _asset_number(resources)
 
     def __call__(self, batch: PaymentBatch) -> PaymentBatch:
         in_force = self._thresholds(batch)
         grounds = self._grounds(batch, in_force)
+        self._keep_to_budget(batch, grounds, in_force)
         by_score = grounds.by_score
         drawn = self._draw_control_group(batch, grounds.spared(by_score))
         grounds.circumstances[drawn] |= np.uint8(Circumstance.CONTROL)
@@ -110,7 +120,29 @@ class Decide:
             return InForce(REVIEW_PPM, NEVER_PPM)
         card, policy = self._model.card, self._policy
         block_ppm = policy.block_ppm or card.block_ppm
-        return InForce(policy.review_ppm or card.review_ppm, block_ppm if policy.block else NEVER_PPM)
+        fixed = InForce(policy.review_ppm or card.review_ppm, block_ppm if policy.block else NEVER_PPM)
+        return fixed if self._costs is None else self._by_cost(batch, self._costs, fixed)
+
+    def _by_cost(self, batch: PaymentBatch, costs: Costs, fixed: InForce) -> InForce:
+        """Return the thresholds that follow cost for payments in the asset that has costs, else the fixed."""
+        rows = np.flatnonzero(batch.pays & (batch.records["asset"] == self._priced))
+        new_payee = batch.features[rows, COLUMN["pair_new"]] > 0
+        at = costs.thresholds(np.ascontiguousarray(batch.records["amount"][rows]), new_payee)
+        review, block = (np.full(len(batch), ppm, np.uint32) for ppm in (fixed.review_ppm, fixed.block_ppm))
+        segment, loss = np.zeros(len(batch), np.uint8), np.zeros(len(batch), np.uint64)
+        review[rows], segment[rows], loss[rows] = at.review_ppm, at.segment, at.loss_minor
+        block[rows] = at.block_ppm if self._policy.block else NEVER_PPM
+        return InForce(review, block, segment=segment, loss_minor=loss)
+
+    def _keep_to_budget(self, batch: PaymentBatch, grounds: Grounds, in_force: InForce) -> None:
+        """Raise the thresholds of review where costs ask for more than the budget has room for."""
+        if self._alerts is None or in_force.loss_minor is None:
+            return
+        wanted = grounds.spared(grounds.by_score)
+        wanted = wanted[batch.pays[wanted] & (batch.records["asset"][wanted] == self._priced)]
+        loss = in_force.loss_minor[wanted]
+        bar = self._alerts.bar(expected_loss(grounds.score_ppm[wanted], loss), self._now_ns())
+        grounds.alert_ppm[wanted] = alert_threshold(bar, loss)
 
     def _draw_control_group(
         self, batch: PaymentBatch, reviewed: npt.NDArray[np.intp]
@@ -156,3 +188,18 @@ class Decide:
         """Return the whole digest of the model that a batch names."""
         model = self._model
         return model.digest if model is not None and model.name == name else name + _UNKNOWN
+
+
+def _asset_number(resources: Resources) -> int:
+    """Return the number of the asset that costs are in, 0 without costs. Raises: ConfigError."""
+    if resources.costs is None:
+        return 0
+    assets = resources.engine.ledger.genesis.assets
+    for asset in assets:
+        if asset.code == resources.costs.asset:
+            return asset.number
+    raise ConfigError(
+        f"costs: {resources.costs.asset!r} is none of this network's assets: "
+        f"{', '.join(asset.code for asset in assets)}",
+        param="costs.asset",
+    )

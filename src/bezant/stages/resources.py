@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bezant.chain.engine import Engine
+from bezant.intelligence.alerts import AlertBudget
+from bezant.intelligence.costs import Costs
 from bezant.intelligence.features import FeatureState
 from bezant.intelligence.model import Model
 from bezant.model.keys import SigningKey
@@ -84,6 +86,10 @@ class Resources:
     """Decimals of each asset, by number."""
     instruments: Instruments
     model: Model | None = None
+    costs: Costs | None = None
+    """What mistakes cost; without it thresholds are the model card's, or the policy's."""
+    alerts: AlertBudget | None = None
+    """Bounds the reviews that costs ask for."""
     executor: Executor | None = None
     """Threads that a stage may share its work out to."""
     parties: PartyColumns = field(default_factory=PartyColumns)

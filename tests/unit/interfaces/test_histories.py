@@ -151,6 +151,7 @@ def test_a_payment_that_was_cleared_is_no_fraud_and_was_one_in_between(tmp_path:
 
 def test_the_command_learns_from_a_journal_and_from_a_file(replayed: Replayed, tmp_path: Path) -> None:
     asked = ["models", "train", "--json", "--data", str(replayed.folder)]
+    (replayed.folder / "bezant.toml").write_text('[costs]\nasset = "EUR"\nreview_minor = 100\n')
     for source, count in (("history", "judged"), (str(labelled_csv(replayed, tmp_path)), "all")):
         target = tmp_path / "made.model"
         done = CliRunner().invoke(app, [*asked, "--from", source, "--save", str(target)])
@@ -163,6 +164,9 @@ def test_the_command_learns_from_a_journal_and_from_a_file(replayed: Replayed, t
         assert card["payments_trained"] == int(expected * 0.6)
         assert card["trained_from_ns"] == int(history.time_ns[0])
         assert card["test_area_under_roc"] > 0.6
+        priced = card["costs"]
+        assert priced["payments"] == card["test_payments"]
+        assert priced["by_cost"]["per_1000_minor"] != priced["fixed"]["per_1000_minor"]
 
 
 def labelled_csv(replayed: Replayed, folder: Path) -> Path:

@@ -48,15 +48,18 @@ def train(
 
     The oldest 60 % of payments grow the trees, the next 20 % calibrate them and set thresholds, the newest
     20 % are only measured. From a journal it learns from what was labelled, with every label known from when
-    it was given; its node must be stopped, or be a copy. A file needs a column of labels.
+    it was given; its node must be stopped, or be a copy. A file needs a column of labels. Where bezant.toml
+    has [costs], the card says what decisions cost at its thresholds and at those that follow cost.
 
     \b
     bezant models train --payments 100000
     bezant models train --from history
     bezant models train --from handbook_transactions.parquet --save cards.model
     """
+    from bezant.config import load_config
     from bezant.errors import ConfigError
     from bezant.folder import is_data_folder
+    from bezant.intelligence.costs import read_costs
     from bezant.intelligence.shelf import Shelf
     from bezant.interfaces.learning import learn
 
@@ -72,7 +75,14 @@ def train(
             bar.update(tasks[step], completed=share)
 
         model = learn(
-            source, seed, note, folder=data, payments=payments, mapping=mapping, delay_days=delay_days
+            source,
+            seed,
+            note,
+            folder=data,
+            payments=payments,
+            mapping=mapping,
+            delay_days=delay_days,
+            costs=read_costs(load_config(data).costs),
         )
     model.save(path)
     show({"model": model.name.hex(), "file": str(path), **_card(model)}, as_json)
