@@ -196,6 +196,50 @@ def test_one_that_was_paused_catches_up(four: Four, load: Load) -> None:
     check_everywhere(four, load, before)
 
 
+def test_one_that_was_cut_off_catches_up(four: Four, load: Load) -> None:
+    before, (*_, last) = balances(four), four.network.members
+    with load.running():
+        four.network.partition([last])
+        until(lambda: four.network.status()[3].height > 0, "the one that is cut off answers about itself")
+        alone = four.height(last)
+        load.wait_for(5)
+        assert four.height(last) <= alone + 1, "it decides nothing alone"
+        four.network.heal()
+        until(lambda: four.height(last) > alone + 1, "it hears of the others again")
+        load.wait_for(2)
+    assert not load.unknown
+    check_everywhere(four, load, before)
+    four.check_one_history()
+
+
+def test_halves_of_a_network_decide_nothing_and_go_on_together(four: Four, load: Load) -> None:
+    before, members = balances(four), four.network.members
+    four.network.partition(members[2:])
+    until(lambda: all(one.height > 0 for one in four.network.status()[2:]), "those cut off are up again")
+    heights = [four.height(one) for one in members]
+    pending = uuid7()
+    with pytest.raises(httpx.ReadTimeout):
+        four.gateways[0].client.post(
+            "/v1/payments",
+            headers={"Idempotency-Key": pending},
+            json={
+                "debtor": four.alice,
+                "creditor": four.bob,
+                "instructed_amount": {"amount": CENT, "asset": "EUR"},
+            },
+            timeout=5.0,
+        )
+    load.unknown.append(pending)
+    assert all(four.height(one) <= height + 1 for one, height in zip(members, heights, strict=True))
+    four.network.heal()
+    until(
+        lambda: four.gateways[0].send("GET", f"/v1/payments/{pending}").status_code == 200,
+        "the payment that was under way is settled once they talk again",
+    )
+    check_everywhere(four, load, before)
+    four.check_one_history()
+
+
 def test_both_processes_come_back_when_either_dies(four: Four, load: Load) -> None:
     before, second = balances(four), four.network.members[1]
     for name in ("cometbft_pid", "node_pid"):

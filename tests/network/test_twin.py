@@ -7,11 +7,10 @@ import json
 import shutil
 from base64 import b64decode
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from bezant.chain.cometbft.home import Peer, Ports, node_id, write_home
+from bezant.chain.cometbft.home import Peer, Ports, node_id, secret_of, write_home
 from bezant.interfaces.network.control import VOTED
 from bezant.interfaces.network.plan import Member
 from bezant.interfaces.network.ports import free_ports
@@ -22,11 +21,6 @@ from .conftest import Four, until
 from .test_faults import Load
 
 CAUGHT_S = 120.0
-
-
-def secret_of(key: Path) -> bytes:
-    """Return the secret of 32 bytes that one of CometBFT's key files holds."""
-    return b64decode(json.loads(key.read_text())["priv_key"]["value"])[:32]
 
 
 def make_twin(four: Four, member: Member) -> Member:

@@ -21,7 +21,7 @@ from typing import assert_never
 
 import numpy as np
 
-from bezant.chain.cometbft import lanes, messages, voters
+from bezant.chain.cometbft import lanes, messages, peers, voters
 from bezant.chain.cometbft.messages import (
     CheckTx,
     Commit,
@@ -70,9 +70,17 @@ class Decided:
 class Application:
     """Answers CometBFT; asked by one thread at a time."""
 
-    def __init__(self, chain: StoredChain, orders: KnownOrders, on_kept: Callable[[Decided], None]) -> None:
-        """`on_kept` hears of every block once it is durable and its subscribers were told."""
+    def __init__(
+        self,
+        chain: StoredChain,
+        orders: KnownOrders,
+        on_kept: Callable[[Decided], None],
+        refuses: Callable[[str], bool] = lambda peer: False,
+    ) -> None:
+        """`on_kept` hears of every block once it is durable and its subscribers were told; `refuses` says
+        which peers, by their ids, CometBFT is not to talk to."""
         self._chain, self._orders, self._on_kept = chain, orders, on_kept
+        self._refuses = refuses
         self._kept_height = chain.durable_height
         self._decided: Decided | None = None
 
@@ -202,7 +210,12 @@ class Application:
         return self._chain.app_hash_at(self._kept_height) if self._kept_height else bytes(32)
 
     def _query(self, request: Query) -> bytes:
-        """Answer ``/block``: what this node has of a durable block, 0 for the last, as JSON."""
+        """Answer ``/block``: what this node has of a durable block, 0 for the last, as JSON; and which peers
+        may be talked to."""
+        if request.path.startswith(peers.BY_ID) and self._refuses(request.path.removeprefix(peers.BY_ID)):
+            return messages.query(messages.REFUSED, b"", 0, "this node is cut off from that peer")
+        if request.path.startswith((peers.BY_ID, peers.BY_ADDRESS)):
+            return messages.query(messages.OK, b"", 0)
         if request.path != "/block":
             return messages.query(messages.REFUSED, b"", 0, "only /block is known here")
         try:

@@ -23,6 +23,7 @@ from bezant.chain.cometbft.application import Application, Decided
 from bezant.chain.cometbft.broadcast import Broadcaster, Sending
 from bezant.chain.cometbft.orders import KnownOrders
 from bezant.chain.cometbft.outcomes import Outcomes
+from bezant.chain.cometbft.peers import Cut
 from bezant.chain.cometbft.rpc import Rpc
 from bezant.chain.cometbft.server import AbciServer
 from bezant.chain.cometbft.votes import finality
@@ -73,7 +74,8 @@ class CometEngine(StoredChain):
     ) -> None:
         """Open the chain in `folder` and replay its journal; CometBFT is answered from `start` on.
 
-        `socket` is where CometBFT asks, `rpc_url` where it is asked. `ledger_seed` must be the same on every
+        `socket` is where CometBFT asks, and in its folder is who it is cut off from; `rpc_url` is where
+        CometBFT is asked. `ledger_seed` must be the same on every
         validator, for the app hash covers what is blinded with it. `before_sync` makes durable what must
         be so before an Order is sent (the vault). Raises: ConfigError, JournalDamaged, StorageError.
         """
@@ -83,7 +85,8 @@ class CometEngine(StoredChain):
         self._outcomes = Outcomes(patience_s)
         self._rpc = Rpc(rpc_url)
         self._broadcaster = Broadcaster(self._rpc, self._outcomes, before_sync, self._stop)
-        self._application = Application(self, self._known, self._settle)
+        cut = Cut(socket.parent)
+        self._application = Application(self, self._known, self._settle, cut.refuses)
         self._server = AbciServer(socket, self._application, self._stop)
         self.watch_failure(self._outcomes.lose)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -50,6 +50,11 @@ class Peer:
 def node_id(seed: bytes) -> str:
     """Return the name under which peers know a node with this secret."""
     return address(SigningKey(seed).public).hex()
+
+
+def secret_of(key: Path) -> bytes:
+    """Return the secret of 32 bytes that one of the key files in a home holds."""
+    return b64decode(json.loads(key.read_text("utf-8"))["priv_key"]["value"])[:32]
 
 
 def write_home(
@@ -123,6 +128,7 @@ proxy_app = "{abci_address}"
 abci = "socket"
 moniker = "{moniker}"
 log_level = "error"
+filter_peers = true
 
 [rpc]
 laddr = "tcp://{host}:{ports.rpc}"

@@ -102,6 +102,36 @@ def resume(member: Name, folder: Folder = DEFAULT_FOLDER) -> None:
 
 
 @app.command()
+def partition(
+    members: Annotated[list[str], typer.Argument(help="Names or numbers of those on one side.")],
+    folder: Folder = DEFAULT_FOLDER,
+) -> None:
+    """Cut members off from the others until `heal`; with each other they can talk.
+
+    \b
+    bezant network partition node4
+    bezant network partition node3 node4
+    """
+    from bezant.interfaces.network.control import Network
+
+    network = Network(folder)
+    network.partition([network.plan.member(one) for one in members])
+    print("Cut off. To end it: bezant network heal")
+
+
+@app.command()
+def heal(folder: Folder = DEFAULT_FOLDER) -> None:
+    """End every partition: members call each other again within seconds.
+
+    \b
+    bezant network heal
+    """
+    from bezant.interfaces.network.control import Network
+
+    Network(folder).heal()
+
+
+@app.command()
 def restart(member: Name, folder: Folder = DEFAULT_FOLDER) -> None:
     """Stop a member in order if it runs, and start it; it catches up by itself.
 

@@ -17,6 +17,8 @@ from typing import Any
 
 import httpx
 
+from bezant.chain.cometbft.home import node_id, secret_of
+from bezant.chain.cometbft.peers import Cut
 from bezant.errors import BezantError
 from bezant.interfaces.network.plan import Member, Plan, read_plan
 from bezant.interfaces.network.supervisor import STATE, STOPPED
@@ -114,6 +116,24 @@ class Network:
             if pids.get(name):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pids[name], number)
+
+    def partition(self, members: Sequence[Member]) -> None:
+        """Cut members off from all the others, not from each other, until `heal`: their connections end, and
+        no new ones are taken. What they had under way starts again."""
+        apart = [self._node_id(one) for one in self.members if one not in members]
+        for member in members:
+            Cut(self.data(member)).make(apart)
+        for member in members:
+            if self.pids(member).get("cometbft_pid"):
+                self.end(member, "cometbft_pid")
+
+    def heal(self) -> None:
+        """Let every member talk to every other again; they call each other within seconds."""
+        for member in self.members:
+            Cut(self.data(member)).heal()
+
+    def _node_id(self, member: Member) -> str:
+        return node_id(secret_of(self.data(member) / "consensus" / "config" / "node_key.json"))
 
     def end(self, member: Member, process: str) -> None:
         """Kill one process of a member, by its name in `pids`; its supervisor starts both again."""
