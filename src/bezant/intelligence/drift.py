@@ -26,6 +26,11 @@ WINDOW = 2_000
 SAMPLE = 512
 """Payments of one look whose inputs are counted; scores are watched of all."""
 KEPT = 256
+AGE = "debtor_age"
+YOUNG_BINS, YOUNG_SHARE = 3, 0.5
+"""Young is a network while over half of its payments are of accounts like the youngest 30 % in training."""
+PATIENCE = 20
+"""Windows after which whatever still is young is taken for what this network is like."""
 _PPM_DOUBLINGS = math.log2(1_000_001)
 
 EventKind = Literal["model.drift", "stage.drift"]
@@ -74,7 +79,11 @@ class DriftLog:
 
 
 class DriftWatch:
-    """Holds live payments against what the champion's card says of its training."""
+    """Holds live payments against what the champion's card says of its training.
+
+    In a young network every window still fills and every payee is new: that is no drift, and nothing is told
+    of inputs and scores before accounts are about as old as those in training. Indices are shown meanwhile.
+    """
 
     def __init__(self, champion: Callable[[], Model | None], log: DriftLog) -> None:
         self._champion, self._log = champion, log
@@ -95,7 +104,8 @@ class DriftWatch:
             if champion is None or champion.name != seen.model:
                 return
             self._begin(seen.model, champion)
-        self._watch_scores(seen)
+        if not self._young:
+            self._watch_scores(seen)
         if self._reference is not None:
             self._count(seen, self._reference)
 
@@ -120,6 +130,8 @@ class DriftWatch:
             self._reference, self._names = champion.card.reference, champion.card.features
         self._indices: dict[str, float] = {}
         self._drifted: set[str] = set()
+        # Without a reference there is nothing to tell youth by.
+        self._young, self._windows = self._reference is not None and AGE in self._names, 0
         self._empty()
 
     def _empty(self) -> None:
@@ -144,15 +156,24 @@ class DriftWatch:
             self._conclude(reference)
 
     def _conclude(self, reference: Reference) -> None:
+        self._windows += 1
+        self._young = self._young and self._windows < PATIENCE and self._is_young()
         names, bins = (*self._names, "score"), (*reference.inputs, reference.score)
         for name, expected, counts in zip(names, bins, self._counts, strict=True):
             index = self._indices[name] = round(stability_index(expected, counts), 4)
+            if self._young:
+                continue
             if index >= DRIFTED and name not in self._drifted:
                 self._drifted.add(name)
                 self._log.tell("model.drift", name, "psi", DRIFTED, index)
             elif index < STABLE:
                 self._drifted.discard(name)
         self._empty()
+
+    def _is_young(self) -> bool:
+        """Whether this window's payments are mostly of accounts younger than most were in training."""
+        ages = self._counts[self._names.index(AGE)]
+        return int(ages[:YOUNG_BINS].sum()) > YOUNG_SHARE * int(ages.sum())
 
 
 def _ppm(doublings: float) -> float:

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from bezant.intelligence.drift import DRIFTED, WINDOW, Drift, DriftLog, DriftWatch
+from bezant.intelligence.drift import DRIFTED, PATIENCE, WINDOW, Drift, DriftLog, DriftWatch
 from bezant.intelligence.model import Model
 from bezant.intelligence.reference import Bins, bins_of, stability_index
 from bezant.intelligence.scored import Scored
@@ -78,13 +78,47 @@ def test_scores_that_rise_are_found(model: Model, judged: Judged, log: DriftLog)
     watch = DriftWatch(lambda: model, log)
     usual = seen(model, judged.x[:2_000])
     random = np.random.default_rng(1)
-    for _ in range(3):
+    for _ in range(8):
         order = random.permutation(2_000)
         watch.look(with_scores(usual, usual.score_ppm[order]))
     assert "score" not in subjects(log, "adwin")
     watch.look(with_scores(usual, np.minimum(usual.score_ppm * 30 + 500, 1_000_000)))
     event = next(one for one in log.events if (one.subject, one.measure) == ("score", "adwin"))
     assert event.after > 2 * event.before
+
+
+def test_a_young_network_has_not_drifted_until_it_had_time_to_grow_old(model: Model, log: DriftLog) -> None:
+    watch = DriftWatch(lambda: model, log)
+    old = like_training(model, 500)
+    young = old.copy()
+    young[:, model.card.features.index("debtor_age")] = -1.0
+    moved = model.card.features.index("amount")
+    young[:, moved] = old[:, moved].max()
+    a_window = WINDOW // 500
+    for turn in range(a_window * 5):
+        watch.look(with_scores(seen(model, young), np.full(500, 10 if turn < a_window else 900_000)))
+    assert watch.indices["amount"] > DRIFTED, "shown"
+    assert log.events == [], "and not told"
+    for _ in range(a_window):
+        watch.look(seen(model, old))
+    assert log.events == [], "what has grown old is as in training"
+    grown = old.copy()
+    grown[:, moved] = old[:, moved].max()
+    for _ in range(a_window):
+        watch.look(seen(model, grown))
+    assert subjects(log, "psi") == ["amount"]
+
+
+def test_a_network_that_stays_young_is_told_of_in_the_end(model: Model, log: DriftLog) -> None:
+    watch = DriftWatch(lambda: model, log)
+    young = like_training(model, 500)
+    young[:, model.card.features.index("debtor_age")] = -1.0
+    for _ in range((PATIENCE - 1) * WINDOW // 500):
+        watch.look(seen(model, young))
+    assert log.events == []
+    for _ in range(WINDOW // 500):
+        watch.look(seen(model, young))
+    assert "debtor_age" in subjects(log, "psi")
 
 
 def with_scores(like: Scored, score_ppm: np.ndarray) -> Scored:
