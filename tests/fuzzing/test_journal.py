@@ -223,7 +223,7 @@ def test_a_snapshot_that_was_sealed_anew_is_passed_over_or_right() -> None:
 def test_hostile_lengths_take_no_room(number: int) -> None:
     body = written()[1][1]
     header = np.frombuffer(body, BLOCK_HEADER, 1)
-    for name in ("orders", "authorisations", "originals"):
+    for name in ("orders", "authorisations", "originals", "faults"):
         hostile = header.copy()
         hostile[name] = number % 2**32
         changed = hostile.tobytes() + body[BLOCK_HEADER.itemsize :]

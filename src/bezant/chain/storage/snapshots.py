@@ -187,7 +187,7 @@ class Snapshots:
         # Before any room is taken: what is claimed must be in the file.
         size = math.prod(array.shape) * dtype.itemsize
         last = read_span(self._disk, path, max(start + array.offset + array.length - 1, 0), 1)
-        if dtype.hasobject or min(array.shape, default=0) < 0 or size != array.length or not last:
+        if dtype.hasobject or min(array.shape, default=-1) < 0 or size != array.length or not last:
             raise _unusable(path, f"{array.name[:40]} has another size")
         rows: npt.NDArray[Any] = np.empty(array.shape, dtype)
         target, check = rows.view(np.uint8).reshape(-1), hashlib.sha256()
