@@ -97,6 +97,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Thresholds of the decide stage; see `bezant.stages.policy.Policy`."""
     costs: dict[str, Any] = {}
     """What mistakes cost, for thresholds that follow; see `bezant.intelligence.costs.Costs`."""
+    rules: list[dict[str, object]] = []
+    """Rules beside the model; see `bezant.intelligence.rulebook.Rule`."""
     delegate_cap_minor: int = 100_000_000
     """Most that one token-only payment may move from an account opened over REST."""
 

@@ -54,6 +54,7 @@ from bezant.intelligence.features import FeatureState
 from bezant.intelligence.health import Pulse
 from bezant.intelligence.learning import learn_block
 from bezant.intelligence.model import Model
+from bezant.intelligence.rulebook import Bookshelf, Rulebook, read_rulebook
 from bezant.intelligence.score_log import ScoreLog
 from bezant.intelligence.shelf import Shelf
 from bezant.intelligence.watchlist import Thresholds, Watchlist
@@ -163,6 +164,7 @@ class Node:
         self.parties = PartyColumns()
         self._at_hand: dict[int, str] = {}
         costs = read_costs(self.config.costs)
+        self.books = Bookshelf(self.folder.models, self.folder.genesis.assets)
         resources = Resources(
             engine=self.engine,
             vault=self.vault,
@@ -176,6 +178,7 @@ class Node:
             scales=self.scales,
             instruments=self.instruments,
             model=self.lineup.champion,
+            rulebook=self._read_rules(self.config),
             parties=self.parties,
             store_lag=self._store_lag,
             max_store_lag_payments=self.config.store.max_lag_payments,
@@ -262,6 +265,17 @@ class Node:
         screening = _screening(load_config(self.folder.path), self.folder.path)
         return self.accounts.rescreen(screening.watchlist)
 
+    def reload_rules(self) -> Rulebook:
+        """Have the rules that the configuration names now be asked from the next batch on; return them.
+
+        Raises: ConfigError naming the rule that cannot be read; then the old ones stay.
+        """
+        book = self._read_rules(load_config(self.folder.path))
+        with self._replacing:
+            self.resources.rulebook = book
+            self.flow.replace(self._build("decide"))
+        return book
+
     def rebuild_store(self, progress: Progress = _silent) -> int:
         """Empty the read model and project every durable block again; return the height it reached.
 
@@ -302,6 +316,12 @@ class Node:
         with self._replacing:
             self.resources.model = champion
             self.flow.replace(*(self._build(name) for name in ("score", "decide")))
+
+    def _read_rules(self, config: Config) -> Rulebook:
+        """Return the rules of a configuration, kept by their name for whoever computes a decision again."""
+        book = read_rulebook(config.rules, self.folder.path, self.folder.genesis.assets)
+        self.books.keep(book)
+        return book
 
     def _on_slower(self, stage: str, before_us: float, after_us: float) -> None:
         self.drift.tell("stage.drift", stage, "adwin", round(before_us, 1), round(after_us, 1))

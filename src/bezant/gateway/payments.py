@@ -13,9 +13,11 @@ from bezant.gateway.accounts import Accounts
 from bezant.gateway.desk import Desk
 from bezant.gateway.instructions import Instruction, lock_id, records_of
 from bezant.gateway.rehearsal import Rehearsal, conclude
+from bezant.intelligence.conditions import Facts
 from bezant.intelligence.evidence import EVIDENCE, decode_evidence
 from bezant.intelligence.model import Model
 from bezant.intelligence.replay import Replay, replay
+from bezant.intelligence.rulebook import EMPTY, Books
 from bezant.model.identifiers import AccountId, PaymentId, new_payment_id
 from bezant.model.keys import SigningKey, authority_id
 from bezant.model.money import parse_minor
@@ -276,10 +278,24 @@ class Payments:
         """Return the decision's evidence, dtype EVIDENCE. Raises: NotFound, VaultError."""
         return decode_evidence(self._evidence_row(payment))[0]
 
-    def replay_decision(self, payment: PaymentId, named: Callable[[bytes], Model | None]) -> Replay:
-        """Compute a decision again, bit for bit, with the model that it names. Raises: ModelError."""
+    def replay_decision(
+        self, payment: PaymentId, named: Callable[[bytes], Model | None], books: Books = lambda name: EMPTY
+    ) -> Replay:
+        """Compute a decision again, bit for bit, with the model and the rules that it names.
+
+        Raises: NotFound, VaultError, ModelError.
+        """
         row = self._evidence_row(payment)
-        return replay(row[0], named(decode_evidence(row)[0]["model"].tobytes()[:16]))
+        (evidence,) = decode_evidence(row)
+        model, book = named(evidence["model"].tobytes()[:16]), books(evidence["rulebook"].tobytes())
+        return replay(row[0], model, book, self._facts(payment, evidence) if book.rules else None)
+
+    def _facts(self, payment: PaymentId, evidence: np.void) -> Facts:
+        """Return what rules may ask about a payment."""
+        record, receipt = self.find(payment)
+        of = self._desk.parties.parties
+        debtor, creditor = (of(receipt[f"{side}_row"].reshape(1)) for side in ("debtor", "creditor"))
+        return Facts(record.reshape(1), evidence["x"].reshape(1, -1), debtor, creditor)
 
     def _evidence_row(self, payment: PaymentId) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
         sealed = self._desk.vault.read(VaultKind.EVIDENCE, payment)

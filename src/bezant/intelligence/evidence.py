@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from bezant.errors import DecodeError
 from bezant.intelligence.features import FEATURES
+from bezant.intelligence.rulebook import NO_BOOK
 from bezant.intelligence.verdict import Bytes, Grounds
 from bezant.model.digest import TAG_EVIDENCE, digest_rows
 from bezant.model.records import Bytes32Array, RecordArray
@@ -68,7 +69,7 @@ def encode_evidence(
     fallback: int,
     segment: npt.ArrayLike = 0,
     rules_fired: npt.ArrayLike = 0,
-    rulebook: bytes = RULES,
+    rulebook: bytes = NO_BOOK,
 ) -> EvidenceRows:
     """Return rows (n, width) uint8 with fresh random salts.
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from bezant.errors import ModelError
+from bezant.intelligence.conditions import Facts
 from bezant.intelligence.evidence import EvidenceRows, decode_evidence
 from bezant.intelligence.model import Model
 from bezant.intelligence.reasons import Reasons
+from bezant.intelligence.rulebook import EMPTY, NO_BOOK, Rulebook
 from bezant.intelligence.rules import score_rules
-from bezant.intelligence.verdict import Circumstance, Grounds, conclude
+from bezant.intelligence.verdict import Bytes, Circumstance, Grounds, conclude
 from bezant.model.outcomes import Verdict
 from bezant.model.records import RecordArray
 
@@ -39,19 +41,24 @@ class Replay:
         return self.recorded == self.recomputed
 
 
-def replay(row: EvidenceRows, model: Model | None) -> Replay:
+def replay(
+    row: EvidenceRows, model: Model | None, book: Rulebook = EMPTY, asked_about: Facts | None = None
+) -> Replay:
     """Compute one decision again from its encoded row (width,), by model or by rules.
 
-    Raises: DecodeError for bytes that are no evidence; ModelError if the row names another model.
+    Where configured rules were asked, `book` are those rules, and `asked_about` is the payment (1,), whose
+    features are taken from the row. Raises: DecodeError for bytes that are no evidence; ModelError if the
+    row names another model or other rules.
     """
     evidence = decode_evidence(np.asarray(row).reshape(1, -1))
     score_ppm, base = _score(evidence, model)
     grounds = _grounds(evidence, score_ppm, base)
+    fired, grounds.asked = _ask(evidence, book, asked_about)
     verdict, reasons = conclude(grounds, grounds.by_score)
     (recorded,) = evidence
     return Replay(
         _finding(recorded["score_ppm"], recorded["verdict"], recorded["reasons"], recorded["rules_fired"]),
-        _finding(score_ppm[0], verdict[0], reasons[0], recorded["rules_fired"]),
+        _finding(score_ppm[0], verdict[0], reasons[0], fired),
     )
 
 
@@ -78,6 +85,20 @@ def _score(
             code="model_other",
         )
     return model.score(x), np.zeros(1, np.uint32)
+
+
+def _ask(evidence: RecordArray, book: Rulebook, asked_about: Facts | None) -> tuple[int, Bytes]:
+    """Return which rules hold, and the least they ask for (1,)."""
+    (one,) = evidence
+    name = one["rulebook"].tobytes()
+    if name != book.name:
+        raise ModelError(
+            f"this decision was made with the rules {name.hex()}; replay it with those", code="rules_other"
+        )
+    if name == NO_BOOK or asked_about is None or one["circumstances"] & Circumstance.ISSUES:
+        return 0, np.zeros(1, np.uint8)
+    fired, asked = book.ask(replace(asked_about, x=evidence["x"]))
+    return int(fired[0]), asked
 
 
 def _grounds(

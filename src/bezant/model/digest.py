@@ -34,6 +34,7 @@ TAG_STATE_BLIND = b"bezant/state-blind/1"
 TAG_STATE_LEAF = b"bezant/state-leaf/1"
 TAG_LOCK = b"bezant/lock/1"
 TAG_LABEL = b"bezant/label/1"
+TAG_RULEBOOK = b"bezant/rulebook/1"
 TAG_INSTRUMENT = b"bezant/instrument/1"
 # These three are short so that blinding a side takes four compressions and no more.
 TAG_BLIND_SEED = b"seed/1\0"

@@ -10,9 +10,11 @@ import numpy.typing as npt
 
 from bezant.errors import ConfigError
 from bezant.intelligence.alerts import alert_threshold
+from bezant.intelligence.conditions import Facts
 from bezant.intelligence.costs import Costs, expected_loss
 from bezant.intelligence.evidence import RULES, commitments, encode_evidence
 from bezant.intelligence.features import COLUMN
+from bezant.intelligence.rulebook import NO_BOOK
 from bezant.intelligence.rules import REVIEW_PPM
 from bezant.intelligence.verdict import NEVER_PPM, Bytes, Circumstance, Grounds, conclude
 from bezant.model.money import U64_MAX
@@ -38,7 +40,7 @@ class InForce:
 
 
 class Decide:
-    """Thresholds on the score, the screening's verdict, and a small random control group."""
+    """Thresholds on the score, the screening's verdict, configured rules, and a small control group."""
 
     name: ClassVar = "decide"
     version: ClassVar = "thresholds-2"
@@ -62,6 +64,7 @@ class Decide:
 
     def __init__(self, resources: Resources) -> None:
         self._policy, self._model = resources.policy, resources.model
+        self._book, self._parties = resources.rulebook, resources.parties
         self._ledger = resources.engine.ledger
         self._random = np.random.default_rng(resources.lottery_seed)
         self._costs, self._alerts = resources.costs, resources.alerts
@@ -71,14 +74,16 @@ class Decide:
     def __call__(self, batch: PaymentBatch) -> PaymentBatch:
         in_force = self._thresholds(batch)
         grounds = self._grounds(batch, in_force)
+        fired = self._ask_rules(batch, grounds)
         self._keep_to_budget(batch, grounds, in_force)
         by_score = grounds.by_score
         drawn = self._draw_control_group(batch, grounds.spared(by_score))
         grounds.circumstances[drawn] |= np.uint8(Circumstance.CONTROL)
-        return self._record(batch, grounds, by_score, in_force)
+        return self._record(batch, grounds, by_score, in_force, fired, self._book.name)
 
     def fall_back(self, batch: PaymentBatch) -> PaymentBatch:
-        """A person looks at every payment, unless a listed party is in it."""
+        """A person looks at every payment, unless a listed party is in it; rules are not asked, for it may
+        be them that failed."""
         grounds = self._grounds(batch, InForce(0, 0))
         grounds.circumstances |= np.uint8(Circumstance.STRICT)
         return self._record(batch, grounds, grounds.by_score, InForce(0, 0))
@@ -144,6 +149,18 @@ class Decide:
         bar = self._alerts.bar(expected_loss(grounds.score_ppm[wanted], loss), self._now_ns())
         grounds.alert_ppm[wanted] = alert_threshold(bar, loss)
 
+    def _ask_rules(self, batch: PaymentBatch, grounds: Grounds) -> npt.NDArray[np.uint64] | int:
+        """Return which rules of the configuration hold, bits (n,), and let the grounds say what they ask for;
+        an issuer's new money is no customer's payment, and theirs is all they speak of."""
+        if not self._book.rules:
+            return 0
+        debtor, creditor = (self._parties.parties(rows) for rows in (batch.debtor_row, batch.creditor_row))
+        fired, asked = self._book.ask(Facts(batch.records, batch.features, debtor, creditor))
+        issues = (grounds.circumstances & Circumstance.ISSUES) > 0
+        fired[issues], asked[issues] = 0, 0
+        grounds.asked = asked
+        return fired
+
     def _draw_control_group(
         self, batch: PaymentBatch, reviewed: npt.NDArray[np.intp]
     ) -> npt.NDArray[np.intp]:
@@ -156,7 +173,13 @@ class Decide:
         return reviewed[small & (self._random.random(len(reviewed)) < self._policy.control_share)]
 
     def _record(
-        self, batch: PaymentBatch, grounds: Grounds, by_score: Bytes, in_force: InForce
+        self,
+        batch: PaymentBatch,
+        grounds: Grounds,
+        by_score: Bytes,
+        in_force: InForce,
+        rules_fired: npt.ArrayLike = 0,
+        rulebook: bytes = NO_BOOK,
     ) -> PaymentBatch:
         """Conclude, and write decisions and evidence; nothing of the batch is changed before."""
         verdict, reasons = conclude(grounds, by_score)
@@ -168,6 +191,8 @@ class Decide:
             generation=batch.generation,
             fallback=batch.fallback,
             segment=in_force.segment,
+            rules_fired=rules_fired,
+            rulebook=rulebook,
         )
         pays, decisions = batch.pays, batch.decisions
         decisions["commitment"], decisions["model"] = (

@@ -14,6 +14,7 @@ from bezant.intelligence.alerts import AlertBudget
 from bezant.intelligence.costs import Costs
 from bezant.intelligence.features import FeatureState
 from bezant.intelligence.model import Model
+from bezant.intelligence.rulebook import EMPTY, Rulebook
 from bezant.model.keys import SigningKey
 from bezant.pipeline.batch import PaymentBatch
 from bezant.stages.instruments import Instruments
@@ -90,6 +91,7 @@ class Resources:
     """What mistakes cost; without it thresholds are the model card's, or the policy's."""
     alerts: AlertBudget | None = None
     """Bounds the reviews that costs ask for."""
+    rulebook: Rulebook = EMPTY
     executor: Executor | None = None
     """Threads that a stage may share its work out to."""
     parties: PartyColumns = field(default_factory=PartyColumns)

@@ -24,6 +24,7 @@ from bezant.interfaces.cli import (
     refunds,
     replay,
     reviews,
+    rules,
     run,
     store,
     validators,
@@ -50,6 +51,7 @@ app.add_typer(mandates.app, name="mandates")
 app.add_typer(assets.app, name="assets")
 app.add_typer(reviews.app, name="reviews")
 app.add_typer(decisions.app, name="decisions")
+app.add_typer(rules.app, name="rules")
 app.command()(receipts.receipt)
 app.command()(receipts.verify)
 app.command()(witness.checkpoint)

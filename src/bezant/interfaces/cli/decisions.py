@@ -19,7 +19,8 @@ def show_decision(payment: _Payment, data: Data = DEFAULT_DATA, as_json: AsJson 
 
     with connect(data) as client:
         answer = client.get(f"/v1/decisions/{payment}")
-    features = {"features": [f"{name} = {value:g}" for name, value in answer["features"].items()]}
+    rules = {"rules": [f"{rule['name']}: {rule['reason']}" for rule in answer["rules"]]}
+    features = rules | {"features": [f"{name} = {value:g}" for name, value in answer["features"].items()]}
     show(answer if as_json else answer | features, as_json)
 
 

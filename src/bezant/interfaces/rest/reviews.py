@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+import numpy as np
 from litestar import Response, get, post
 from litestar.params import FromPath, QueryParameter
 
-from bezant.errors import NotFound
+from bezant.errors import ModelError, NotFound
 from bezant.intelligence.features import FEATURES
 from bezant.intelligence.reasons import Reasons
 from bezant.intelligence.replay import Finding
+from bezant.intelligence.rulebook import MOST_RULES
 from bezant.intelligence.verdict import Circumstance
 from bezant.interfaces.rest.holds import close_once
 from bezant.interfaces.rest.labels import LABELS
@@ -20,6 +22,7 @@ from bezant.interfaces.rest.shapes import (
     ClosedView,
     DecisionView,
     FindingView,
+    FiredRule,
     In,
     ReplayView,
     ReviewPage,
@@ -79,8 +82,8 @@ async def get_decision(services: Given, payment_id: FromPath[str]) -> DecisionVi
 @get("/decisions/{payment_id:str}/replay")
 async def replay_decision(services: Given, payment_id: FromPath[str]) -> ReplayView:
     """Compute a decision again from its evidence; `equal` says whether it is the same bit for bit."""
-    payment = parse_payment_id(payment_id)
-    replayed = await in_thread(services.node.payments.replay_decision, payment, services.node.models.named)
+    payment, node = parse_payment_id(payment_id), services.node
+    replayed = await in_thread(node.payments.replay_decision, payment, node.models.named, node.books.find)
     return ReplayView(
         render_payment_id(payment),
         _finding(replayed.recorded),
@@ -104,8 +107,22 @@ def _page(services: Services, cursor: str | None, limit: int) -> ReviewPage:
     return ReviewPage(views, next_cursor)
 
 
+def _fired(services: Services, evidence: np.void) -> tuple[FiredRule, ...]:
+    """Return the configured rules that held; where their text is lost, what is known of them."""
+    bits = int(evidence["rules_fired"])
+    try:
+        rules = services.node.books.find(evidence["rulebook"].tobytes()).of(bits)
+    except ModelError as error:
+        places = [place for place in range(MOST_RULES) if bits >> place & 1]
+        asked = verdict_word(int(evidence["asked"]))
+        return tuple(FiredRule(f"rule {place + 1}", asked, error.message) for place in places)
+    return tuple(FiredRule(rule.name, rule.verdict, rule.reason) for rule in rules)
+
+
 def _finding(found: Finding) -> FindingView:
-    return FindingView(found.score_ppm, verdict_word(found.verdict), tuple(found.reasons.words))
+    return FindingView(
+        found.score_ppm, verdict_word(found.verdict), tuple(found.reasons.words), f"{found.rules_fired:x}"
+    )
 
 
 def _decision(services: Services, payment: PaymentId) -> DecisionView:
@@ -127,6 +144,7 @@ def _decision(services: Services, payment: PaymentId) -> DecisionView:
         screening=verdict_word(int(evidence["screening"])),
         circumstances=Circumstance(int(evidence["circumstances"])).words,
         reasons=tuple(Reasons(int(evidence["reasons"])).words),
+        rules=_fired(services, evidence),
         model=(model if any(model[16:]) else model[:16]).hex() if any(model) else "rules",
         generation=int(evidence["generation"]),
         fallback_stages=tuple(name for place, name in enumerate(STAGES) if fallback >> place & 1),

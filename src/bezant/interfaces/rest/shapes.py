@@ -291,6 +291,14 @@ class ReviewPage(Out, frozen=True):
     next_cursor: str | None = None
 
 
+class FiredRule(Out, frozen=True):
+    """A configured rule that held."""
+
+    name: str
+    verdict: Literal["allow", "review", "block"]
+    reason: str
+
+
 class DecisionView(Out, frozen=True):
     """The evidence behind one decision; disclosing it to a payer may be tipping-off."""
 
@@ -308,6 +316,8 @@ class DecisionView(Out, frozen=True):
     circumstances: tuple[str, ...]
     """What else decided: ``issues``, ``unscored``, ``strict``, ``control``, ``by_rules``."""
     reasons: tuple[str, ...]
+    rules: tuple[FiredRule, ...]
+    """The configured rules that held."""
     model: str
     """SHA-256 of the model's file, or ``rules``."""
     generation: int
@@ -320,6 +330,8 @@ class FindingView(Out, frozen=True):
     """Parts per million."""
     verdict: Literal["allow", "review", "block"]
     reasons: tuple[str, ...]
+    rules_fired: str
+    """Bits in hexadecimal, the lowest for the first configured rule."""
 
 
 class ReplayView(Out, frozen=True):
