@@ -55,7 +55,7 @@ def need(holds, why):
 
 def read_object(pairs):
     form = [f"{name}:{type({} if value is None else value).__name__[0]}" for name, value in pairs]
-    for optional in ("finality:d", "stake:d", "validators:l"):  # Only where validators vote.
+    for optional in ("decision:s", "finality:d", "stake:d", "validators:l"):  # Opened; where validators vote.
         if form[-1] == optional and pairs[len(form) - 1][1]:
             form.pop()
     known = (FORMS + "|" + cometbft_votes.FORMS).split("|")
@@ -123,9 +123,11 @@ def verify(data, trust="", witnesses=(), quorum=0):
 
     # What was answered: a leaf for that record, under an app hash that the node sealed.
     leaf, place = unhex(receipt["leaf"], 176), (receipt["leaf_index"], receipt["leaf_count"])
-    version, same, outcome, _, mode, _, rest, id_, moved, _, hashed, _, side_a, side_b = LEAF.unpack(leaf)
+    version, same, outcome, _, mode, _, rest, id_, moved, _, hashed, chose, side_a, side_b = LEAF.unpack(leaf)
     answers = (version, same, rest, id_, hashed) == (1, kind, bytes(6), payment, digest(b"\0", record))
     need(answers, "the leaf does not answer this record")
+    opened = unhex(receipt.get("decision", ""), 64) if "decision" in receipt else b""
+    need(not opened or digest(opened) == chose, "the opened decision is not the one committed to")
     root = root_from_path(digest(b"\0", leaf), *place, receipt["leaf_path"])
     app_hash = digest(b"bezant/app/1", unhex(receipt["previous_app_hash"]), root)
     need(app_hash.hex() == receipt["app_hash"], "the leaf is not under this app hash")
@@ -168,6 +170,8 @@ def verify(data, trust="", witnesses=(), quorum=0):
         need(held, "the block is not in the history that the checkpoint is of")
     need(len(found) >= quorum, f"{len(found)} of the witnesses you named co-signed, not {quorum}")
     keys = {"keys": len(shown), "keys_registered_first": ids.count(authority)}
+    if opened:
+        keys["decided_by_model"] = opened[32:48].hex()
     return summary | keys | {"genesis": network.hex(), "co_signed_by": found, "votes": votes}
 
 

@@ -84,6 +84,7 @@ class World:
         self.keep("plain", chain.submit((ALICE, chain.transfer(alice, bob, 1234))))
         many = np.concatenate([chain.transfer(alice, bob, 1 + n) for n in range(1000)])
         self.keep("batch", chain.submit((BANK, many)), 617, open_debtor=True, open_creditor=True)
+        self.keep("decision", chain.submit((ALICE, chain.transfer(alice, bob, 12))), open_decision=True)
         self.keep("refused", chain.submit((ALICE, chain.transfer(alice, bob, 10**12))))
         given = {"id": scribe.new_id(), "debtor": alice, "creditor": bob, "amount": 9, "hold_for_s": 600}
         self.keep("held", chain.submit((ALICE, record(Kind.HOLD, **given))), open_creditor=True)

@@ -7,6 +7,7 @@ change anywhere shows. What the chain of checks rests on is printed by `verify`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -30,8 +31,8 @@ from bezant.model.keys import authority_id, verify
 from bezant.model.merkle import LEAF, leaf_hashes, path, root_from_path
 from bezant.model.money import render_minor
 from bezant.model.orders import MAX_AUTHORISED_RECORDS, authorisation_message, cosigned
-from bezant.model.outcomes import Outcome, SigningMode
-from bezant.model.records import MAX_KEYS, RECORD, SIDE, RecordArray, id_of
+from bezant.model.outcomes import Outcome, SigningMode, Verdict
+from bezant.model.records import DECISION, MAX_KEYS, RECORD, SIDE, RecordArray, id_of
 
 FORMAT = 1
 
@@ -97,6 +98,8 @@ class Receipt(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     genesis: Genesis
     finality: Finality | None = None
     """The votes that stand in place of the seal where validators vote."""
+    decision: str = ""
+    """The whole DECISION, opened for whoever audits: it shows the score too."""
 
     @property
     def anchor(self) -> Anchor:
@@ -138,6 +141,20 @@ class Evidence:
     creditor_seed: bytes
     finality: Finality | None = None
     """What stands in place of the seal where validators vote."""
+    decision: bytes = b""
+    """The DECISION that was ordered beside the record."""
+
+
+class Decided(NamedTuple):
+    """What an opened DECISION says: the model by the first half of its digest, in hexadecimal, or ``rules``;
+    score and threshold in parts per million; the hash of the evidence."""
+
+    model: str
+    generation: int
+    verdict: str
+    score_ppm: int
+    threshold_ppm: int
+    evidence: str
 
 
 def build_receipt(
@@ -145,9 +162,10 @@ def build_receipt(
     *,
     open_debtor: bool = False,
     open_creditor: bool = False,
+    open_decision: bool = False,
     checkpoint: Witnessed | None = None,
 ) -> Receipt:
-    """Return the receipt of one payment; balances are shown only for the sides asked for.
+    """Return the receipt of one payment; balances and the decision are shown only where asked for.
 
     `checkpoint` is one above the payment's block, if witnesses co-signed any.
     """
@@ -184,6 +202,7 @@ def build_receipt(
         else None,
         genesis=evidence.genesis,
         finality=evidence.finality,
+        decision=evidence.decision.hex() if open_decision else "",
     )
 
 
@@ -211,6 +230,8 @@ def verify_receipt(data: bytes, *, genesis_hash: str | None = None) -> Receipt:
         raise ProofError("no institution that the genesis names signed this", param="signed.authority")
     if id_of(leaf, "id") != id_of(record, "id") or leaf["kind"] != record["kind"]:
         raise ProofError("the leaf's id or kind is not the record's", param="leaf")
+    if receipt.decision and sha256(_decision_of(receipt)) != leaf["decision_hash"].tobytes():
+        raise ProofError("the opened decision is not the one committed to", param="decision")
     check_anchor(receipt.anchor, receipt.genesis, network)
     for name, side, account in (
         ("debtor_side", receipt.debtor_side, id_of(record, "debtor")),
@@ -223,6 +244,27 @@ def verify_receipt(data: bytes, *, genesis_hash: str | None = None) -> Receipt:
     ):
         raise ProofError("the summary does not say what the signed bytes say", param="summary")
     return receipt
+
+
+def decided(receipt: Receipt) -> Decided | None:
+    """Return what the opened decision of a verified receipt says, None where it is not opened.
+
+    Raises: ProofError for a verdict that this release does not know.
+    """
+    if not receipt.decision:
+        return None
+    row = np.frombuffer(_decision_of(receipt), DECISION)[0]
+    model = row["model"].tobytes()
+    if row["verdict"] not in set(Verdict):
+        raise ProofError("the decision holds a verdict this release does not know", param="decision")
+    return Decided(
+        model=model.hex() if any(model) else "rules",
+        generation=int(row["generation"]),
+        verdict=Verdict(int(row["verdict"])).name.lower(),
+        score_ppm=int(row["score_ppm"]),
+        threshold_ppm=int(row["threshold_ppm"]),
+        evidence=row["commitment"].tobytes().hex(),
+    )
 
 
 def signing_statement(receipt: Receipt) -> str:
@@ -338,6 +380,10 @@ def _check_signature(receipt: Receipt, record: np.void, network: bytes) -> None:
                 "the signature does not cover this record: record, path, key or signature was changed",
                 param="signed",
             )
+
+
+def _decision_of(receipt: Receipt) -> bytes:
+    return hex_bytes(receipt.decision, DECISION.itemsize, "decision")
 
 
 def _is_institution(receipt: Receipt) -> bool:

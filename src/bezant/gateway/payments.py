@@ -241,13 +241,22 @@ class Payments:
         return found.record, found.receipt
 
     def receipt(
-        self, payment: PaymentId, *, open_debtor: bool = False, open_creditor: bool = False
+        self,
+        payment: PaymentId,
+        *,
+        open_debtor: bool = False,
+        open_creditor: bool = False,
+        open_decision: bool = False,
     ) -> Receipt:
-        """Return the receipt file's content. Raises: NotFound."""
+        """Return the receipt file's content, with what is to be opened in it. Raises: NotFound."""
         evidence = self._desk.engine.prove(payment)
         checkpoint = self._desk.notary.witnessed(evidence.height)
         return build_receipt(
-            evidence, open_debtor=open_debtor, open_creditor=open_creditor, checkpoint=checkpoint
+            evidence,
+            open_debtor=open_debtor,
+            open_creditor=open_creditor,
+            open_decision=open_decision,
+            checkpoint=checkpoint,
         )
 
     def payload(self, payment: int) -> Payload | None:

@@ -12,7 +12,7 @@ import pytest
 
 from bezant.chain.anchors import trust_statement
 from bezant.chain.leaves import build_leaves
-from bezant.chain.receipts import Receipt, build_receipt, render_receipt, verify_receipt
+from bezant.chain.receipts import Receipt, build_receipt, decided, render_receipt, verify_receipt
 from bezant.errors import ProofError
 from bezant.ledger.state import ACCOUNT
 from bezant.model.identifiers import render_id
@@ -142,6 +142,20 @@ def resealed(receipt: Receipt, key: SigningKey) -> bytes:
     )
     seal = msgspec.structs.replace(receipt.seal, key=key.public.hex(), signature=key.sign(message).hex())
     return changed(receipt, seal=seal)
+
+
+def test_an_opened_decision_is_the_one_that_was_ordered(chain: ChainWorld, parties: tuple[int, int]) -> None:
+    block = chain.submit((ALICE, chain.transfer(*parties, 78)), (ALICE, chain.transfer(*parties, 79)))
+    identity = id_of(block.records[0], "id")
+    receipt = verify_receipt(file_of(chain, identity, open_decision=True))
+    assert bytes.fromhex(receipt.decision) == block.decisions[0].tobytes()
+    assert decided(verify_receipt(file_of(chain, identity))) is None
+    other = block.decisions[0].copy()
+    other["model"][0] ^= 1
+    for forged in (other.tobytes().hex(), receipt.decision[:-2], "00" * 64 + "zz"):
+        with pytest.raises(ProofError) as caught:
+            verify_receipt(changed(receipt, decision=forged))
+        assert caught.value.param == "decision"
 
 
 FORGERIES: dict[str, Callable[[Receipt], bytes]] = {

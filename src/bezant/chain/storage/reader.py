@@ -173,6 +173,7 @@ class BlockReader:
             app_hash=sealed.app_hash,
             seal_key=sealed.seal_key,
             seal_signature=sealed.seal_signature,
+            decision=columns.decisions[index].tobytes(),
             debtor_seed=leaves.account_seed(self._ledger_seed, id_of(columns.records[index], "debtor")),
             creditor_seed=leaves.account_seed(self._ledger_seed, id_of(columns.records[index], "creditor")),
         )

@@ -12,13 +12,17 @@ from bezant.interfaces.cli.output import DEFAULT_DATA, AsJson, Data, show
 
 if TYPE_CHECKING:
     from bezant.chain.checkpoints import Witness
+    from bezant.chain.receipts import Decided
 
 
 def receipt(
     payment: Annotated[str, typer.Argument(help="Payment id.")],
     opened: Annotated[
-        Literal["debtor", "creditor"] | None,
-        typer.Option("--open", help="Open the balances of one side, for its holder."),
+        Literal["debtor", "creditor", "decision"] | None,
+        typer.Option(
+            "--open",
+            help="Open the balances of one side, for its holder; or the decision, for an auditor.",
+        ),
     ] = None,
     data: Data = DEFAULT_DATA,
 ) -> None:
@@ -27,6 +31,7 @@ def receipt(
     \b
     bezant receipt 01a209f4-f478-7d45-bd98-fdbbbc43cee0 > receipt.json
     bezant receipt 01a209f4-f478-7d45-bd98-fdbbbc43cee0 --open debtor | bezant verify -
+    bezant receipt 01a209f4-f478-7d45-bd98-fdbbbc43cee0 --open decision | bezant verify - --model 3f9a…
     """
     from bezant.interfaces.cli.client import connect
 
@@ -49,6 +54,10 @@ def verify(
     quorum: Annotated[
         int, typer.Option(min=0, help="How many of them must have co-signed the history above this.")
     ] = 0,
+    model: Annotated[
+        str,
+        typer.Option(help="Digest, or its beginning, of the model that must have decided; or 'rules'."),
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Verify a receipt or a balance offline: no node, no network, nothing but the file.
@@ -63,7 +72,7 @@ def verify(
     from bezant.chain.anchors import trust_statement, vouched_for
     from bezant.chain.balances import verify_balance
     from bezant.chain.checkpoints import parse_note
-    from bezant.chain.receipts import signing_statement, verify_receipt
+    from bezant.chain.receipts import decided, signing_statement, verify_receipt
     from bezant.errors import InputError
     from bezant.model.genesis import network_id
 
@@ -79,6 +88,7 @@ def verify(
             "a file of verifier keys holds bytes that are no text", code="file_unreadable"
         ) from None
     told: dict[str, Any]
+    made: Decided | None = None
     if b'"bezant_balance"' in content[:64]:
         balance = verify_balance(content, genesis_hash=trust or None)
         checkpoint, finality, genesis = balance.anchor.checkpoint, balance.anchor.finality, balance.genesis
@@ -101,12 +111,33 @@ def verify(
             "signatures": signing_statement(receipt),
             "block": summary.block,
         }
+        made = decided(receipt)
+        if made is not None:
+            told["decided_by"] = made._asdict()
+    _check_model(made, model)
     note = None if checkpoint is None else parse_note(checkpoint.note.encode())
     vouching = vouched_for(note, known, quorum)
     told = {"verified": True} | told | {"genesis_hash": network_id(genesis).hex()}
     if vouching:
         told["co_signed_by"] = [name for name, _ in vouching]
     show(told | {"rests_on": trust_statement(trust or None, note, vouching, finality)}, as_json)
+
+
+def _check_model(made: Decided | None, model: str) -> None:
+    """Raise ProofError unless a receipt proves that the model which is asked for decided."""
+    from bezant.errors import ProofError
+
+    if not model:
+        return
+    if made is None:
+        raise ProofError(
+            "this receipt does not show which model decided; ask for one with --open decision", param="model"
+        )
+    if len(model) < 8 and model != "rules":
+        raise ProofError("name a model by 8 hexadecimal digits at least, or 'rules'", param="model")
+    # A decision holds the first half of the digest.
+    if not made.model.startswith(model[: len(made.model)].lower()):
+        raise ProofError(f"model {made.model} decided, not {model}", param="model")
 
 
 def _witnesses(named: list[str]) -> list[Witness]:

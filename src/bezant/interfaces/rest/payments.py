@@ -172,8 +172,11 @@ async def get_receipt(
     services: Given,
     payment_id: FromPath[str],
     opened: Annotated[
-        Literal["debtor", "creditor"] | None,
-        QueryParameter(name="open", description="Whose balances to open; each side only to its holder"),
+        Literal["debtor", "creditor", "decision"] | None,
+        QueryParameter(
+            name="open",
+            description="Whose balances to open, only to their holder; or the decision, to an auditor",
+        ),
     ] = None,
 ) -> Response[Receipt]:
     """Return the receipt file: canonical bytes that prove the payment offline, to be kept as they are."""
@@ -182,6 +185,7 @@ async def get_receipt(
         parse_payment_id(payment_id),
         open_debtor=opened == "debtor",
         open_creditor=opened == "creditor",
+        open_decision=opened == "decision",
     )
     return Response(content=cast("Receipt", render_receipt(receipt)), media_type="application/json")
 
