@@ -46,7 +46,7 @@ costs every validator something, however few payments are in it."""
 PATIENCE_S = 30.0
 """Seconds after which the outcome of what the network did not agree on is unknown."""
 STALLED_S = 10.0
-"""Nothing more is accepted while somebody has waited for so long."""
+"""Nothing more is accepted while somebody waits and nothing was agreed on for so long."""
 CLOSING_S = 3.0
 
 
@@ -125,7 +125,7 @@ class CometEngine(StoredChain):
         for order in orders:
             check_shape(order)
         self._writer.check_running()
-        waited_s = self._outcomes.oldest_s
+        waited_s = self._outcomes.stalled_s
         if waited_s > STALLED_S:
             raise Overloaded(
                 f"the network has not agreed on anything for {waited_s:.0f} s; nothing was accepted, try "

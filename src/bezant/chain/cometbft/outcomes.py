@@ -44,6 +44,7 @@ class Outcomes:
         self._patience_s, self._clock_s = patience_s, clock_s
         self._lock = threading.Lock()
         self._waiting: dict[bytes, list[Outstanding]] = {}
+        self._agreed_s = clock_s()
 
     def expect(self, names: Sequence[bytes]) -> Outstanding:
         """Return what will be told of Orders of these names; to be called before they are sent."""
@@ -65,6 +66,7 @@ class Outcomes:
         with self._lock:
             for place in placed:
                 for one in self._waiting.pop(place.name, ()):
+                    self._agreed_s = self._clock_s()
                     one.answers[place.name] = (own[place.start : place.stop], block.height, block.time_ns)
                     if len(one.answers) == len(set(one.names)):
                         ready.append(one)
@@ -96,11 +98,12 @@ class Outcomes:
             self.give_up(one, unknown)
 
     @property
-    def oldest_s(self) -> float:
-        """For how many seconds the first of those who wait has waited, 0 where nobody does."""
+    def stalled_s(self) -> float:
+        """For how many seconds somebody has waited while nothing was agreed on for anybody, 0 where nobody
+        waits. A long queue is no standstill."""
         with self._lock:
             first = next(iter(self._waiting.values()), None)
-            return self._clock_s() - first[0].since_s if first else 0.0
+            return self._clock_s() - max(first[0].since_s, self._agreed_s) if first else 0.0
 
     def wait_until_empty(self, timeout_s: float) -> None:
         """Return once nobody waits any more, or after so many seconds."""

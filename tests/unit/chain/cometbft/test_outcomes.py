@@ -46,7 +46,7 @@ def test_orders_in_two_blocks_are_answered_together_in_their_order() -> None:
     assert isinstance(answer, Answered)
     assert answer.receipts["amount"].tolist() == [3, 1, 2]
     assert (answer.height.tolist(), answer.time_ns.tolist()) == ([6, 5, 5], [60, 50, 50])
-    assert outcomes.oldest_s == 0
+    assert outcomes.stalled_s == 0
 
 
 def test_the_same_order_sent_twice_answers_both() -> None:
@@ -62,7 +62,7 @@ def test_who_waits_for_too_long_is_told_that_nobody_knows_and_only_once() -> Non
     early = listen(outcomes.expect([A]).awaited)
     clock.now_s = 20
     late = listen(outcomes.expect([B]).awaited)
-    assert outcomes.oldest_s == 20
+    assert outcomes.stalled_s == 20
     clock.now_s = 31
     outcomes.expire()
     assert [type(one) for one in early] == [UnknownOutcome]
@@ -82,3 +82,16 @@ def test_what_was_refused_is_waited_for_no_more() -> None:
     outcomes.settle(block(1, [1, 2]), [Placed(A, 0, 1), Placed(B, 1, 2)])
     assert [type(one) for one in told] == [Overloaded]
     assert [type(one) for one in other] == [Answered]
+
+
+def test_a_long_queue_that_moves_is_no_standstill() -> None:
+    clock = Clock()
+    outcomes = Outcomes(30, clock)
+    outcomes.expect([A])
+    outcomes.expect([B])
+    clock.now_s = 12
+    assert outcomes.stalled_s == 12
+    outcomes.settle(block(1, [9]), [Placed(B, 0, 1)])
+    assert outcomes.stalled_s == 0
+    clock.now_s = 15
+    assert outcomes.stalled_s == 3
