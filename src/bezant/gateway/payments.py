@@ -15,12 +15,14 @@ from bezant.gateway.instructions import Instruction, lock_id, records_of
 from bezant.gateway.rehearsal import Rehearsal, conclude
 from bezant.intelligence.conditions import Facts
 from bezant.intelligence.evidence import EVIDENCE, decode_evidence
+from bezant.intelligence.explanation import Explanation, explain
+from bezant.intelligence.explanation import Payment as Stated
 from bezant.intelligence.model import Model
 from bezant.intelligence.replay import Replay, replay
 from bezant.intelligence.rulebook import EMPTY, Books
-from bezant.model.identifiers import AccountId, PaymentId, new_payment_id
+from bezant.model.identifiers import AccountId, PaymentId, new_payment_id, payment_time_ms
 from bezant.model.keys import SigningKey, authority_id
-from bezant.model.money import parse_minor
+from bezant.model.money import Asset, parse_minor
 from bezant.model.outcomes import Outcome
 from bezant.model.payment import SALT_BYTES, Payload, decode_payload
 from bezant.model.records import RECORD, Kind, RecordArray, id_of
@@ -298,6 +300,21 @@ class Payments:
         (evidence,) = decode_evidence(row)
         model, book = named(evidence["model"].tobytes()[:16]), books(evidence["rulebook"].tobytes())
         return replay(row[0], model, book, self._facts(payment, evidence) if book.rules else None)
+
+    def explain(self, payment: PaymentId, named: Callable[[bytes], Model | None]) -> Explanation:
+        """Return why a payment scored as it did, from its record and the evidence alone.
+
+        Raises: NotFound, VaultError, ModelError.
+        """
+        evidence, (record, _) = self.evidence(payment), self.find(payment)
+        asset = self._desk.engine.genesis.assets[int(record["asset"]) - 1]
+        about = Stated(
+            int(record["amount"]),
+            Asset(asset.number, asset.code, asset.scale),
+            payment_time_ms(payment) * 1_000_000,
+        )
+        model = named(evidence["model"].tobytes()[:16])
+        return explain(model, evidence["x"].reshape(1, -1), about)
 
     def _facts(self, payment: PaymentId, evidence: np.void) -> Facts:
         """Return what rules may ask about a payment."""

@@ -45,6 +45,14 @@ def test_a_receipt_binds_model_and_evidence(town: SmallNode, paid: PaymentId) ->
         verify_receipt(render_receipt(forged))
 
 
+def test_an_explanation_adds_up_to_the_score_that_was_recorded(town: SmallNode, paid: PaymentId) -> None:
+    told, model = town.node.payments.explain(paid, town.node.models.named), town.node.model
+    assert model is not None
+    x = town.node.payments.evidence(paid)["x"].reshape(1, -1)
+    assert told.margin == pytest.approx(float(model.examine(x)[0][0]), abs=1e-9)
+    assert next(idea.text for idea in told.ideas if idea.name == "amount").startswith("EUR 3.00; ")
+
+
 def test_verify_accepts_the_model_that_decided_and_no_other(
     town: SmallNode, paid: PaymentId, tmp_path: Path
 ) -> None:

@@ -25,6 +25,23 @@ def show_decision(payment: _Payment, data: Data = DEFAULT_DATA, as_json: AsJson 
 
 
 @app.command()
+def explain(payment: _Payment, data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
+    """Say why a payment scored as it did, beside what is normal for the customer.
+
+    Weights are what each thing added to the log odds of fraud (exact TreeSHAP); negative ones spoke against it.
+
+    \b
+    bezant decisions explain 01a209f4-f478-7d45-bd98-fdbbbc43cee0
+    """
+    from bezant.interfaces.cli.client import connect
+
+    with connect(data) as client:
+        answer = client.get(f"/v1/decisions/{payment}/explanation")
+    rows = [{**idea, "weight": f"{idea['weight']:+.2f}"} for idea in answer["ideas"]]
+    show(answer, as_json, "weight", "name", "text", rows=rows)
+
+
+@app.command()
 def replay(payment: _Payment, data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
     """Compute a decision again, score, verdict and reasons, from its evidence; exit code 1 if they differ."""
     from bezant.interfaces.cli.client import connect

@@ -20,9 +20,12 @@ from bezant.interfaces.rest.render import verdict_word
 from bezant.interfaces.rest.services import AnyRequest, Given, Services, in_thread, read_body
 from bezant.interfaces.rest.shapes import (
     ClosedView,
+    ContributionView,
     DecisionView,
+    ExplanationView,
     FindingView,
     FiredRule,
+    IdeaView,
     In,
     ReplayView,
     ReviewPage,
@@ -92,6 +95,23 @@ async def replay_decision(services: Given, payment_id: FromPath[str]) -> ReplayV
     )
 
 
+@get("/decisions/{payment_id:str}/explanation")
+async def explain_decision(services: Given, payment_id: FromPath[str]) -> ExplanationView:
+    """Say why a payment scored as it did: exact TreeSHAP weights, in words, beside the customer's own normal."""
+    payment, node = parse_payment_id(payment_id), services.node
+    found = await in_thread(node.payments.explain, payment, node.models.named)
+    ideas = tuple(
+        IdeaView(
+            idea.name,
+            idea.text,
+            idea.weight,
+            tuple(ContributionView(one.feature, one.value, one.weight) for one in idea.contributions),
+        )
+        for idea in found.ideas
+    )
+    return ExplanationView(render_payment_id(payment), found.text, found.base, found.margin, ideas)
+
+
 def _page(services: Services, cursor: str | None, limit: int) -> ReviewPage:
     history, render = services.node.history, services.render
     found, next_cursor = history.reviews(cursor=cursor, limit=limit)
@@ -152,4 +172,4 @@ def _decision(services: Services, payment: PaymentId) -> DecisionView:
     )
 
 
-ROUTES = [list_reviews, approve_review, reject_review, get_decision, replay_decision]
+ROUTES = [list_reviews, approve_review, reject_review, get_decision, explain_decision, replay_decision]

@@ -325,6 +325,35 @@ class DecisionView(Out, frozen=True):
     features: dict[str, float]
 
 
+class ContributionView(Out, frozen=True):
+    feature: str
+    value: float
+    """In payments, seconds or major units."""
+    weight: float
+
+
+class IdeaView(Out, frozen=True):
+    """Features that say one thing together."""
+
+    name: str
+    text: str
+    weight: float
+    """What it added to the log odds of fraud."""
+    contributions: tuple[ContributionView, ...]
+
+
+class ExplanationView(Out, frozen=True):
+    """Why a payment scored as it did; disclosing it to a payer may be tipping-off."""
+
+    payment_id: str
+    text: str
+    """What spoke for fraud, each with this customer's own normal; fit for a report."""
+    base: float
+    margin: float
+    """The log odds before calibration: `base` and all weights together; 0 where rules gave the score."""
+    ideas: tuple[IdeaView, ...]
+
+
 class FindingView(Out, frozen=True):
     score_ppm: int
     """Parts per million."""

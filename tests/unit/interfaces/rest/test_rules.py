@@ -39,6 +39,9 @@ def test_a_rule_is_taken_up_and_a_bad_one_named(api: Api, accounts: tuple[str, s
             {"name": "small", "verdict": "review", "reason": "Too small to be true."}
         ]
         assert "A rule of this node asks for it." in decision["reasons"]
+        told_why = api.get(f"/v1/decisions/{held['id']}/explanation")
+        assert told_why["text"].startswith("EUR 0.01; ")
+        assert {idea["name"] for idea in told_why["ideas"]} >= {"amount", "time", "pace"}
         settings.write_text(before + RULE.replace("0.05", "0.055"))
         refused = api.send("POST", "/v1/rules/reload", json={})
         assert refused.status_code >= 400
