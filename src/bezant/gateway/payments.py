@@ -308,11 +308,8 @@ class Payments:
         """
         evidence, (record, _) = self.evidence(payment), self.find(payment)
         asset = self._desk.engine.genesis.assets[int(record["asset"]) - 1]
-        about = Stated(
-            int(record["amount"]),
-            Asset(asset.number, asset.code, asset.scale),
-            payment_time_ms(payment) * 1_000_000,
-        )
+        signed_ns = payment_time_ms(payment) * 1_000_000
+        about = Stated(int(record["amount"]), Asset(asset.number, asset.code, asset.scale), signed_ns)
         model = named(evidence["model"].tobytes()[:16])
         return explain(model, evidence["x"].reshape(1, -1), about)
 

@@ -187,7 +187,7 @@ def _passing(seen: _Seen, payment: Payment) -> str:
 def _place(seen: _Seen, payment: Payment) -> str:
     known = _percent(min(max(seen["place_risk_slow"], 0.0), 1.0))
     return (
-        f"{seen['place_frauds_30d']:.0f} known frauds here within 30 days, {known} of what became known lately; "
+        f"{seen['place_frauds_30d']:.0f} known frauds here within 30 days, {known} of what is known lately; "
         f"{seen['debtor_frauds_30d']:.0f} that the customer suffered."
     )
 
@@ -211,8 +211,8 @@ def _payee(seen: _Seen, payment: Payment) -> str:
         return "The payee's account was never seen before."
     return (
         f"The payee's account, first seen {_span(seen['creditor_age'])} ago, received "
-        f"{_count(seen['received_count_1d'])} within a day, from {seen['new_payers_1d']:.0f} new payers; usual "
-        f"{seen['received_count_30d'] / 30:.1f} a day."
+        f"{_count(seen['received_count_1d'])} within a day, from {seen['new_payers_1d']:.0f} new payers; "
+        f"usual {seen['received_count_30d'] / 30:.1f} a day."
     )
 
 

@@ -28,7 +28,8 @@ def show_decision(payment: _Payment, data: Data = DEFAULT_DATA, as_json: AsJson 
 def explain(payment: _Payment, data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
     """Say why a payment scored as it did, beside what is normal for the customer.
 
-    Weights are what each thing added to the log odds of fraud (exact TreeSHAP); negative ones spoke against it.
+    Weights are what each thing added to the log odds of fraud (exact TreeSHAP); negative ones spoke
+    against it.
 
     \b
     bezant decisions explain 01a209f4-f478-7d45-bd98-fdbbbc43cee0

@@ -97,7 +97,7 @@ async def replay_decision(services: Given, payment_id: FromPath[str]) -> ReplayV
 
 @get("/decisions/{payment_id:str}/explanation")
 async def explain_decision(services: Given, payment_id: FromPath[str]) -> ExplanationView:
-    """Say why a payment scored as it did: exact TreeSHAP weights, in words, beside the customer's own normal."""
+    """Say why a payment scored as it did: exact TreeSHAP weights, and the customer's own normal."""
     payment, node = parse_payment_id(payment_id), services.node
     found = await in_thread(node.payments.explain, payment, node.models.named)
     ideas = tuple(
