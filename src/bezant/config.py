@@ -41,6 +41,9 @@ class Pipeline(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     route: str = "bezant.stages.route:Route"
     settle: str = "bezant.stages.settle:Settle"
     notify: str = "bezant.stages.notify:Notify"
+    budget_factor: Annotated[float, msgspec.Meta(ge=0)] = 1.0
+    """How many times its time budget a stage may take before its fallback stands in; 0 lifts the bound, for
+    measurements that have to come to the same on a slow machine."""
 
 
 class Screening(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

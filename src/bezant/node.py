@@ -189,7 +189,7 @@ class Node:
         self.resources = resources
         self._implementations = {name: getattr(self.config.pipeline, name) for name in STAGES}
         self._replacing = threading.Lock()
-        self.flow = Flow({name: self._build(name) for name in STAGES})
+        self.flow = Flow({name: self._build(name) for name in STAGES}, self.config.pipeline.budget_factor)
         self.observer.start()
         opened.callback(self.observer.close)
         self.intake = Intake(self.flow, clock.now_ns, self.engine.durable_height, self.engine.pace)

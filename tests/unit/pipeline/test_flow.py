@@ -48,9 +48,9 @@ class Pass:
         return batch
 
 
-def flow_of(log: list[str]) -> tuple[Flow, dict[str, Pass]]:
+def flow_of(log: list[str], budget_factor: float = 1.0) -> tuple[Flow, dict[str, Pass]]:
     stages = {name: Pass(name, log) for name in STAGES}
-    return Flow(stages), stages
+    return Flow(stages, budget_factor), stages
 
 
 def empty() -> PaymentBatch:
@@ -115,6 +115,14 @@ def test_a_stage_that_broke_its_budget_rests() -> None:
     log.clear()
     flow.run(empty()), flow.run(empty())
     assert log.count("settle") == 2
+
+
+def test_budgets_can_be_lifted_and_stretched() -> None:
+    for factor, fallbacks in ((0.0, 0), (1.0, SCORE_BIT), (1e18, 0)):
+        flow, stages = flow_of([], factor)
+        stages["score"].budget_base_us = stages["score"].budget_us = 1e-9
+        flow.run(empty())
+        assert flow.run(empty()).fallback == fallbacks, factor
 
 
 def test_a_replaced_stage_makes_a_new_generation() -> None:

@@ -29,8 +29,9 @@ from bezant.model.genesis import Rules
 from bezant.node import Node
 from bezant.pipeline.stage import Stage
 
-POLICY = "[policy]\ncontrol_share = 0\n"
-"""No control group: it is drawn by chance, and two runs would differ."""
+SETTINGS = "[pipeline]\nbudget_factor = 0\n[policy]\ncontrol_share = 0\n"
+"""No control group, which is drawn by chance, and no time budgets: a slow machine would come to other
+verdicts."""
 NOTE = "simulated data: attackers and customers are the economy's, not the world's"
 
 Note = Callable[[str, float], None]
@@ -82,7 +83,7 @@ def _fight(
 ) -> Count:
     """Return what became of one world's payments behind one layer."""
     create_folder(place, rules=Rules(id_window_s=86_400), created_ms=START_NS // 1_000_000)
-    (place / "bezant.toml").write_text(POLICY + layer.policy, "ascii")
+    (place / "bezant.toml").write_text(SETTINGS + layer.policy, "ascii")
     if layer.model is not None:
         layer.model.save(place / "models" / "current.model")
     clock = SetClock(START_NS)
