@@ -189,7 +189,8 @@ class Node:
         self.resources = resources
         self._implementations = {name: getattr(self.config.pipeline, name) for name in STAGES}
         self._replacing = threading.Lock()
-        self.flow = Flow({name: self._build(name) for name in STAGES}, self.config.pipeline.budget_factor)
+        budgets = self.config.pipeline.budget_factor
+        self.flow = Flow({name: self._build(name) for name in STAGES}, budgets, self.engine.still)
         self.observer.start()
         opened.callback(self.observer.close)
         self.intake = Intake(self.flow, clock.now_ns, self.engine.durable_height, self.engine.pace)

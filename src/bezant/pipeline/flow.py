@@ -20,6 +20,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +33,7 @@ from bezant.pipeline.telemetry import StageTelemetry
 STAGES = ("authenticate", "admit", "screen", "score", "decide", "route", "settle", "notify")
 FIRST_IN_ORDER = 1
 """Position of the first stage that must see batches one after another."""
+SETTLE = STAGES.index("settle")
 REST_BATCHES = 16
 """For how many batches a stage that broke its budget rests before it is tried again."""
 
@@ -52,13 +54,21 @@ class Flow:
     began with, so a swap falls between two batches by itself.
     """
 
-    def __init__(self, stages: Mapping[str, Stage], budget_factor: float = 1.0) -> None:
-        """`budget_factor` times its budget is what a stage may take; 0 lifts the bound."""
+    def __init__(
+        self,
+        stages: Mapping[str, Stage],
+        budget_factor: float = 1.0,
+        still: AbstractContextManager[object] | None = None,
+    ) -> None:
+        """`budget_factor` times its budget is what a stage may take; 0 lifts the bound. `still` is held while
+        stages judge, so that ledger and features are of one moment to them; waiting for it is no stage's
+        time. None where nothing moves meanwhile."""
         missing = [name for name in STAGES if name not in stages]
         if missing or len(stages) != len(STAGES):
             raise ConfigError(f"a flow needs exactly the stages {', '.join(STAGES)}; missing: {missing}")
         self._budget_factor = budget_factor
         self._swap = threading.Lock()
+        self._still = still or nullcontext()
         self._line = Line(1, dict(stages))
         self._resting: dict[str, int] = {}
         self.telemetry = {name: StageTelemetry() for name in STAGES}
@@ -99,24 +109,30 @@ class Flow:
 
     def finish(self, batch: PaymentBatch) -> PaymentBatch:
         """Run the rest, which sees everything that earlier batches changed."""
-        return self._steps(batch, FIRST_IN_ORDER, len(STAGES))
+        with self._still:
+            batch = self._steps(batch, FIRST_IN_ORDER, SETTLE)
+        return self._steps(batch, SETTLE, len(STAGES))
 
     def rehearse(self, batch: PaymentBatch) -> PaymentBatch:
         """Run the stages that only judge, up to routing; nothing is ordered, counted or told."""
         line = self._line
         batch.generation, batch.stages = line.generation, line.stages
-        for position, name in enumerate(STAGES[: STAGES.index("settle")]):
-            stage = line.stages[name]
-            try:
-                batch = stage(batch)
-            except InvariantViolation:
-                raise
-            except Exception:
-                if not isinstance(stage, Fallback):
-                    raise
-                batch.fallback |= 1 << position
-                batch = stage.fall_back(batch)
+        with self._still:
+            for position, name in enumerate(STAGES[:SETTLE]):
+                batch = self._judge(line.stages[name], position, batch)
         return batch
+
+    @staticmethod
+    def _judge(stage: Stage, position: int, batch: PaymentBatch) -> PaymentBatch:
+        try:
+            return stage(batch)
+        except InvariantViolation:
+            raise
+        except Exception:
+            if not isinstance(stage, Fallback):
+                raise
+            batch.fallback |= 1 << position
+            return stage.fall_back(batch)
 
     def _steps(self, batch: PaymentBatch, start: int, stop: int) -> PaymentBatch:
         stages = batch.stages

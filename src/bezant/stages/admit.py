@@ -34,10 +34,6 @@ class Admit:
 
     def __call__(self, batch: PaymentBatch) -> PaymentBatch:
         self._check_store(self._store_lag())
-        with self._engine.still:
-            return self._look_up(batch)
-
-    def _look_up(self, batch: PaymentBatch) -> PaymentBatch:
         ledger, records = self._engine.ledger, batch.records
         now_ns = max(self._now_ns(), self._engine.time_ns)
         batch.refused = np.minimum(batch.refused, ledger.foresee(records, now_ns))

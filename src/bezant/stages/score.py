@@ -32,7 +32,6 @@ class Score:
     budget_base_us: ClassVar = 100_000.0
 
     def __init__(self, resources: Resources) -> None:
-        self._engine = resources.engine
         self._features: FeatureState = resources.features
         self._model: Model | None = resources.model
         self._scales = resources.scales
@@ -84,16 +83,15 @@ class Score:
         rows = np.flatnonzero(batch.pays & known)
         batch.device, batch.terminal = self._instruments.read(batch.payloads)
         scale = self._scales[np.minimum(batch.records["asset"][rows], len(self._scales) - 1)]
-        with self._engine.still:
-            x = self._features.compute(
-                batch.debtor_row[rows].astype(np.int64),
-                batch.creditor_row[rows].astype(np.int64),
-                batch.records["amount"][rows],
-                batch.time_ns[rows],
-                scale=scale,
-                device=batch.device[rows],
-                terminal=batch.terminal[rows],
-            )
+        x = self._features.compute(
+            batch.debtor_row[rows].astype(np.int64),
+            batch.creditor_row[rows].astype(np.int64),
+            batch.records["amount"][rows],
+            batch.time_ns[rows],
+            scale=scale,
+            device=batch.device[rows],
+            terminal=batch.terminal[rows],
+        )
         if len(rows) == len(batch):
             batch.features = x
         else:

@@ -192,7 +192,6 @@ def test_a_failing_settle_refuses_the_batch_whole(small: SmallNode) -> None:
 
 NEW_PROCESS = """
 import sys
-from contextlib import nullcontext
 from types import SimpleNamespace
 import numpy as np
 from bezant.intelligence import aspects, forest
@@ -202,7 +201,7 @@ from bezant.stages.score import Score
 kernels = aspects.look, forest._score_rows
 print(*(len(kernel.signatures) for kernel in kernels))
 model, scales = Model.load(sys.argv[1]), np.array([0, 2])
-given = {"engine": SimpleNamespace(still=nullcontext()), "features": FeatureState(), "instruments": None}
+given = {"features": FeatureState(), "instruments": None}
 Score(SimpleNamespace(**given, model=model, scales=scales, executor=None))
 print(*(len(kernel.signatures) for kernel in kernels))
 """
@@ -228,3 +227,26 @@ def test_without_a_model_rules_decide_and_say_so(tmp_path: Path) -> None:
         assert evidence["verdict"] in (Verdict.ALLOW, Verdict.REVIEW)
         assert answers.receipts["verdict"][0] == evidence["verdict"]
         assert not evidence["model"].any()
+
+
+class Still:
+    """Says in the log when it is entered and left, as the stages say that they ran."""
+
+    def __init__(self, log: list[str]) -> None:
+        self.log = log
+
+    def __enter__(self) -> None:
+        self.log.append("(")
+
+    def __exit__(self, *_: object) -> None:
+        self.log.append(")")
+
+
+def test_stages_judge_while_the_ledger_is_still_and_settle_outside() -> None:
+    log: list[str] = []
+    flow = Flow({name: Pass(name, log) for name in STAGES}, still=Still(log))
+    flow.run(join_submissions([], 1))
+    assert " ".join(log) == "authenticate ( admit screen score decide route ) settle notify"
+    log.clear()
+    flow.rehearse(join_submissions([], 1))
+    assert " ".join(log) == "( authenticate admit screen score decide route )"
