@@ -209,6 +209,9 @@ def test_every_kind_can_be_submitted_by_who_may_sign_it(server: Server, tmp_path
             command(Kind.SET_PAUSED, asset=1, amount=1),
             command(Kind.CLAWBACK, **between, amount=1),
             command(Kind.SET_MODEL, debtor=own, amount=1, commitment=bytes(31) + b"\1"),
+            command(Kind.BOND, **between, amount=1, commitment=bytes(31) + b"\1"),
+            command(Kind.UNBOND, **between, related=_id(hold)),
+            command(Kind.REJOIN, debtor=own, commitment=bytes(31) + b"\1"),
         ],
         "original_unknown": [
             command(Kind.REVERSE, **between, related=new_payment_id(now_ms()), amount=1),

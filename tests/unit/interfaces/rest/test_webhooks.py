@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import pytest
+
 from .conftest import Api
 
 URL = "https://hooks.example.org/bezant"
+
+
+@pytest.fixture(autouse=True)
+def _told(api: Api) -> None:
+    """What other tests paid is in the read model, and no news to an endpoint of these."""
+    assert api.node.follower is not None
+    assert api.node.follower.wait_for(api.node.engine.durable_height, 30)
 
 
 def test_an_endpoint_lives_and_its_secret_is_shown_once(api: Api) -> None:
