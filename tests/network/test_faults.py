@@ -205,8 +205,9 @@ def test_one_that_was_cut_off_catches_up(four: Four, load: Load) -> None:
         load.wait_for(5)
         assert four.height(last) <= alone + 1, "it decides nothing alone"
         four.network.heal()
-        until(lambda: four.height(last) > alone + 1, "it hears of the others again")
+        until(lambda: four.network.status()[3].height > alone + 1, "it hears of the others again")
         load.wait_for(2)
+    four.heal()
     assert not load.unknown
     check_everywhere(four, load, before)
     four.check_one_history()
@@ -236,6 +237,7 @@ def test_halves_of_a_network_decide_nothing_and_go_on_together(four: Four, load:
         lambda: four.gateways[0].send("GET", f"/v1/payments/{pending}").status_code == 200,
         "the payment that was under way is settled once they talk again",
     )
+    four.heal()
     check_everywhere(four, load, before)
     four.check_one_history()
 

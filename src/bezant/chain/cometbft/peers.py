@@ -31,6 +31,8 @@ class Cut:
         """Cut these off, and nobody else."""
         self._path.write_text("".join(f"{one}\n" for one in node_ids), "ascii")
 
-    def heal(self) -> None:
-        """Cut nobody off."""
+    def heal(self) -> bool:
+        """Cut nobody off; return whether anybody was."""
+        was = self._path.exists()
         self._path.unlink(missing_ok=True)
+        return was

@@ -121,7 +121,7 @@ def partition(
 
 @app.command()
 def heal(folder: Folder = DEFAULT_FOLDER) -> None:
-    """End every partition: members call each other again within seconds.
+    """End every partition: those that were cut off start again, and catch up.
 
     \b
     bezant network heal

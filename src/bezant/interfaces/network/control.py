@@ -128,9 +128,11 @@ class Network:
                 self.end(member, "cometbft_pid")
 
     def heal(self) -> None:
-        """Let every member talk to every other again; they call each other within seconds."""
+        """Let every member talk to every other again. Those that were cut off begin anew: CometBFT does not
+        call a peer again that it had to refuse."""
         for member in self.members:
-            Cut(self.data(member)).heal()
+            if Cut(self.data(member)).heal() and self.pids(member).get("cometbft_pid"):
+                self.end(member, "cometbft_pid")
 
     def _node_id(self, member: Member) -> str:
         return node_id(secret_of(self.data(member) / "consensus" / "config" / "node_key.json"))
