@@ -2,7 +2,8 @@
 
 A header is fourteen fields, each as it is hashed. Nothing is decoded: what a field has to say is encoded,
 and compared. The app hash of a block is in the next one's header, which more than two thirds of the voting
-power signed; where validators change, the header in front names the next ones.
+power signed, and the one before it in its own header; where validators change, the header in front names the
+next ones.
 """
 
 from hashlib import sha256
@@ -18,6 +19,11 @@ CHAIN_ID, HEIGHT, TIME, LAST_BLOCK, VALIDATORS, NEXT_VALIDATORS, APP_HASH = 1, 2
 def need(holds, why):
     if not holds:
         raise ValueError(why)
+
+
+def unhex(text):
+    need(not set(text) - set("0123456789abcdef"), "a field is not plain hex")
+    return bytes.fromhex(text)
 
 
 def number(value):
@@ -49,7 +55,7 @@ def root(items):
 
 def set_hash(validators):
     """The hash of a set of validators: by power, then by address."""
-    pairs = [(one["power"], bytes.fromhex(one["key"])) for one in validators]
+    pairs = [(one["power"], unhex(one["key"])) for one in validators]
     pairs.sort(key=lambda pair: (-pair[0], sha256(pair[1]).digest()[:20]))
     return root([field(1, field(1, key)) + field(2, power) for power, key in pairs])
 
@@ -59,14 +65,15 @@ def check_header(signed, expected, chain, is_signed):
     validators, votes = signed["validators"], signed["votes"]
     need(0 < len(validators) == len(votes) <= 1000, "votes do not stand beside validators")
     need(len({one["key"] for one in validators}) == len(votes), "a validator is named twice")
+    need(all(list(one) == ["key", "power"] for one in validators), "a validator is a key and its power")
     need(all(0 < one["power"] <= 2**40 for one in validators), "a validator has no power")
     need(set_hash(validators) == expected, "these are not the validators of that height")
-    fields = [bytes.fromhex(text) for text in signed["fields"]]
+    fields = [unhex(text) for text in signed["fields"]]
     named = [chain, field(1, signed["height"]), field(1, expected)]
     need(len(fields) == 14, "a header has 14 fields")
     need([fields[place] for place in (CHAIN_ID, HEIGHT, VALIDATORS)] == named, "the header is another one")
     need(0 < signed["height"] < 2**63 and 0 <= signed["round"] < 2**31, "a height or round is out of range")
-    parts = bytes.fromhex(signed["parts_hash"])
+    parts = unhex(signed["parts_hash"])
     need(len(parts) == 32 and 0 <= signed["parts_total"] < 2**32, "the parts of a block are not told")
     block = field(1, root(fields)) + field(2, field(1, signed["parts_total"]) + field(2, parts))
     start = field(1, 2) + fixed(2, signed["height"]) + fixed(3, signed["round"]) + field(4, block)
@@ -75,7 +82,7 @@ def check_header(signed, expected, chain, is_signed):
         if vote is not None:
             need(0 <= vote["time_ns"] < 2**63, "a vote's time is out of range")
             text = start + field(5, time(vote["time_ns"])) + field(6, chain[2:])
-            pair = bytes.fromhex(one["key"]), bytes.fromhex(vote["signature"])
+            pair = unhex(one["key"]), unhex(vote["signature"])
             need(is_signed(1, *pair, number(len(text)) + text), "a vote does not cover the header")
             power += one["power"]
     total = sum(one["power"] for one in validators)
@@ -83,7 +90,7 @@ def check_header(signed, expected, chain, is_signed):
     return fields, power, total
 
 
-def check_votes(proof, genesis, network, block, time_ns, app_hash, is_signed):
+def check_votes(proof, genesis, network, block, time_ns, previous, app_hash, is_signed):
     """Return (power that signed, of all, changes of validators) if the block is final. Raises: ValueError."""
     chain = field(1, f"bezant-{network.hex()[:40]}".encode())
     expected, reached = set_hash(genesis), 0
@@ -94,8 +101,9 @@ def check_votes(proof, genesis, network, block, time_ns, app_hash, is_signed):
         need(len(expected) == 32, "a header names no next validators")
     need(proof["after"]["height"] == block + 1, "the app hash of a block is in the next one's header")
     fields, power, total = check_header(proof["after"], expected, chain, is_signed)
-    own = [bytes.fromhex(text) for text in proof["header"]]
+    own = [unhex(text) for text in proof["header"]]
     need(fields[APP_HASH] == field(1, app_hash), "the validators signed another app hash")
+    need(own[APP_HASH : APP_HASH + 1] == [field(1, previous)], "another block led to this app hash")
     need(len(own) == 14 and fields[LAST_BLOCK][:34] == field(1, root(own)), "the header is another block's")
     need((own[HEIGHT], own[TIME]) == (field(1, block), time(time_ns)), "the block has another height or time")
     return power, total, len(proof["changes"])

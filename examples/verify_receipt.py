@@ -129,13 +129,13 @@ def verify(data, trust="", witnesses=(), quorum=0):
     opened = unhex(receipt.get("decision", ""), 64) if "decision" in receipt else b""
     need(not opened or digest(opened) == chose, "the opened decision is not the one committed to")
     root = root_from_path(digest(b"\0", leaf), *place, receipt["leaf_path"])
-    app_hash = digest(b"bezant/app/1", unhex(receipt["previous_app_hash"]), root)
+    app_hash = digest(b"bezant/app/1", before := unhex(receipt["previous_app_hash"]), root)
     need(app_hash.hex() == receipt["app_hash"], "the leaf is not under this app hash")
     block = struct.pack("<3Q", summary["block"], summary["time_ns"], place[1]) + app_hash
     votes, told = (), (bool(seal), "finality" in receipt, bool(voting and receipt["checkpoint"]))
     need(told == (not voting, bool(voting), False), "it is not vouched for as the genesis has it")
     if voting:
-        final = receipt["finality"], voting, network, summary["block"], summary["time_ns"], app_hash
+        final = receipt["finality"], voting, network, summary["block"], summary["time_ns"], before, app_hash
         votes = cometbft_votes.check_votes(*final, is_signed)
     else:
         need(seal["key"] in genesis["sealers"], "the seal is by nobody whom the genesis names")

@@ -46,7 +46,9 @@ class Network:
 
     def final(self, by: Validators = FIRST, **more: Any) -> Finality:
         at = self.evidence
-        return by.finality(self.name, at.height, at.time_ns, at.app_hash, **more)
+        return by.finality(
+            self.name, at.height, at.time_ns, at.app_hash, previous=at.previous_app_hash, **more
+        )
 
     def file(self, proof: Finality | None, evidence: Evidence | None = None) -> bytes:
         made = build_receipt(replace(evidence or self.evidence, finality=proof), open_debtor=True)
@@ -78,7 +80,7 @@ def test_a_receipt_rests_on_votes_through_a_change_of_validators(network: Networ
 
 
 def test_forged_votes_are_refused(network: Network) -> None:
-    strangers = Validators(name="stranger")
+    strangers, at = Validators(name="stranger"), network.evidence
     forged = [
         network.final(signers=2),
         network.final(strangers),
@@ -86,12 +88,47 @@ def test_forged_votes_are_refused(network: Network) -> None:
         network.final(SECOND, signers=0, changes=[network.change]),
         network.final(SECOND, changes=[strangers.hand_over(network.name, 2, SECOND)]),
         network.final(keys=strangers.keys()),
-        FIRST.finality(network.name, network.evidence.height, network.evidence.time_ns, bytes(32)),
-        FIRST.finality("bezant-other", network.evidence.height, network.evidence.time_ns,
-                       network.evidence.app_hash),
-    ]  # fmt: skip
+        FIRST.finality(network.name, at.height, at.time_ns, bytes(32), previous=at.previous_app_hash),
+        FIRST.finality("bezant-other", at.height, at.time_ns, at.app_hash, previous=at.previous_app_hash),
+    ]
     for proof in forged:
         assert not both_say(network.file(proof), network.trust)
+
+
+def test_a_receipt_is_not_of_the_empty_block_behind_its_own(network: Network) -> None:
+    at = network.evidence
+    later = replace(at, height=at.height + 1, time_ns=at.time_ns + 3_600_000_000_000)
+    votes_for_later = FIRST.finality(
+        network.name, later.height, later.time_ns, at.app_hash, previous=at.app_hash
+    )
+    assert not both_say(network.file(votes_for_later, later), network.trust)
+
+
+def spelled_otherwise(receipt: Any) -> Iterator[Any]:
+    """Yield the receipt with the same votes in other letters, with a blank, or with more beside them."""
+    final = receipt["finality"]
+    after = final["after"]
+    shouted = [text.upper() for text in after["fields"]]
+    voters = [{**one, "key": one["key"].upper()} for one in after["validators"]]
+    votes_ = [{**one, "signature": one["signature"].upper()} for one in after["votes"]]
+    for changed in (
+        {"after": after | {"fields": shouted}},
+        {"after": after | {"parts_hash": after["parts_hash"].upper()}},
+        {"after": after | {"validators": voters}},
+        {"after": after | {"validators": [one | {"institution": 1} for one in after["validators"]]}},
+        {"after": after | {"votes": votes_}},
+        {"header": [final["header"][0][:2] + " " + final["header"][0][2:], *final["header"][1:]]},
+    ):
+        yield receipt | {"finality": final | changed}
+
+
+def test_votes_have_one_spelling(network: Network) -> None:
+    tried = 0
+    for changed in spelled_otherwise(json.loads(network.file(network.final()))):
+        tried += 1
+        data = json.dumps(changed, indent=1).encode() + b"\n"
+        assert not both_say(data, network.trust), changed["finality"]
+    assert tried == 6
 
 
 def test_a_validators_own_seal_does_not_do(network: Network) -> None:

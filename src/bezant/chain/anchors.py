@@ -132,6 +132,7 @@ def check_anchor(anchor: Anchor, genesis: Genesis, network: bytes) -> None:
             chain_id(network),
             height=anchor.block,
             time_ns=anchor.time_ns,
+            previous=previous,
             app_hash=app_hash,
         )
     elif anchor.seal is not None:

@@ -1,9 +1,9 @@
 """Why a block is final under CometBFT: what more than two thirds of the voting power signed.
 
-The app hash of block H stands in the header of block H + 1, which validators sign. Whoever knows the
-validators of the genesis can follow them to that header: wherever they change, the header before it names
-the next ones, and is signed by those before. Nothing else is trusted: neither the node that hands
-this out, nor whoever carried it.
+The app hash of block H stands in the header of block H + 1, which validators sign, and the one before it
+in the header of H itself. Whoever knows the validators of the genesis can follow them to that header:
+wherever they change, the header before it names the next ones, and is signed by those before. Nothing else
+is trusted: neither the node that hands this out, nor whoever carried it.
 
 A header is given as its fourteen fields, each as it is encoded for hashing. Nothing is decoded here:
 what a field has to say is encoded and compared.
@@ -70,8 +70,8 @@ class Finality(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that makes a block final for whoever knows the genesis.
 
     `changes` are the headers, oldest first, in front of every change of validators up to the last; `header`
-    are the fields of the block's own header, which hold its time; `after` is the next block's, which
-    holds the app hash.
+    are the fields of the block's own header, which hold its time and the app hash before it; `after` is the
+    next block's, which holds the app hash.
     """
 
     changes: tuple[SignedHeader, ...]
@@ -101,11 +101,14 @@ def check_finality(
     *,
     height: int,
     time_ns: int,
+    previous: bytes,
     app_hash: bytes,
 ) -> Signed:
-    """Return who signed for a block of this height, time and app hash, after checking all of it.
+    """Return who signed for a block of this height and time, after checking all of it.
 
-    `genesis` are the validators that are trusted to begin with, `chain` the chain's name. Raises: ProofError.
+    The block takes the app hash from `previous`, which its own header names, to `app_hash`: a block without
+    receipts leaves it as it is, and would otherwise pass for the one before. `genesis` are the validators
+    that are trusted to begin with, `chain` the chain's name. Raises: ProofError.
     """
     _need(proof.after.height == height + 1, "the app hash of a block stands in the next one's header")
     expected = validators_hash(genesis)
@@ -122,6 +125,7 @@ def check_finality(
     )
     _need(own[HEIGHT] == height_field(height), "the block's header is of another height")
     _need(own[TIME] == time_field(time_ns), "the block's header has another time")
+    _need(own[APP_HASH] == hash_field(previous), "the block is not the one that led to this app hash")
     return counted(proof)
 
 

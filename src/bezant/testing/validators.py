@@ -61,12 +61,13 @@ class Validators:
         return SignedHeader(height, texts, 1, 1, PARTS_HASH.hex(), self.members, tuple(votes))
 
     def finality(
-        self, chain: str, height: int, time_ns: int, app_hash: bytes, *,
+        self, chain: str, height: int, time_ns: int, app_hash: bytes, *, previous: bytes = bytes(32),
         signers: int | None = None, changes: Sequence[SignedHeader] = (),
         keys: Sequence[SigningKey] | None = None,
     ) -> Finality:  # fmt: skip
-        """Return the proof that a block of this height, time and app hash is final."""
-        own = self.header(chain, height, time_ns, bytes(32))
+        """Return the proof that a block of this height and time, which led from `previous` to this app hash,
+        is final."""
+        own = self.header(chain, height, time_ns, previous)
         after = self.header(chain, height + 1, time_ns + 1, app_hash, last=finality.header_hash(own))
         signed = self.sign(chain, height + 1, after, signers=signers, keys=keys)
         return Finality(tuple(changes), tuple(field.hex() for field in own), signed)

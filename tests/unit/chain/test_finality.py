@@ -29,11 +29,12 @@ def at(height: int) -> SignedHeader:
 CHANGES = tuple(at(h) for h in sorted(map(int, TOLD["commits"])) if h < PAID)
 PROOF = Finality(CHANGES, at(PAID).fields, at(PAID + 1))
 TIME_NS = nanoseconds(TOLD["commits"][str(PAID)]["header"]["time"])
-APP_HASH = bytes.fromhex(TOLD["commits"][str(PAID + 1)]["header"]["app_hash"])
+PREVIOUS, APP_HASH = (bytes.fromhex(TOLD["commits"][str(h)]["header"]["app_hash"]) for h in (PAID, PAID + 1))
 
 
 def check(proof: Finality = PROOF, **otherwise: Any) -> Signed:
-    given: dict[str, Any] = {"height": PAID, "time_ns": TIME_NS, "app_hash": APP_HASH} | otherwise
+    given: dict[str, Any] = {"height": PAID, "time_ns": TIME_NS, "previous": PREVIOUS, "app_hash": APP_HASH}
+    given |= otherwise
     return check_finality(proof, given.pop("genesis", GENESIS), given.pop("chain", CHAIN), **given)
 
 
@@ -60,6 +61,8 @@ def test_hashes_are_those_of_the_engine() -> None:
         {"height": PAID + 1},
         {"time_ns": TIME_NS + 1},
         {"app_hash": bytes(32)},
+        {"previous": bytes(32)},
+        {"previous": APP_HASH},
         {"chain": CHAIN + "x"},
         {"genesis": GENESIS[:3]},
         {"genesis": [Validator(GENESIS[0].key, 2), *GENESIS[1:]]},
@@ -91,10 +94,11 @@ def test_whatever_is_changed_is_noticed() -> None:
 
 NAME = finality.chain_id(bytes(32))
 OWN = Validators()
+GIVEN: Any = {"height": 5, "time_ns": 1_000, "previous": bytes(32), "app_hash": b"a" * 32}
 
 
 def check_own(proof: Finality) -> Signed:
-    return check_finality(proof, OWN.members, NAME, height=5, time_ns=1_000, app_hash=b"a" * 32)
+    return check_finality(proof, OWN.members, NAME, **GIVEN)
 
 
 def own_proof(signers: int | None = None, **more: Any) -> Finality:
@@ -112,12 +116,11 @@ def test_more_than_two_thirds_have_to_sign() -> None:
 def test_power_counts_and_not_heads() -> None:
     heavy = Validators((10, 1, 1, 1))
     proof = heavy.finality(NAME, 5, 1_000, b"a" * 32, signers=1)
-    given = {"height": 5, "time_ns": 1_000, "app_hash": b"a" * 32}
-    assert check_finality(proof, heavy.members, NAME, **given).power == 10  # type: ignore[arg-type]
+    assert check_finality(proof, heavy.members, NAME, **GIVEN).power == 10
     exactly = Validators((2, 1))
     proof = exactly.finality(NAME, 5, 1_000, b"a" * 32, signers=1)
     with pytest.raises(ProofError, match="2 of 3 votes"):
-        check_finality(proof, exactly.members, NAME, **given)  # type: ignore[arg-type]
+        check_finality(proof, exactly.members, NAME, **GIVEN)
 
 
 def test_one_validator_cannot_sign_for_another() -> None:

@@ -85,6 +85,9 @@ class Application:
         self._decided: Decided | None = None
 
     def __call__(self, request: Request) -> bytes:
+        # What is in memory may be half a block: nothing may be decided on it, whoever asks again.
+        if self._chain.failure is not None:
+            raise self._chain.failure
         match request:
             case CheckTx():
                 return self._check(request)

@@ -266,6 +266,27 @@ def test_a_genesis_of_another_network_is_refused(replicas: list[Replica]) -> Non
             one.application(wrong)
 
 
+def test_nothing_is_decided_on_a_block_that_was_half_applied(
+    author: Author, replicas: list[Replica], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, blocks = replicas[0], author.funding()
+
+    def break_off(block: object) -> None:
+        raise MemoryError("learning broke off")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(one.chain, "_on_applied", break_off)
+        with pytest.raises(MemoryError):
+            one.application(blocks[0])
+    assert one.chain.height == 1
+    for again in (blocks[0], blocks[1], Commit(), Info(), ProcessProposal((), b"", 1, 1)):
+        with pytest.raises(StorageError, match="learning broke off"):
+            one.application(again)
+    one.restart()
+    for block in blocks:
+        one.decide(block)
+
+
 def test_a_query_says_what_a_block_hashed_to(author: Author, replicas: list[Replica]) -> None:
     one = replicas[0]
     told = [app_hash_of(one.decide(block)) for block in author.funding()]
