@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -83,11 +84,16 @@ class Application:
         self._refuses = refuses
         self._kept_height = chain.durable_height
         self._decided: Decided | None = None
+        self._broken: Exception | None = None
+        """What broke off applying or keeping a block: of that one, memory or the journal may hold half."""
 
     def __call__(self, request: Request) -> bytes:
-        # What is in memory may be half a block: nothing may be decided on it, whoever asks again.
-        if self._chain.failure is not None:
-            raise self._chain.failure
+        if self._broken is not None:
+            raise StorageError(
+                f"this node broke off within block {self._kept_height + 1} ({self._broken!r}) and answers "
+                "nothing on half of it; restart it, which takes back what was not committed",
+                code="block_broken_off",
+            )
         match request:
             case CheckTx():
                 return self._check(request)
@@ -161,7 +167,7 @@ class Application:
             faults=voters.faults_in(request, chain.ledger),
         )
         before = voters.powers(chain.ledger)
-        with chain.still:
+        with chain.still, self._whole():
             applied = chain.apply(composed)
         changes = (
             voters.updates(before, voters.powers(chain.ledger)) if voters.may_change(applied.block) else ()
@@ -187,12 +193,22 @@ class Application:
         decided = self._decided
         if decided is None:
             raise StorageError("there is no decided block to commit", code="block_out_of_turn")
-        self._chain.keep(decided.applied)
+        with self._whole():
+            self._chain.keep(decided.applied)
         self._decided, self._kept_height = None, decided.applied.block.height
         for place in decided.placed:
             self._orders.forget(place.name)
         self._on_kept(decided)
         return messages.commit()
+
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        """Do all of something or nothing any more."""
+        try:
+            yield
+        except Exception as error:
+            self._broken = error
+            raise
 
     # Beginnings, and questions.
 

@@ -266,24 +266,29 @@ def test_a_genesis_of_another_network_is_refused(replicas: list[Replica]) -> Non
             one.application(wrong)
 
 
-def test_nothing_is_decided_on_a_block_that_was_half_applied(
-    author: Author, replicas: list[Replica], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("breaking", ["apply", "keep"])
+def test_nothing_is_decided_on_half_a_block(
+    author: Author, replicas: list[Replica], monkeypatch: pytest.MonkeyPatch, breaking: str
 ) -> None:
     one, blocks = replicas[0], author.funding()
 
     def break_off(block: object) -> None:
-        raise MemoryError("learning broke off")
+        raise MemoryError("no room")
 
     with monkeypatch.context() as broken:
-        broken.setattr(one.chain, "_on_applied", break_off)
+        if breaking == "apply":
+            broken.setattr(one.chain, "_on_applied", break_off)
+        else:
+            one.chain.subscribe(break_off)
         with pytest.raises(MemoryError):
-            one.application(blocks[0])
+            one.decide(blocks[0])
     assert one.chain.height == 1
     for again in (blocks[0], blocks[1], Commit(), Info(), ProcessProposal((), b"", 1, 1)):
-        with pytest.raises(StorageError, match="learning broke off"):
+        with pytest.raises(StorageError, match="broke off within block 1"):
             one.application(again)
     one.restart()
-    for block in blocks:
+    assert one.chain.height == (breaking == "keep")
+    for block in blocks[one.chain.height :]:
         one.decide(block)
 
 
