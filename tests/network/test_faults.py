@@ -70,6 +70,18 @@ def load(four: Four) -> Load:
     return Load(four.gateways[0], four.alice, four.bob)
 
 
+def pay_in_vain(four: Four, load: Load) -> str:
+    """Pay while nothing can be agreed on; return the key of the payment that is under way."""
+    pending, amount = uuid7(), {"amount": CENT, "asset": "EUR"}
+    body = {"debtor": four.alice, "creditor": four.bob, "instructed_amount": amount}
+    with pytest.raises(httpx.ReadTimeout):
+        four.gateways[0].client.post(
+            "/v1/payments", headers={"Idempotency-Key": pending}, json=body, timeout=5.0
+        )
+    load.unknown.append(pending)
+    return pending
+
+
 def cents(amount: str) -> int:
     return int(amount.replace(".", ""))
 
@@ -160,19 +172,7 @@ def test_two_killed_stop_the_network_and_nothing_forks(four: Four, load: Load) -
     for one in members[2:]:
         four.network.signal(one, signal.SIGKILL)
     heights = [four.height(one) for one in members[:2]]
-    pending = uuid7()
-    with pytest.raises(httpx.ReadTimeout):
-        four.gateways[0].client.post(
-            "/v1/payments",
-            headers={"Idempotency-Key": pending},
-            json={
-                "debtor": four.alice,
-                "creditor": four.bob,
-                "instructed_amount": {"amount": CENT, "asset": "EUR"},
-            },
-            timeout=5.0,
-        )
-    load.unknown.append(pending)
+    pending = pay_in_vain(four, load)
     assert all(four.height(one) <= height + 1 for one, height in zip(members, heights, strict=False))
     four.heal()
     until(
@@ -218,19 +218,7 @@ def test_halves_of_a_network_decide_nothing_and_go_on_together(four: Four, load:
     four.network.partition(members[2:])
     until(lambda: all(one.height > 0 for one in four.network.status()[2:]), "those cut off are up again")
     heights = [four.height(one) for one in members]
-    pending = uuid7()
-    with pytest.raises(httpx.ReadTimeout):
-        four.gateways[0].client.post(
-            "/v1/payments",
-            headers={"Idempotency-Key": pending},
-            json={
-                "debtor": four.alice,
-                "creditor": four.bob,
-                "instructed_amount": {"amount": CENT, "asset": "EUR"},
-            },
-            timeout=5.0,
-        )
-    load.unknown.append(pending)
+    pending = pay_in_vain(four, load)
     assert all(four.height(one) <= height + 1 for one, height in zip(members, heights, strict=True))
     four.network.heal()
     until(

@@ -74,6 +74,7 @@ def test_a_validator_that_signs_twice_is_slashed_and_removed(pair: tuple[Four, M
     network, (*_, last) = four.network, four.network.members
     issuer, bank = four.gateways[0], four.gateways[3]
     account = bank.account()
+    four.settle()
     assert issuer.pay(four.alice, account, "2000.00").status_code == 201
     four.settle()
     public = json.loads((network.data(last) / "consensus/config/priv_validator_key.json").read_text())
@@ -85,7 +86,7 @@ def test_a_validator_that_signs_twice_is_slashed_and_removed(pair: tuple[Four, M
         listed = issuer.get("/v1/validators")["validators"]
         return next(one for one in listed if one["key"] == key)
 
-    assert seen()["votes"] == 12
+    until(lambda: seen()["votes"] == 12, "the issuer's member has the block with the bond, too")
     network.stop([last])
     twin = make_twin(four, last)
     network.start([last, twin])

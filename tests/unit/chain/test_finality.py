@@ -154,6 +154,20 @@ def test_validators_who_were_handed_nothing_cannot_vote() -> None:
         check_own(OWN.finality(NAME, 5, 1_000, b"a" * 32, changes=[handed]))
 
 
+def test_a_vote_that_does_not_verify_is_left_out_and_spoils_nothing() -> None:
+    sound = own_proof()
+    first, *others = sound.after.votes
+    assert first is not None
+    spoiled = msgspec.structs.replace(first, signature="00" * 64)
+    after = msgspec.structs.replace(sound.after, votes=(spoiled, *others))
+    with pytest.raises(ProofError, match="signature"):
+        check_own(msgspec.structs.replace(sound, after=after))
+    kept = finality.drop_invalid_votes(after, NAME)
+    assert kept.votes == (None, *others)
+    assert check_own(msgspec.structs.replace(sound, after=kept)).power == 3
+    assert finality.drop_invalid_votes(sound.after, NAME) == sound.after
+
+
 @pytest.mark.parametrize("told", [{}, {"commit": {}}, {"commit": None, "header": 3}])
 def test_what_the_engine_does_not_say_is_a_clear_error(told: dict[str, Any]) -> None:
     with pytest.raises(DecodeError, match="does not parse"):

@@ -13,7 +13,7 @@ import msgspec
 
 from bezant.chain.cometbft.headers import header_fields, signed_header
 from bezant.chain.cometbft.rpc import Json, Rpc
-from bezant.chain.finality import Finality, SignedHeader, validators_hash
+from bezant.chain.finality import Finality, SignedHeader, drop_invalid_votes, validators_hash
 from bezant.errors import DecodeError, NotFound
 from bezant.model.genesis import Genesis
 
@@ -43,7 +43,7 @@ def finality(rpc: Rpc, genesis: Genesis, height: int, patience_s: float = PATIEN
             time.sleep(AGAIN_S)
     try:
         own = rpc.ask("header", height=height)["header"]
-        after = signed_header(signed["signed_header"], _validators(rpc, height + 1))
+        after = _signed(rpc, signed["signed_header"], height + 1)
         return Finality(_changes(rpc, genesis, height + 1), header_fields(own), after)
     except (KeyError, TypeError, ValueError) as error:
         raise DecodeError(f"the engine's header does not parse: {error!r}", code="rpc_malformed") from None
@@ -67,9 +67,14 @@ def _changes(rpc: Rpc, genesis: Genesis, until: int) -> tuple[SignedHeader, ...]
             else:
                 high = middle
         told = rpc.ask("commit", height=low)["signed_header"]
-        found.append(signed_header(told, _validators(rpc, low)))
+        found.append(_signed(rpc, told, low))
         known, low = _voting(rpc, high), high
     return tuple(found)
+
+
+def _signed(rpc: Rpc, told: Json, height: int) -> SignedHeader:
+    """Return a header with those of its votes that verify."""
+    return drop_invalid_votes(signed_header(told, _validators(rpc, height)), told["header"]["chain_id"])
 
 
 def _voting(rpc: Rpc, height: int) -> str:

@@ -292,6 +292,14 @@ def test_nothing_is_decided_on_half_a_block(
         one.decide(block)
 
 
+def test_a_vault_that_failed_keeps_no_validator_from_voting(author: Author, replicas: list[Replica]) -> None:
+    one = replicas[0]
+    one.chain._writer.fail("sealing evidence", StorageError("the disk of the vault is full"))
+    for block in author.funding():
+        one.decide(block)
+    assert one.chain.durable_height == 3
+
+
 def test_a_query_says_what_a_block_hashed_to(author: Author, replicas: list[Replica]) -> None:
     one = replicas[0]
     told = [app_hash_of(one.decide(block)) for block in author.funding()]
