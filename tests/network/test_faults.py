@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import signal
 import threading
 from collections.abc import Iterator
@@ -244,6 +245,42 @@ def test_both_processes_come_back_when_either_dies(four: Four, load: Load) -> No
         )
         load.pay()
         four.network.wait_ready([second], 60)
+    check_everywhere(four, load, before)
+
+
+def test_what_a_killed_supervisor_left_is_ended_by_the_next_one(four: Four, load: Load) -> None:
+    before, second = balances(four), four.network.members[1]
+    pids = four.network.pids(second)
+    four.network.end(second, "pid")
+    until(lambda: four.network.pids(second).keys() == {"node_pid", "cometbft_pid"}, "they live on")
+    four.network.start([second])
+    until(lambda: "pid" in four.network.pids(second), "there is another supervisor")
+    until(
+        lambda: (
+            len(four.network.pids(second)) == 3
+            and not set(four.network.pids(second).values()) & set(pids.values())
+        ),
+        "all three are others",
+    )
+    four.network.wait_ready([second], 60)
+    load.pay()
+    check_everywhere(four, load, before)
+
+
+def test_one_whose_disk_took_no_more_begins_anew(four: Four, load: Load) -> None:
+    before, second = balances(four), four.network.members[1]
+    pids = four.network.pids(second)
+    _, most = resource.prlimit(pids["node_pid"], resource.RLIMIT_FSIZE)
+    resource.prlimit(pids["node_pid"], resource.RLIMIT_FSIZE, (4096, most))
+    with load.running():
+        until(
+            lambda: (
+                set(four.network.pids(second).values()) & set(pids.values()) == {pids["pid"]}
+                and len(four.network.pids(second)) == 3
+            ),
+            "both processes are others",
+        )
+    four.network.wait_ready([second], 60)
     check_everywhere(four, load, before)
 
 

@@ -237,6 +237,11 @@ def test_the_last_one_with_votes_is_not_jailed_for_being_away(world: World) -> N
     assert powers(world) == [0, 5, -1]
 
 
+def test_the_last_one_with_votes_is_not_punished_for_signing_twice(world: World) -> None:
+    assert report(world, (FIRST, Fault.DOUBLE_SIGN), (SECOND, Fault.DOUBLE_SIGN)) == [(Outcome.JAILED, 0)]
+    assert powers(world) == [0, 5, -1]
+
+
 def test_faults_of_strangers_change_nothing_and_stand_in_front_of_records(world: World) -> None:
     assert report(world, (THIRD, Fault.DOUBLE_SIGN)) == []
     rows = fault(FIRST, Fault.ABSENT)

@@ -121,6 +121,11 @@ class Application:
     # The mempool.
 
     def _check(self, request: CheckTx) -> bytes:
+        if len(request.order) > lanes.MAX_ORDER_BYTES:
+            return messages.check_tx(
+                messages.REFUSED,
+                f"an Order of {len(request.order)} bytes fits into no block: {lanes.MAX_ORDER_BYTES} at most",
+            )
         try:
             known = self._orders.read(request.order)
         except DecodeError as error:

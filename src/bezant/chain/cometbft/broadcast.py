@@ -22,6 +22,8 @@ from bezant.errors import BezantError, Overloaded, StorageError, UnknownOutcome
 SENDERS = 8
 AGAIN_S = 0.05
 """Seconds after which the rest of a submission is offered again to a mempool that was full."""
+CLOSING_S = 3.0
+"""What is queued may still be sent for so long after closing began; a request under way ends by itself."""
 SWEEP_S = 0.5
 """How often those are looked for who have waited for too long."""
 
@@ -51,6 +53,7 @@ class Broadcaster:
         self._before_sending, self._on_failure = before_sending, on_failure
         self._queue: queue.SimpleQueue[Sending | None] = queue.SimpleQueue()
         self._closing = threading.Event()
+        self._closed_by_s = 0.0
         self._senders = ThreadPoolExecutor(SENDERS, thread_name_prefix="send")
         self._thread = threading.Thread(target=self._run, name="broadcast", daemon=True)
         self._thread.start()
@@ -59,7 +62,8 @@ class Broadcaster:
         self._queue.put(sending)
 
     def close(self) -> None:
-        """Send what is queued, then stop."""
+        """Send what is queued while the network takes it, then stop."""
+        self._closed_by_s = time.monotonic() + CLOSING_S
         self._closing.set()
         self._queue.put(None)
         self._thread.join()
@@ -98,12 +102,15 @@ class Broadcaster:
         for place, order in enumerate(sending.orders):
             while True:
                 try:
+                    if self._closing.is_set() and time.monotonic() > self._closed_by_s:
+                        raise Overloaded("the node is closing; nothing was accepted", code="closing")
                     self._rpc.broadcast(order)
                     break
                 except Overloaded as error:
                     if not place:
                         self._outcomes.give_up(sending.outstanding, error)
                         return
+                    # Who waits is told by the blocks, or that nobody knows.
                     if self._closing.is_set() or sending.outstanding.awaited.is_resolved:
                         return
                     time.sleep(AGAIN_S)
@@ -112,5 +119,15 @@ class Broadcaster:
                     # It may be on its way: whoever waits is told by its block, or that nobody knows.
                     return
                 except BezantError as error:
-                    self._outcomes.give_up(sending.outstanding, error)
+                    self._outcomes.give_up(sending.outstanding, _of_all(error, place))
                     return
+
+
+def _of_all(error: BezantError, accepted: int) -> BezantError:
+    """Return what is known of a submission, of which the network has taken so many Orders and no more."""
+    if not accepted:
+        return error
+    return UnknownOutcome(
+        f"the network took {accepted} Orders of this and then no more ({error.message}); what was taken may "
+        "still apply, so query each payment by id before sending anything again"
+    )

@@ -17,6 +17,8 @@ MAX_COMMAND_BYTES = 1024 * 1024
 """Bytes of those that hold commands."""
 OVERHEAD_BYTES = 8
 """What an Order takes in a block beside its own bytes, at most."""
+MAX_ORDER_BYTES = MAX_COMMAND_BYTES - OVERHEAD_BYTES
+"""Bytes of one Order; a longer one may not enter the mempool, for one with commands fits into no block."""
 
 
 def choose(known: KnownOrders, orders: Iterable[bytes], most_bytes: int) -> list[bytes]:

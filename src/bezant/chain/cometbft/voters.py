@@ -6,7 +6,6 @@ and whether they may vote. What changes in a block acts two heights later.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 
 import numpy as np
@@ -14,13 +13,13 @@ import numpy as np
 from bezant.chain.blocks import CommittedBlock
 from bezant.chain.cometbft.messages import FinalizeBlock, Validator
 from bezant.chain.finality import address
+from bezant.errors import InvariantViolation
 from bezant.ledger import open_items
 from bezant.ledger.columnar import ColumnarLedger
 from bezant.model.outcomes import Outcome
 from bezant.model.records import FAULT, Fault, Kind, RecordArray
 
 _CHANGING = (Outcome.BONDED, Outcome.UNBONDING, Outcome.SLASHED, Outcome.JAILED)
-_LOG = logging.getLogger("bezant.cometbft")
 
 
 def faults_in(request: FinalizeBlock, ledger: ColumnarLedger) -> RecordArray:
@@ -55,9 +54,9 @@ def may_change(block: CommittedBlock) -> bool:
 def updates(before: Mapping[bytes, int], after: Mapping[bytes, int]) -> list[Validator]:
     """Return the votes that changed, in the order of the keys, for CometBFT.
 
-    Without any votes left it would stop for good: then they stay as they were, for people to see to.
+    Raises: InvariantViolation where nobody has any left, for CometBFT would stop for good; the ledger takes
+    the last ones from nobody.
     """
     if not any(after.values()):
-        _LOG.error("the last validator with votes lost them; they stay until another one bonds")
-        return []
+        raise InvariantViolation("no validator has votes left")
     return [Validator(key, after[key]) for key in sorted(after) if after[key] != before.get(key, 0)]

@@ -21,7 +21,7 @@ from bezant.chain.cometbft.home import node_id, secret_of
 from bezant.chain.cometbft.peers import Cut
 from bezant.errors import BezantError
 from bezant.interfaces.network.plan import Member, Plan, read_plan
-from bezant.interfaces.network.supervisor import STATE, STOPPED
+from bezant.interfaces.network.supervisor import STOPPED, processes
 
 START_S = 600.0
 DOWN_S = 60.0
@@ -64,7 +64,7 @@ class Network:
         return f"http://127.0.0.1:{member.http_port}"
 
     def start(self, members: Sequence[Member]) -> None:
-        """Start the supervisors of those members that have none running."""
+        """Start the supervisors of members that have none; each ends what one before it left running."""
         for member in members:
             if self.pids(member).get("pid"):
                 continue
@@ -194,11 +194,7 @@ class Network:
 
     def pids(self, member: Member) -> dict[str, int]:
         """Return the processes of a member that run, by name: supervisor (pid), node, CometBFT."""
-        try:
-            told = json.loads((self.data(member) / STATE).read_text())
-        except (OSError, ValueError):
-            return {}
-        return {name: pid for name, pid in told.items() if self._is_ours(pid, member)}
+        return processes(self.data(member))
 
     def block(self, member: Member, height: int = 0) -> dict[str, Any]:
         """Return what a member has of a block, 0 for its last. Raises: BezantError."""
@@ -233,11 +229,3 @@ class Network:
             return str(json.loads((self.data(member) / STOPPED).read_text())["message"])
         except (OSError, ValueError, KeyError):
             return ""
-
-    def _is_ours(self, pid: int, member: Member) -> bool:
-        """Return whether a process is still the one that was noted, and not another under its number."""
-        try:
-            command = Path(f"/proc/{pid}/cmdline").read_bytes()
-        except OSError:
-            return False
-        return str(self.data(member)).encode() in command

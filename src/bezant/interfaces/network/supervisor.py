@@ -3,11 +3,13 @@
 Neither can go on without the other: CometBFT stops when its application goes, and what the node had under way
 is known again only from CometBFT's store. So when one ends, both are ended and begun anew. Two things are
 not mended by starting again, and stop the member with a word why: a state that differs from what the others
-agreed on, and processes that end again and again.
+agreed on, and processes that end again and again, as on a full disk. Where a supervisor was killed its
+processes live on; the next one ends them first, for two of a kind cannot share a folder.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -35,6 +37,29 @@ POLL_S = 0.1
 RESTARTS, RESTARTS_WITHIN_S = 5, 120.0
 FAILURE_MARK = b"CONSENSUS FAILURE"
 APP_HASH_MARK = b"wrong Block.Header.AppHash"
+_DIVERGED = (
+    "STOPPED: its ledger came to another state than the other validators agreed on. Nothing it signed counts "
+    f"against the others, and they go on. Look at {CONSENSUS_LOG} for the height and find the cause; then "
+    "take the blocks from the others again with: bezant network resync"
+)
+
+
+def processes(data: Path) -> dict[str, int]:
+    """Return the processes of a member's folder that run, by name: supervisor (pid), node, CometBFT."""
+    try:
+        told = json.loads((data / STATE).read_text())
+    except (OSError, ValueError):
+        return {}
+    return {name: pid for name, pid in told.items() if _is_of(pid, data)}
+
+
+def _is_of(pid: int, data: Path) -> bool:
+    """Return whether a process is still the one that was noted, and not another under its number."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return status != "Z" and str(data).encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
 
 
 class Supervisor:
@@ -48,8 +73,9 @@ class Supervisor:
         self._node: subprocess.Popen[bytes] | None = None
         self._consensus: subprocess.Popen[bytes] | None = None
         self._reader: threading.Thread | None = None
-        self._fatal = ""
-        self._differed = False
+        self._fatal = self._last_end = ""
+        self._gave_up = ""
+        """What CometBFT said when it stopped working, after which it stays there and does nothing."""
 
     def stop(self) -> None:
         """End both processes and return from `run`; from any thread, or a signal handler."""
@@ -59,12 +85,14 @@ class Supervisor:
         """Keep both running. Raises: StorageError ``state_diverged`` or ``restarts_exhausted``."""
         started: deque[float] = deque(maxlen=RESTARTS)
         (self._data / STOPPED).unlink(missing_ok=True)
+        self._end_orphans()
         try:
             while not self._stopping.is_set():
                 if len(started) == RESTARTS and time.monotonic() - started[0] < RESTARTS_WITHIN_S:
                     raise StorageError(
                         f"{self._data.name} ended {RESTARTS} times within {RESTARTS_WITHIN_S:.0f} s and is "
-                        f"not started again; see {NODE_LOG} and {CONSENSUS_LOG} in {self._data}",
+                        f"not started again; the last time, {self._last_end}. See {NODE_LOG} and "
+                        f"{CONSENSUS_LOG} in {self._data}; once the cause is gone: bezant network restart",
                         code="restarts_exhausted",
                     )
                 started.append(time.monotonic())
@@ -81,6 +109,7 @@ class Supervisor:
     def _run_once(self) -> None:
         """Start both, and end both once one has ended or diverged."""
         (self._data / "abci.sock").unlink(missing_ok=True)
+        self._gave_up = ""
         command = [sys.executable, "-m", "bezant", "run", "--data", str(self._data), "--no-model"]
         with _log(self._data / NODE_LOG) as log:
             # In a group of its own: a key pressed at a terminal is the supervisor's to hear.
@@ -90,10 +119,11 @@ class Supervisor:
             if self._wait_for_socket():
                 self._start_consensus()
                 self._note()
-                while not (self._stopping.wait(POLL_S) or self._fatal or self._ended):
+                while not (self._stopping.wait(POLL_S) or self._fatal or self._gave_up or self._ended):
                     pass
+            self._last_end = self._what_ended()
             if not self._stopping.is_set():
-                self._say(f"{self._data.name}: {self._fatal or self._what_ended()}")
+                self._say(f"{self._data.name}: {self._fatal or self._last_end + '; both are started again'}")
         finally:
             self._end()
 
@@ -121,21 +151,10 @@ class Supervisor:
             for line in said:
                 log.write(line)
                 log.flush()
-                self._differed |= APP_HASH_MARK in line
-                if FAILURE_MARK in line:
-                    self._fatal = self._failure(line)
-
-    def _failure(self, line: bytes) -> str:
-        why = (
-            "its ledger came to another state than the other validators agreed on"
-            if self._differed or APP_HASH_MARK in line
-            else "its CometBFT met what it cannot go on from"
-        )
-        return (
-            f"STOPPED: {why}. Nothing it signed counts against the others, and they go on. Look at "
-            f"{CONSENSUS_LOG} for the height and find the cause; then take the blocks from the others again "
-            "with: bezant network resync"
-        )
+                if FAILURE_MARK in line and APP_HASH_MARK in line:
+                    self._fatal = _DIVERGED
+                elif FAILURE_MARK in line:
+                    self._gave_up = line.decode(errors="replace").strip()[:300]
 
     @property
     def _ended(self) -> bool:
@@ -144,8 +163,31 @@ class Supervisor:
     def _what_ended(self) -> str:
         for name, one in (("the node", self._node), ("CometBFT", self._consensus)):
             if one is not None and one.poll() is not None:
-                return f"{name} ended with {one.returncode}; both are started again"
-        return "the node did not come up; it is started again"
+                return f"{name} ended with {one.returncode}"
+        return f"CometBFT gave up ({self._gave_up})" if self._gave_up else "the node did not come up"
+
+    def _end_orphans(self) -> None:
+        """End what a supervisor that was killed left running here. Raises: StorageError ``supervised``."""
+        left = processes(self._data)
+        if "pid" in left:
+            raise StorageError(
+                f"process {left['pid']} already supervises {self._data}; stop that one first",
+                code="supervised",
+            )
+        until = time.monotonic() + GRACE_S
+        sent: tuple[signal.Signals, ...] = (signal.SIGCONT, signal.SIGTERM)
+        while left:
+            for name, pid in left.items():
+                for number in sent:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, number)
+                if sent:
+                    self._say(f"{self._data.name}: {name.removesuffix('_pid')} was left running and is ended")
+            sent = ()
+            if time.monotonic() > until:
+                until, sent = time.monotonic() + GRACE_S, (signal.SIGKILL,)
+            time.sleep(POLL_S)
+            left = processes(self._data)
 
     def _end(self) -> None:
         """End the node first, so that it finishes what it has, then CometBFT."""

@@ -66,9 +66,10 @@ def punish(state, faults, time_ns, limits, receipts):
             continue
         if not twice:
             validator.missed += ONCE
-            away = np.uint64(validator.missed) >= limits.away_blocks
-            if not away or is_last(state.validators, row, limits):
+            if np.uint64(validator.missed) < limits.away_blocks:
                 continue
+        if is_last(state.validators, row, limits):
+            continue
         validator.missed = NONE
         validator.jailed_until_ns = NEVER_NS if twice else time_ns + limits.jail_ns
         receipt = receipts[made]

@@ -134,9 +134,11 @@ def _punish_one(state: State, stake: Stake, fault: RecordArray, time_ns: int) ->
         return
     if not twice:
         validator = state.validators[key] = replace(validator, missed=validator.missed + 1)
-        # Whoever is away alone is not helped by having nobody vote.
-        if validator.missed < stake.away_blocks or _is_last(state, stake, key):
+        if validator.missed < stake.away_blocks:
             return
+    # Without anybody who votes nothing could be decided any more, not even to have others.
+    if _is_last(state, stake, key):
+        return
     until_ns = NEVER if twice else time_ns + stake.jail_s * NS_PER_S
     state.validators[key] = replace(validator, jailed_until_ns=until_ns, missed=0)
     yield _system_receipt(int.from_bytes(key[:16], "little"), Kind.BOND, Answer(Outcome.JAILED))

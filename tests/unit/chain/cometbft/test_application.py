@@ -320,3 +320,9 @@ def test_the_memory_of_orders_is_bounded(author: Author) -> None:
     assert orders.read(first) is not kept
     orders.forget(kept.name)
     assert orders.read(first) is not kept
+
+
+def test_an_order_that_fits_into_no_block_stays_out_of_the_mempool(replicas: list[Replica]) -> None:
+    too_long = bytes(lanes.MAX_ORDER_BYTES + 1)
+    for data, said in ((too_long, b"fits into no block"), (too_long[:-1], b"not an Order")):
+        assert said in replicas[0].application(CheckTx(data, recheck=False))

@@ -17,6 +17,7 @@ from bezant.chain.cometbft.wire import fields, integer, octets, put_bytes, put_i
 from bezant.chain.finality import address
 from bezant.chain.signatures import gateway_keys
 from bezant.chain.storage.chain import StoredChain
+from bezant.errors import InvariantViolation
 from bezant.ledger import open_items
 from bezant.ledger.batch import NS_PER_S
 from bezant.model.genesis import GenesisValidator, Stake
@@ -131,7 +132,10 @@ def test_who_is_away_for_long_loses_its_votes_until_it_rejoins(voting: Voting) -
 def test_the_last_votes_stay(voting: Voting) -> None:
     assert voting.decide(misbehaving=(address(FIRST),)) == {FIRST: 0}
     assert voting.decide(misbehaving=(address(SECOND),)) == {}
-    assert voters.updates({FIRST: 1}, {FIRST: 0}) == []
+    assert voters.powers(voting.chain.ledger) == {FIRST: 0, SECOND: 10}
+    assert voting.decide((BANK, voting.bond(50, SECOND))) == {SECOND: 15}
+    with pytest.raises(InvariantViolation, match="no validator has votes"):
+        voters.updates({FIRST: 1}, {FIRST: 0})
 
 
 def test_faults_are_in_the_journal_and_a_restart_comes_to_the_same(voting: Voting) -> None:

@@ -1,0 +1,167 @@
+"""What is said of Orders that were handed to the network: refused while none was taken, else unknown."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from base64 import b64decode
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from bezant.chain.cometbft import broadcast
+from bezant.chain.cometbft.broadcast import Broadcaster, Sending
+from bezant.chain.cometbft.outcomes import Outcomes
+from bezant.chain.cometbft.rpc import Rpc
+from bezant.chain.engine import Answered
+from bezant.errors import BezantError, Overloaded, StorageError, UnknownOutcome
+from bezant.model.digest import sha256
+
+TAKEN = {"result": {"code": 0}}
+REFUSED = {"result": {"code": 1, "log": "it is not signed by a gateway of the genesis"}}
+FULL = {"error": {"message": "Internal error", "data": "mempool is full"}}
+Says = Callable[[bytes], dict[str, Any]]
+
+
+class Mempool:
+    """CometBFT's side of a broadcast: says of an Order what it is told to."""
+
+    def __init__(self, says: Says) -> None:
+        self.asked: list[bytes] = []
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(handler) -> None:
+                body = json.loads(handler.rfile.read(int(handler.headers["content-length"])))
+                order = b64decode(body["params"]["tx"])
+                self.asked.append(order)
+                answer = json.dumps(says(order)).encode()
+                handler.send_response(200)
+                handler.send_header("content-length", str(len(answer)))
+                handler.end_headers()
+                handler.wfile.write(answer)
+
+            def log_message(handler, *said: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+class Sender:
+    """A broadcaster, and what those were told who wait."""
+
+    def __init__(self, says: Says) -> None:
+        self.mempool = Mempool(says)
+        self.outcomes = Outcomes(30)
+        self.failures: list[Exception] = []
+        self.rpc = Rpc(self.mempool.url)
+        self.broadcaster = Broadcaster(self.rpc, self.outcomes, lambda: None, self.failures.append)
+
+    def send(
+        self, *orders: bytes, prepare: Callable[[], object] = lambda: None
+    ) -> list[Answered | BezantError]:
+        outstanding = self.outcomes.expect([sha256(one) for one in orders])
+        told: list[Answered | BezantError] = []
+        outstanding.awaited.tell(told.append)
+        self.broadcaster.put(Sending(orders, outstanding, prepare))
+        return told
+
+    def close(self) -> None:
+        self.broadcaster.close()
+        self.rpc.close()
+        self.mempool.server.shutdown()
+        self.mempool.server.server_close()
+
+
+@pytest.fixture
+def sender() -> Iterator[Callable[[Says], Sender]]:
+    made: list[Sender] = []
+
+    def make(says: Says) -> Sender:
+        made.append(Sender(says))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def the_only(told: list[Answered | BezantError]) -> Answered | BezantError:
+    until = time.monotonic() + 10
+    while not told and time.monotonic() < until:
+        time.sleep(0.01)
+    (one,) = told
+    return one
+
+
+def test_what_no_validator_takes_is_refused(sender: Callable[[Says], Sender]) -> None:
+    error = the_only(sender(lambda order: REFUSED).send(b"first", b"second"))
+    assert isinstance(error, StorageError)
+    assert error.code == "order_refused"
+
+
+def test_of_what_was_taken_in_part_nobody_knows(sender: Callable[[Says], Sender]) -> None:
+    made = sender(lambda order: REFUSED if order == b"second" else TAKEN)
+    error = the_only(made.send(b"first", b"second", b"third"))
+    assert isinstance(error, UnknownOutcome)
+    assert "took 1 Orders" in error.message
+    assert made.mempool.asked == [b"first", b"second"]
+
+
+def test_a_full_mempool_refuses_the_first_and_keeps_the_rest_waiting(
+    sender: Callable[[Says], Sender],
+) -> None:
+    full = threading.Event()
+    full.set()
+    made = sender(lambda order: FULL if full.is_set() and order != b"first" else TAKEN)
+    refused = the_only(made.send(b"other"))
+    assert isinstance(refused, Overloaded)
+    assert refused.code == "mempool_full"
+    told = made.send(b"first", b"second")
+    while made.mempool.asked.count(b"second") < 2:
+        time.sleep(0.01)
+    assert told == []
+    full.clear()
+    while made.mempool.asked[-1] != b"second" or made.mempool.asked.count(b"second") < 3:
+        time.sleep(0.01)
+    assert told == []
+
+
+def test_nothing_is_sent_before_it_is_sealed(sender: Callable[[Says], Sender]) -> None:
+    made = sender(lambda order: TAKEN)
+
+    def fails() -> None:
+        raise OSError("no space left on device")
+
+    error = the_only(made.send(b"first", prepare=fails))
+    assert isinstance(error, StorageError)
+    assert "no space left" in error.message
+    assert made.failures == [error]
+    assert made.mempool.asked == []
+
+
+def test_closing_does_not_wait_for_a_network_that_hangs(
+    sender: Callable[[Says], Sender], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(broadcast, "CLOSING_S", 0.1)
+    hangs = threading.Event()
+
+    def says(order: bytes) -> dict[str, Any]:
+        hangs.wait(0.3)
+        return TAKEN
+
+    made = sender(says)
+    told = [made.send(b"%d" % number) for number in range(200)]
+    while len(made.mempool.asked) < broadcast.SENDERS:
+        time.sleep(0.01)
+    began_s = time.monotonic()
+    made.broadcaster.close()
+    assert time.monotonic() - began_s < 2, "two hundred would take seven seconds"
+    refused = [one[0] for one in told if one]
+    assert refused
+    assert {one.code for one in refused if isinstance(one, BezantError)} == {"closing"}
+    assert len(refused) + len(made.mempool.asked) == 200
