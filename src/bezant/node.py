@@ -32,6 +32,7 @@ from bezant.errors import ConfigError, InvariantViolation, Overloaded, StorageEr
 from bezant.folder import DataFolder
 from bezant.gateway import commands
 from bezant.gateway.accounts import Accounts
+from bezant.gateway.cases import Cases
 from bezant.gateway.controls import Controls
 from bezant.gateway.desk import Desk
 from bezant.gateway.events import PaymentEvents
@@ -39,6 +40,7 @@ from bezant.gateway.history import History
 from bezant.gateway.holds import Holds
 from bezant.gateway.labels import Labels
 from bezant.gateway.lineup import Lineup
+from bezant.gateway.links import Linker
 from bezant.gateway.mandates import Mandates
 from bezant.gateway.models import Models
 from bezant.gateway.payments import Payments
@@ -229,13 +231,18 @@ class Node:
         self.history = History(self.desk, self.payments, self.store, self.follower)
         self.holds = Holds(self.desk, self.payments, self.history)
         self.refunds = Refunds(self.desk, self.payments, self.history)
-        self.labels = Labels(self.desk, self.payments, self.history, self.holds)
+        self.labels = Labels(self.desk, self.payments, self.history)
+        self.cases = Cases(self.desk, self.payments, self.history, self.holds, self.labels)
+        self.links = Linker(self.history, self.instruments.sightings)
         self.mandates = Mandates(self.desk, self.accounts, self.payments)
         self.votes = Votes(self.desk, self.payments)
         self.controls = Controls(self.desk, self.accounts, self.payments)
         self.models = Models(self.desk, self.payments, self.history, shelf, self.lineup, self.score_log)
         # Before the store follows: what it has projected tells which bindings it was told.
         self.accounts.load_bindings(tell_from=None if self.store is None else self.store.accounts)
+        if self.store is not None:
+            self.cases.on_escalated = self.store.note_escalations
+            self.cases.load_escalations()
         if self.follower is not None:
             self.follower.start()
         self.engine.start()

@@ -22,6 +22,7 @@ from bezant.model.payment import Payload
 from bezant.model.records import Kind, Label, id_of
 from bezant.store import Follower, PaymentStatus, Store
 from bezant.store.queries import MAX_LIMIT, Queries
+from bezant.store.reviews import ALL, Wanted, expected_loss
 from bezant.store.schema import STATUS_OF
 from bezant.store.views import (
     ModelChange,
@@ -68,12 +69,18 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """One payment that waits for a person: its score in parts per million, and why, in words."""
+    """One payment that waits, or waited, for a person: its score in parts per million, and why, in words.
+
+    `expected_loss_minor` is the score's share of the amount, by which the queue is ordered within an asset. A
+    score of rules is no probability, and orders all the same. It lapses at `standing.held.expires_ns`.
+    """
 
     standing: Standing
     score_ppm: int
     threshold_ppm: int
     reasons: tuple[str, ...]
+    expected_loss_minor: int
+    escalated: bool = False
 
 
 class History:
@@ -191,10 +198,17 @@ class History:
             account=account, status=status, from_ns=from_ns, to_ns=to_ns, cursor=cursor, limit=limit
         )
 
-    def reviews(self, *, cursor: str | None = None, limit: int = 50) -> tuple[list[Review], str | None]:
-        """Return what waits for a person, newest first, and the cursor of the next page."""
-        page = self.queries().payments(status=PaymentStatus.IN_REVIEW, cursor=cursor, limit=limit)
-        return [self._review(found) for found in page.items], page.next_cursor
+    def reviews(
+        self, wanted: Wanted = ALL, *, cursor: str | None = None, limit: int = 50
+    ) -> tuple[list[Review], str | None]:
+        """Return what waits for a person and the cursor of the next page: asset by asset, and within one what
+        is expected to lose most first. Raises: InputError, Overloaded."""
+        page = self.queries().reviews(wanted, cursor=cursor, limit=limit)
+        return [self._review(found.payment, found.escalated) for found in page.items], page.next_cursor
+
+    def review(self, payment: StoredPayment) -> Review:
+        """Return a payment that waits or waited for a person, whatever became of it."""
+        return self._review(payment)
 
     def accounts(self, *, cursor: str | None = None, limit: int = 50) -> Page[StoredAccount]:
         return self.queries().accounts(cursor=cursor, limit=limit)
@@ -238,17 +252,19 @@ class History:
             return refunded_minor(engine.ledger, int(paid.receipt["debtor_row"]), identity)
         return self.queries().payment(identity).reversed_amount
 
-    def _review(self, found: StoredPayment) -> Review:
+    def _review(self, found: StoredPayment, escalated: bool = False) -> Review:
+        standing, loss = self.listed(found), expected_loss(found.score_ppm, found.amount)
         try:
             evidence = self._payments.evidence(found.id)
         except (NotFound, VaultError):
-            return Review(standing_of(found), found.score_ppm, 0, ())
-        reasons = tuple(Reasons(int(evidence["reasons"])).words)
+            return Review(standing, found.score_ppm, 0, (), loss, escalated)
         return Review(
-            standing_of(found),
+            standing,
             found.score_ppm,
             max(int(evidence["review_ppm"]), int(evidence["alert_ppm"])),
-            reasons,
+            tuple(Reasons(int(evidence["reasons"])).words),
+            loss,
+            escalated,
         )
 
 

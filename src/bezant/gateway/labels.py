@@ -9,7 +9,6 @@ from bezant.errors import ConflictError
 from bezant.gateway import commands
 from bezant.gateway.desk import Desk
 from bezant.gateway.history import History
-from bezant.gateway.holds import Holds
 from bezant.gateway.payments import Answered, Payments
 from bezant.model.digest import TAG_LABEL, sha256
 from bezant.model.identifiers import AuthorityId, PaymentId, id_bytes, new_payment_id, payment_time_ms
@@ -21,8 +20,8 @@ from bezant.store.views import StoredLabel
 class Labels:
     """Labels payments as the institution, once for each id."""
 
-    def __init__(self, desk: Desk, payments: Payments, history: History, holds: Holds) -> None:
-        self._desk, self._payments, self._history, self._holds = desk, payments, history, holds
+    def __init__(self, desk: Desk, payments: Payments, history: History) -> None:
+        self._desk, self._payments, self._history = desk, payments, history
 
     @property
     def authority(self) -> AuthorityId:
@@ -35,40 +34,22 @@ class Labels:
         `identity` is the id of the LABEL itself. Raises: NotFound; ConflictError ``not_labelled`` for a
         payment that was refused, ``idempotency_key_reused``; BezantError naming the outcome.
         """
+        record = commands.label(identity, self.check(payment).record, label)
+        return self._payments.carry_out_once(record, self._desk.institution_key)
+
+    def check(self, payment: PaymentId) -> Answered:
+        """Return a payment as it was answered, if it can be labelled; raises as `say` does."""
         original = self._payments.look_up(payment)
         if (int(original.record["kind"]), original.outcome) not in MADE:
             raise ConflictError(
                 f"it is {original.outcome.label}: only what was paid or held can be labelled",
                 code="not_labelled",
             )
-        record = commands.label(identity, original.record, label)
-        return self._payments.carry_out_once(record, self._desk.institution_key)
+        return original
 
     def of(self, payment: PaymentId) -> Sequence[StoredLabel]:
         """Return what a payment was said to be, oldest first; the last counts. Raises: NotFound."""
         return self._history.labels(payment)
-
-    # A person's answer to a review may say so too.
-
-    def approve(
-        self, payment: PaymentId, *, identity: PaymentId, label: Label | None = None
-    ) -> tuple[Answered, bool]:
-        """Let a payment in review go through, and label it; raises as `Holds.approve` and `say` do."""
-        closed = self._holds.approve(payment, identity=identity)
-        self._say_beside(payment, label, identity)
-        return closed
-
-    def reject(
-        self, payment: PaymentId, *, identity: PaymentId, label: Label | None = None
-    ) -> tuple[Answered, bool]:
-        """Return the reserve of a payment in review, and label it; raises as `Holds.reject` and `say` do."""
-        closed = self._holds.reject(payment, identity=identity)
-        self._say_beside(payment, label, identity)
-        return closed
-
-    def _say_beside(self, payment: PaymentId, label: Label | None, closing: PaymentId) -> None:
-        if label is not None:
-            self.say(payment, label, label_id(closing))
 
 
 def label_id(closing: PaymentId) -> PaymentId:

@@ -19,6 +19,7 @@ from bezant.intelligence.learning import Named
 from bezant.model.digest import TAG_INSTRUMENT, sha256
 from bezant.model.identifiers import join
 from bezant.model.payment import SALT_BYTES, decode_payload
+from bezant.stages.sightings import Sightings
 from bezant.vault import Vault, VaultKind
 
 Keys = npt.NDArray[np.uint64]
@@ -36,6 +37,8 @@ class Instruments:
         self._vault = vault
         self._secret = sha256(TAG_INSTRUMENT, secret)
         self._at_hand: dict[int, tuple[int, int]] = {}
+        self.sightings = Sightings(vault)
+        """For people who look into a payment; features do not see it."""
         self.replaying = False
         """While it is set, blocks are of an earlier run, and what they named is in the vault."""
 
@@ -51,6 +54,7 @@ class Instruments:
 
     def keep(self, ids_lo: Keys, ids_hi: Keys, device: Keys, terminal: Keys) -> None:
         """Have at hand what payments (n,) that are about to be ordered name."""
+        self.sightings.add(ids_lo, ids_hi, device, terminal)
         for low, high, *named in zip(
             ids_lo.tolist(), ids_hi.tolist(), device.tolist(), terminal.tolist(), strict=True
         ):

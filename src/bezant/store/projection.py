@@ -30,6 +30,7 @@ from bezant.model.outcomes import Outcome
 from bezant.model.records import Kind, RecordArray
 from bezant.store import columns
 from bezant.store.learning import label_rows, model_rows
+from bezant.store.reviews import review_rows
 from bezant.store.schema import ERA_BITS, HASH_BYTES, POSITION_BITS, STATUS_OF, PaymentStatus
 from bezant.store.slashes import slash_rows
 
@@ -64,6 +65,7 @@ class ProjectedRows:
     limits: list[Row] = field(default_factory=list)
     closings: list[Row] = field(default_factory=list)
     labels: list[Row] = field(default_factory=list)
+    reviews: list[Row] = field(default_factory=list)
     model_changes: list[Row] = field(default_factory=list)
 
 
@@ -156,6 +158,10 @@ def project_rows(
     rows.delegates = _delegates(run, np.flatnonzero(applied & (kind == Kind.SET_DELEGATE)))
     rows.limits = _limits(run, np.flatnonzero(applied & (kind == Kind.SET_LIMITS)))
     rows.closings = _closings(run, np.flatnonzero(applied & (kind == Kind.CLOSE_ACCOUNT)))
+    waits = np.flatnonzero(outcome == Outcome.HELD_FOR_REVIEW)
+    rows.reviews = review_rows(
+        run.records[waits], run.decisions[waits], run.ordinals[waits], run.times[waits]
+    )
     rows.labels = label_rows(*run.applied(Kind.LABEL))
     rows.model_changes = model_rows(*run.applied(Kind.SET_MODEL))
     return rows

@@ -10,11 +10,12 @@ import sqlalchemy as sa
 from bezant.errors import InputError, NotFound, StorageError
 from bezant.model.identifiers import AccountId, AuthorityId, PaymentId, render_id, render_payment_id
 from bezant.model.outcomes import Outcome
-from bezant.model.records import Kind
+from bezant.model.records import Kind, Label
 from bezant.store.cursors import decode_cursor, encode_cursor
 from bezant.store.database import Database
 from bezant.store.eras import by_era
 from bezant.store.projection import EndToEndHashes
+from bezant.store.reviews import Wanted, open_reviews
 from bezant.store.schema import (
     NOT_SETTLED,
     POSITION_BITS,
@@ -38,12 +39,14 @@ from bezant.store.views import (
     StoredCapture,
     StoredLabel,
     StoredPayment,
+    StoredReview,
     account_view,
     capture_view,
     entry_view,
     label_view,
     model_change_view,
     payment_view,
+    review_view,
 )
 
 MAX_LIMIT: Final = 1000
@@ -147,6 +150,34 @@ class Queries:
         )
         with self._database.read() as connection:
             return [label_view(row) for row in connection.execute(query.order_by(labels.c.ordinal))]
+
+    def frauds(self, ids: Sequence[PaymentId]) -> set[PaymentId]:
+        """Return those of up to some thousand payments whose last label says fraud."""
+        last: dict[tuple[bytes, bytes], Label] = {}
+        with self._database.read() as connection:
+            for start in range(0, len(ids), MAX_LIMIT):
+                keys = [id_key(id_) for id_ in ids[start : start + MAX_LIMIT]]
+                query = sa.select(labels).where(labels.c.payment.in_(keys)).order_by(labels.c.ordinal)
+                for row in connection.execute(query):
+                    last[bytes(row.payment), bytes(row.debtor)] = Label(row.label)
+        said = (payment for (payment, _), label in last.items() if label is Label.FRAUD)
+        return {PaymentId(int.from_bytes(payment, "big")) for payment in said}
+
+    def payments_of(self, ids: Sequence[PaymentId]) -> list[StoredPayment]:
+        """Return the payments of up to MAX_LIMIT ids that are known, newest first."""
+        query = sa.select(payments).where(payments.c.id.in_([id_key(id_) for id_ in ids[:MAX_LIMIT]]))
+        with self._database.read() as connection:
+            found = connection.execute(query.order_by(payments.c.ordinal.desc()))
+            return [payment_view(row) for row in found]
+
+    def reviews(self, wanted: Wanted, *, cursor: str | None = None, limit: int = 50) -> Page[StoredReview]:
+        """Return what waits for a person, by asset and what is expected to be lost.
+
+        Raises: InputError ``cursor_invalid``.
+        """
+        with self._database.read() as connection:
+            rows, next_cursor = open_reviews(connection, wanted, cursor, _checked(limit))
+            return Page([review_view(row) for row in rows], next_cursor)
 
     def labelled(
         self,

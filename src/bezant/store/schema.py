@@ -176,6 +176,32 @@ labels = sa.Table(
 """What a payment was said to be and by whom; of several rows of one payment and debtor the last counts."""
 sa.Index("labels_payment", labels.c.payment, labels.c.debtor, labels.c.ordinal)
 
+reviews = sa.Table(
+    "reviews",
+    metadata,
+    sa.Column("ordinal", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+    _id("id"),
+    _id("debtor"),
+    _id("creditor"),
+    sa.Column("asset", sa.BigInteger, nullable=False),
+    sa.Column("priority", sa.LargeBinary(8), nullable=False),
+    sa.Column("created_ns", sa.BigInteger, nullable=False),
+)
+"""What waits for a person, and nothing else: a row goes when its payment is captured, released or expires.
+`priority` is the expected loss in minor units, eight big-endian bytes: as large as an amount can be."""
+sa.Index("reviews_priority", reviews.c.asset, reviews.c.priority, reviews.c.ordinal)
+sa.Index("reviews_id", reviews.c.id)
+sa.Index("reviews_debtor", reviews.c.debtor)
+sa.Index("reviews_creditor", reviews.c.creditor)
+
+escalations = sa.Table(
+    "escalations",
+    metadata,
+    _id("payment", primary_key=True),
+    sa.Column("since_ns", sa.BigInteger, nullable=False),
+)
+"""Reviews that somebody passed on. Not from blocks, so it survives a rebuild; why is in the vault."""
+
 model_changes = sa.Table(
     "model_changes",
     metadata,
@@ -265,7 +291,7 @@ sa.Index(
     postgresql_where=_WAITING,
 )
 
-PROJECTED: Final = (blocks, eras, payments, captures, labels, model_changes, entries, accounts)
+PROJECTED: Final = (blocks, eras, payments, captures, labels, reviews, model_changes, entries, accounts)
 """What a rebuild empties and fills again from the blocks."""
 
 idempotency_metadata = sa.MetaData()

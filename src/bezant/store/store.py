@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from bezant.chain.blocks import CommittedBlock
 from bezant.errors import ConfigError, InvariantViolation
 from bezant.model.identifiers import AccountId
-from bezant.store import schema, slashes
+from bezant.store import reviews, schema, slashes
 from bezant.store.database import Database
 from bezant.store.outbox import Event, Outbox
 from bezant.store.projection import (
@@ -234,6 +234,14 @@ class Store:
             self._erased.update(key for (key,) in keys)
             return sum(self._database.update_many(connection, forget, keys) for forget in _FORGET)
 
+    def note_escalations(self, since_ns: Mapping[int, int]) -> None:
+        """Say which payments in review were passed on, by id, and since when; safe to repeat."""
+        rows = [(id_key(payment), since) for payment, since in since_ns.items()]
+        with self._database.write() as connection:
+            self._database.insert_many(
+                connection, schema.escalations, rows, "ON CONFLICT (payment) DO NOTHING"
+            )
+
     def close(self) -> None:
         self._database.close()
 
@@ -245,6 +253,7 @@ class Store:
         insert(connection, payments, self._without_erased(rows.payments), _REPLACE)
         insert(connection, schema.captures, rows.captures)
         insert(connection, schema.labels, rows.labels)
+        insert(connection, schema.reviews, rows.reviews)
         insert(connection, schema.model_changes, rows.model_changes)
         insert(connection, schema.entries, rows.entries)
         # Captures first: what is released or expires in the same run may have been captured in part.
@@ -252,6 +261,8 @@ class Store:
         closed += update(connection, _EXPIRE, rows.expiries)
         if closed != len(rows.captured) + len(rows.releases) + len(rows.expiries):
             raise InvariantViolation("a block closes a hold that the store does not know as open")
+        update(connection, reviews.CLOSE, [row[-2:] for row in (*rows.captured, *rows.releases)])
+        update(connection, reviews.EXPIRE, [row[-2:] for row in rows.expiries])
         if update(connection, slashes.INSERT, rows.slashes) != len(rows.slashes):
             raise InvariantViolation("a bond was taken from an account that the store does not know")
         update(connection, _REVERSE, rows.reversals)
@@ -342,4 +353,12 @@ def _keep_labels(connection: sa.Connection) -> None:
     schema.metadata.create_all(connection)
 
 
-_VERSIONS: Final = (_create_tables, _begin_again, _divide_into_eras, _keep_labels)
+def _keep_reviews(connection: sa.Connection) -> None:
+    """Version 5: what waits for a person is kept by its expected loss."""
+    schema.metadata.create_all(connection)
+    connection.execute(schema.reviews.delete())
+    if rows := reviews.waiting(connection):
+        connection.execute(schema.reviews.insert(), rows)
+
+
+_VERSIONS: Final = (_create_tables, _begin_again, _divide_into_eras, _keep_labels, _keep_reviews)

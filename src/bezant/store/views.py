@@ -58,6 +58,14 @@ class StoredPayment:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredReview:
+    """A payment that waits for a person; `escalated`: somebody passed it on."""
+
+    payment: StoredPayment
+    escalated: bool
+
+
+@dataclass(frozen=True, slots=True)
 class StoredCapture:
     """One capture of the hold `payment`, and what was paid back of it; amounts in minor units."""
 
@@ -177,6 +185,10 @@ def payment_view(row: Any) -> StoredPayment:
         reversed_amount=unsigned_amount(row.reversed_amount or 0),
         end_to_end_hash=None if row.end_to_end_hash is None else bytes(row.end_to_end_hash),
     )
+
+
+def review_view(row: Any) -> StoredReview:
+    return StoredReview(payment_view(row), bool(row.escalated))
 
 
 def capture_view(row: Any) -> StoredCapture:

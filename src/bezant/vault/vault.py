@@ -232,18 +232,22 @@ class Vault:
                     continue
             yield self._open_batch(kind, place)[0]
 
-    def places(self, kind: VaultKind) -> Iterator[Place]:
-        """Yield where every batch of a kind is, in the order they were sealed."""
+    def newest(self, kind: VaultKind) -> Iterator[OpenedBatch]:
+        """Yield every batch of a kind as `batches` does, the newest first."""
+        for place in self.places(kind, newest=True):
+            yield self._open_batch(kind, place)[0]
+
+    def places(self, kind: VaultKind, *, newest: bool = False) -> Iterator[Place]:
+        """Yield where every batch of a kind is, in the order they were sealed, or the newest first."""
         with self._index_lock:
             index = self._index[kind]
             found = index.places() if isinstance(index, IdIndex) else index.stretches()
-        for one in found:
+        for one in found[::-1] if newest else found:
             if isinstance(one, Place):
                 yield one
                 continue
-            for place, header in self._segments.walk(one.segment, one.start, one.end):
-                if int(header["kind"]) == kind:
-                    yield place
+            batches = [place for place, _, _ in self._batches_in(kind, one)]
+            yield from batches if newest else batches[::-1]
 
     def entries(self, kind: VaultKind, *, above: int = -1) -> Iterator[Entry]:
         """Yield every readable row of a kind in the order it was sealed; replaced rows included.

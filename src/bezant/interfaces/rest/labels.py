@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from litestar import Response, get, post
 from litestar.params import FromPath
+from msgspec import Meta
 
+from bezant.gateway.cases import Remark
 from bezant.gateway.events import render_time
 from bezant.interfaces.rest.idempotency import Answer
 from bezant.interfaces.rest.services import AnyRequest, Given, in_thread, read_body
@@ -21,8 +23,23 @@ _WORDS: Final[dict[Label, LabelWord]] = {Label.GENUINE: "genuine", Label.FRAUD: 
 LABELS: Final[dict[str, Label]] = {word: label for label, word in _WORDS.items()}
 
 
-class LabelRequest(In, frozen=True):
+class RemarkRequest(In, frozen=True):
+    """What somebody says beside what they do; sealed for the payer, and gone when the payer is erased."""
+
+    by: Annotated[str, Meta(max_length=64, description="Who does it, as they call themselves")] = ""
+    note: Annotated[str, Meta(max_length=1000, description="Why")] = ""
+
+
+class LabelRequest(RemarkRequest, frozen=True, kw_only=True):
     label: LabelWord
+
+
+def remark_of(body: RemarkRequest) -> Remark:
+    return Remark(body.by.strip(), body.note.strip())
+
+
+def label_word(label: Label) -> LabelWord:
+    return _WORDS[label]
 
 
 class LabelView(Out, frozen=True):
@@ -49,10 +66,10 @@ async def label_payment(
     that was refused at once cannot be labelled.
     """
     payment, body = parse_payment_id(payment_id), await read_body(request, LabelRequest)
-    said, node = LABELS[body.label], services.node
+    said, remark, node = LABELS[body.label], remark_of(body), services.node
 
     async def act(identity: PaymentId) -> Answer:
-        answered, replayed = await in_thread(node.labels.say, payment, said, identity)
+        answered, replayed = await in_thread(node.cases.label, payment, said, identity, remark)
         view = LabelView(
             render_payment_id(id_of(answered.record, "related")),
             body.label,

@@ -278,19 +278,6 @@ class ClosedView(Out, frozen=True):
     created_at: str
 
 
-class ReviewView(Out, frozen=True):
-    payment: PaymentView
-    score: float
-    """Probability of fraud as the model or the rules see it, 0 to 1."""
-    threshold: float
-    reasons: tuple[str, ...]
-
-
-class ReviewPage(Out, frozen=True):
-    reviews: tuple[ReviewView, ...]
-    next_cursor: str | None = None
-
-
 class FiredRule(Out, frozen=True):
     """A configured rule that held."""
 

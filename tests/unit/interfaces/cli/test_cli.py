@@ -232,7 +232,14 @@ def test_commands_use_the_running_node_and_a_second_one_is_refused(data: Path) -
             assert [one["payment"]["id"] for one in told("reviews", "list", data=data)["reviews"]] == [
                 waiting["id"]
             ]
-            told("reviews", "approve", waiting["id"], data=data)
+            told("reviews", "escalate", waiting["id"], "--to", "compliance", "--note", "odd", data=data)
+            escalated = told("reviews", "list", "--escalated", "--expiring", "73", data=data)["reviews"]
+            assert [one["payment"]["id"] for one in escalated] == [waiting["id"]]
+            assert told("reviews", "list", "--older", "1", data=data)["reviews"] == []
+            told("reviews", "approve", waiting["id"], "--by", "Ada", data=data)
+            case = bezant("reviews", "show", waiting["id"], "--data", str(data)).stdout
+            for said in ("it is decided", "to compliance, odd", "approved", "Ada", "EUR 77.77"):
+                assert said in case
             statement = told("accounts", "statement", payee, data=data)
             assert [line["amount"] for line in statement["entries"]] == ["1.00", "77.77"]
             assert told("decisions", "show", waiting["id"], data=data)["verdict"] == "review"
