@@ -35,17 +35,18 @@ FORMS = """bezant_receipt:i engine:s summary:d signed:d leaf:s leaf_index:i leaf
 RECORD, LEAF = struct.Struct("<16s16s16s16sQQ32sIIIHH"), struct.Struct("<HHHHBB6s16sQQ32s32s32s32s")
 # Outcomes by number; 0 stands for the numbers that none has.
 OUTCOMES = """applied held held_for_review captured released hold_expired locked captured_in_part
-    recovery_started bonded unbonding slashed jailed 0 0 0 malformed unknown_authority bad_signature
-    gateway_not_accepted threshold_not_met 0 0 0 id_in_future expired 0 0 0 0 0 0 exists
+    recovery_started bonded unbonding slashed jailed accepted declined 0 malformed unknown_authority
+    bad_signature gateway_not_accepted threshold_not_met 0 0 0 id_in_future expired 0 0 0 0 0 0 exists
     exists_with_other_content capacity 0 0 0 0 0 blocked review_not_permitted original_unknown
-    refund_window_closed 0 0 0 0 debtor_unknown creditor_unknown not_authorised same_account asset_mismatch
-    amount_zero asset_paused policy_forbids debtor_frozen creditor_frozen debtor_closed creditor_closed
-    debtor_not_approved creditor_not_approved 0 0 hold_unknown hold_mismatch amount_above_hold hold_exists
-    preimage_mismatch mandate_expired above_mandate above_mandate_period overflow insufficient_funds
-    balance_limit above_original 0 0 account_not_empty limit_below_balance authority_exists account_exists
-    id_not_derived asset_unknown holder_unknown credit_not_permitted key_slot threshold_unreachable
-    recovery_waiting validator_jailed mandate_unknown mandate_exists model_unknown models_full
-    validator_unknown validators_full linked_failed chain_open last_validator"""
+    refund_window_closed not_governed 0 0 0 debtor_unknown creditor_unknown not_authorised same_account
+    asset_mismatch amount_zero asset_paused policy_forbids debtor_frozen creditor_frozen debtor_closed
+    creditor_closed debtor_not_approved creditor_not_approved rule_out_of_bounds schedule_refused
+    hold_unknown hold_mismatch amount_above_hold hold_exists preimage_mismatch mandate_expired above_mandate
+    above_mandate_period overflow insufficient_funds balance_limit above_original 0 0 account_not_empty
+    limit_below_balance authority_exists account_exists id_not_derived asset_unknown holder_unknown
+    credit_not_permitted key_slot threshold_unreachable recovery_waiting validator_jailed mandate_unknown
+    mandate_exists model_unknown models_full validator_unknown validators_full linked_failed chain_open
+    last_validator proposal_unknown proposal_exists proposals_full"""
 
 
 def need(holds, why):

@@ -36,6 +36,7 @@ from bezant.gateway.cases import Cases
 from bezant.gateway.controls import Controls
 from bezant.gateway.desk import Desk
 from bezant.gateway.events import PaymentEvents
+from bezant.gateway.governance import Governance
 from bezant.gateway.history import History
 from bezant.gateway.holds import Holds
 from bezant.gateway.labels import Labels
@@ -236,6 +237,7 @@ class Node:
         self.links = Linker(self.history, self.instruments.sightings)
         self.mandates = Mandates(self.desk, self.accounts, self.payments)
         self.votes = Votes(self.desk, self.payments)
+        self.governance = Governance(self.desk, self.payments)
         self.controls = Controls(self.desk, self.accounts, self.payments)
         self.models = Models(self.desk, self.payments, self.history, shelf, self.lineup, self.score_log)
         # Before the store follows: what it has projected tells which bindings it was told.

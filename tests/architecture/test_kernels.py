@@ -22,10 +22,11 @@ import json, sys
 from pathlib import Path
 import numpy as np
 from bezant.chain.receipts import build_receipt
+from bezant.ledger.kernel.governance import settle
 from bezant.ledger.state import dump
 from bezant.model.keys import verify_rows
 from bezant.model.native import compress
-from bezant.model.records import Fault, Kind, id_of
+from bezant.model.records import RECEIPT, Fault, Kind, id_of
 from bezant.testing.chains import ChainWorld
 from bezant.testing.kernels import floats_in, is_inlined, kernels, mixed_signs_in, name_of
 from bezant.testing.ledgers import ALICE, fault, record
@@ -42,6 +43,7 @@ ledger.remembered(block.records, np.zeros((1, 32), np.uint8), np.zeros(1, np.uin
 ledger.foresee(block.records, 0)
 ledger.check_invariants()
 chain.engine.cover_state()
+settle(ledger.state, np.uint64(1), ledger.limits, np.zeros(0, RECEIPT))
 ledger._punish(chain.scribe.batch(faults=fault(bytes(32), Fault.DOUBLE_SIGN)))
 for table in ("holds", "mandates"):
     ledger._grow(table, 2000)

@@ -21,6 +21,7 @@ from bezant.ledger.batch import account_id
 from bezant.ledger.columnar import ColumnarLedger
 from bezant.model import digest, orders, records
 from bezant.model.genesis import encode_genesis, network_id
+from bezant.model.governance import Ballot, Rule
 from bezant.model.keys import SCHEME_SECP256K1, SigningKey, authority_id
 from bezant.model.merkle import leaf_hashes
 from bezant.model.outcomes import Outcome, SigningMode, Verdict
@@ -88,7 +89,7 @@ def current() -> dict[str, Any]:
         "layouts": {name: layout(dtype) for name, dtype in LAYOUTS.items()},
         "numbers": {
             kind.__name__: {member.name: int(member) for member in kind}
-            for kind in (Outcome, Verdict, SigningMode, Kind, Flag, Role, Label, ModelRole)
+            for kind in (Outcome, Verdict, SigningMode, Kind, Flag, Role, Label, ModelRole, Rule, Ballot)
         },
         "tags": {
             name: value.hex() for name, value in sorted(vars(digest).items()) if name.startswith("TAG_")

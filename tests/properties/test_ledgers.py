@@ -6,7 +6,7 @@ chains fail half-way.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from random import Random
 from typing import Any
@@ -29,6 +29,7 @@ from bezant.ledger.reference.payments import pay, reverse
 from bezant.ledger.reference.stake import unbond
 from bezant.model.digest import sha256
 from bezant.model.genesis import Genesis, GenesisValidator, Stake
+from bezant.model.governance import RANGES, Rule
 from bezant.model.identifiers import new_payment_id
 from bezant.model.keys import SigningKey, authority_id
 from bezant.model.outcomes import Outcome, Verdict
@@ -60,6 +61,7 @@ POLICY = {
 LOCKED, MANDATED = 102, 101
 """Kinds of steps that are not kinds of records: a hold with its lock, and a payment under a mandate."""
 PLAIN = [1, 1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 16, 17, 18, 19, 99]
+VOTING = [9, 10, 30, 31, 32]
 FOCUS = {
     "plain": PLAIN,
     "holds": [2, 2, 3, 3, 3, 4, LOCKED, LOCKED, 6, 1],
@@ -67,9 +69,10 @@ FOCUS = {
     "mandates": [23, 23, 24, MANDATED, MANDATED, MANDATED, MANDATED, 26],
     "keys": [20, 20, 20, 21, 21, 22, 22, 1, 1, 3, 23],
     "stake": [9, 9, 9, 9, 10, 10, 30, 30, 1, 3, 4, 27],
+    "governance": [31, 31, 31, 32, 32, 32, 32, 32, 32, 9, 10],
     "learning": [1, 1, 1, 2, 8, 8, 8, 29, 29, 29, 29, 29],
     "policy": [18, 25, 26, 27, 28, 7, 7, 1, 1, 5, 2, 3],
-    "every": [*PLAIN, 5, 5, 7, 20, 21, 22, 23, 24, 25, 26, 27, 28, MANDATED, LOCKED, 6, 8, 29, 9, 10, 30],
+    "every": [*PLAIN, 5, 5, 7, 20, 21, 22, 23, 24, 25, 26, 27, 28, MANDATED, LOCKED, 6, 8, 29, *VOTING],
 }
 """Kinds of steps that are drawn together, so that what they do to one another comes up."""
 
@@ -86,7 +89,7 @@ AGES = {"plain": range(12), "keys": range(12), "policy": range(12)}
 def steps_of(focus: str) -> st.SearchStrategy[Step]:
     """Return steps: kind, debtor (0: the signer's own account), creditor, amount (of a capture: beyond what
     is held), which earlier record, flags, verdict, how the id is made."""
-    wild = focus not in ("holds", "refunds", "mandates", "learning", "stake")
+    wild = focus not in ("holds", "refunds", "mandates", "learning", "stake", "governance")
     return st.tuples(
         st.sampled_from(FOCUS[focus]),
         st.sampled_from([0, 0, 0, 0, 1, 2, 3, 4] if wild else [0, 0, 0, 1]),
@@ -104,6 +107,7 @@ def blocks_of(focus: str, blocks: int = 1) -> st.SearchStrategy[Any]:
     for, which signatures are good, a bit for each in turn, and the faults of validators."""
     signers = range(len(SIGNERS)) if focus in ("keys", "every", "plain") else (0, 1, 2, 3, 6)
     signers = (0, 1, 3, 3, 3, 3, 6) if focus in ("learning", "stake") else signers
+    signers = (0, 3, 3, 3, 6, 6) if focus == "governance" else signers
     part = st.tuples(st.sampled_from(signers), st.lists(steps_of(focus), min_size=1, max_size=6))
     good = st.sampled_from([255] * 9 + [0, 1, 2, 253])
     faults = st.lists(st.tuples(st.integers(0, 3), st.sampled_from([1, 2, 2])), max_size=2)
@@ -111,7 +115,7 @@ def blocks_of(focus: str, blocks: int = 1) -> st.SearchStrategy[Any]:
         st.sampled_from([0, 0, 0, 1, 3, 11]),
         st.lists(part, min_size=blocks > 1, max_size=3),
         good,
-        st.one_of(st.just([]), faults) if focus in ("stake", "every") else st.just([]),
+        st.one_of(st.just([]), faults) if focus in ("stake", "governance", "every") else st.just([]),
     )
     return st.lists(block, min_size=blocks, max_size=max(8, blocks))
 
@@ -130,6 +134,20 @@ class Play:
         self.mandates: list[RecordArray] = []
         self.paid: list[RecordArray] = []
         self.bonds: list[RecordArray] = []
+        self.proposals: list[RecordArray] = []
+
+    def batches(self, drawn: Any) -> Iterator[Batch]:
+        """Yield the block that was drawn. Where much time passes and something was proposed, many blocks
+        pass before it: changes wait for their height."""
+        quiet = 12 if drawn[0] == 11 and self.proposals else 0
+        for _ in range(quiet):
+            yield self.world.batch()
+        yield self.batch(drawn)
+
+    @property
+    def height(self) -> int:
+        ledger = self.world.ledger
+        return ledger.state.blocks if isinstance(ledger, ReferenceLedger) else ledger._blocks
 
     def batch(self, drawn: Any) -> Batch:
         after_s, parts, good, faults = drawn
@@ -189,6 +207,8 @@ class Play:
         if kind == Kind.BOND:
             self.bonds.append(made)
             self.holds.append(made)
+        if kind == Kind.PROPOSE:
+            self.proposals.append(made)
         if kind in (Kind.TRANSFER, Kind.CAPTURE):
             self.paid.append(made)
         return made
@@ -228,6 +248,18 @@ class Play:
             bonded = self.bonds[-1 - which % len(self.bonds)][0]
             named = {side: id_of(bonded, side) for side in ("debtor", "creditor")}
             return named | {"related": id_of(bonded, "id"), "amount": 0, "flags": 0}
+        if kind == Kind.PROPOSE:
+            rule = Rule(1 + (max(amount, 0) + which) % len(Rule))
+            low, high = RANGES[rule]
+            value = (low, high, low + 1, high + 1, max(low - 1, 0))[(flags + creditor) % 5]
+            due = self.height + 20 + (1, 2, 5, 14)[which]
+            when = {"max_fee": due, "hold_for_s": (2, 9, 60)[creditor % 3]}
+            said = {"amount": int(rule), "commitment": value.to_bytes(8, "little") + bytes(24), "asset": 0}
+            return {"debtor": own, "creditor": 0, "flags": 0} | when | said
+        if kind == Kind.VOTE and self.proposals:
+            asked = self.proposals[-1 - which % 2 % len(self.proposals)][0]
+            said = {"amount": 1 if amount % 5 else 2, "related": id_of(asked, "id")}
+            return {"debtor": own, "flags": 0} | said
         if kind == Kind.SET_MODEL:
             model = {"debtor": own, "amount": (1, 1, 2, 3, 3, 0)[amount % 6], "flags": 0}
             return model | {"commitment": bytes([which % 2 + 1]) * 32}
@@ -267,8 +299,7 @@ class Play:
 def differ(blocks: Any, reference: Callable[[Any], Any] = ReferenceLedger) -> str:
     """Return where the two ledgers part, or an empty text."""
     play, twin = Play(reference), World(ColumnarLedger, POLICY, **RULES)
-    for height, drawn in enumerate(blocks):
-        batch = play.batch(drawn)
+    for height, batch in enumerate(batch for drawn in blocks for batch in play.batches(drawn)):
         ours, theirs = play.apply(batch), twin.ledger.apply(batch)
         if ours.tobytes() != theirs.tobytes():
             at = next((i for i, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), -1)
@@ -484,6 +515,21 @@ class KeepsHalfOfAChain(ReferenceLedger):
         )
 
 
+class CountsStalePower(ReferenceLedger):
+    """Counts votes with the power there was a block before."""
+
+    def __init__(self, genesis: Genesis) -> None:
+        super().__init__(genesis)
+        self.before = dict(self.state.validators)
+
+    def _settle_proposals(self, time_ns: int) -> list[RecordArray]:
+        now = self.state.validators
+        self.state.validators = now | self.before
+        receipts = super()._settle_proposals(time_ns)
+        self.state.validators, self.before = now, dict(now)
+        return receipts
+
+
 FAULTS = {
     OffByOneFunds: "plain",
     OffByOneExpiry: "plain",
@@ -495,6 +541,7 @@ FAULTS = {
     KeepsHalfOfAChain: "mandates",
     TwoChampions: "learning",
     VotesOn: "stake",
+    CountsStalePower: "governance",
 }
 """Each with the kinds of steps among which it shows."""
 

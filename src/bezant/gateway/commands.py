@@ -7,6 +7,7 @@ import secrets
 import numpy as np
 
 from bezant.model.digest import TAG_PAYLOAD, sha256
+from bezant.model.governance import Ballot, Change
 from bezant.model.identifiers import AccountId, AuthorityId, new_payment_id
 from bezant.model.keys import SCHEME_ED25519, authority_id
 from bezant.model.payment import SALT_BYTES, Payload, encode_payload
@@ -209,6 +210,24 @@ def unbond(identity: int, bonded: np.void) -> RecordArray:
 def rejoin(identity: int, authority: AuthorityId, key: bytes) -> RecordArray:
     row = _command(Kind.REJOIN, 0, authority, identity)
     row["payload_commitment"] = np.frombuffer(key, np.uint8)
+    return row
+
+
+def propose(identity: int, authority: AuthorityId, change: Change, height: int, voting_s: int) -> RecordArray:
+    """Return PROPOSE, whose id names the proposal; `height` is the first block of the change."""
+    row = _command(Kind.PROPOSE, 0, authority, identity)
+    values = b"".join(value.to_bytes(8, "little") for value in change.values)
+    row["payload_commitment"] = np.frombuffer(values.ljust(32, b"\0"), np.uint8)
+    row["amount"], row["asset"] = change.rule, change.asset
+    row["max_fee"], row["hold_for_s"] = height, voting_s
+    return row
+
+
+def vote(identity: int, authority: AuthorityId, proposal: int, said: Ballot) -> RecordArray:
+    """Return VOTE on a proposal."""
+    row = _command(Kind.VOTE, 0, authority, identity)
+    set_id(row, "related", proposal)
+    row["amount"] = said
     return row
 
 

@@ -54,6 +54,7 @@ OUTCOMES: Final[dict[Outcome, Reason]] = {
     Outcome.REVIEW_NOT_PERMITTED: Reason(_REFUSED, "RR04", "The payment needs a review it does not permit"),
     Outcome.ORIGINAL_UNKNOWN: Reason(409, "AG09", "There is no such payment to reverse or to label"),
     Outcome.REFUND_WINDOW_CLOSED: Reason(_REFUSED, "DT05", "The time for a reversal is over"),
+    Outcome.NOT_GOVERNED: Reason(409, "", "Nobody votes here, so the rules stay those of the genesis"),
     Outcome.DEBTOR_UNKNOWN: Reason(_REFUSED, "AC02", "The debtor account is not known"),
     Outcome.CREDITOR_UNKNOWN: Reason(_REFUSED, "AC03", "The creditor account is not known"),
     Outcome.NOT_AUTHORISED: Reason(_REFUSED, "DS0H", "The signer may not do this to that account"),
@@ -70,6 +71,8 @@ OUTCOMES: Final[dict[Outcome, Reason]] = {
     Outcome.CREDITOR_NOT_APPROVED: Reason(
         _REFUSED, "AG01", "The issuer has not approved the creditor account"
     ),
+    Outcome.RULE_OUT_OF_BOUNDS: Reason(_REFUSED, "", "The rule may not become that, or is none here"),
+    Outcome.SCHEDULE_REFUSED: Reason(_REFUSED, "", "The change comes too soon, or votes are taken too long"),
     Outcome.HOLD_UNKNOWN: Reason(409, "AG09", "Nothing is held under this id"),
     Outcome.HOLD_MISMATCH: Reason(_REFUSED, "AG09", "The hold is between other accounts"),
     Outcome.AMOUNT_ABOVE_HOLD: Reason(_REFUSED, "AM09", "The amount is above what is held"),
@@ -103,6 +106,9 @@ OUTCOMES: Final[dict[Outcome, Reason]] = {
     Outcome.LINKED_FAILED: Reason(_REFUSED, "ED05", "Another member of the chain was refused"),
     Outcome.CHAIN_OPEN: Reason(_REFUSED, "FF01", "A linked chain was left open"),
     Outcome.LAST_VALIDATOR: Reason(409, "", "Without this validator nobody would have a vote"),
+    Outcome.PROPOSAL_UNKNOWN: Reason(404, "", "No such proposal is voted on"),
+    Outcome.PROPOSAL_EXISTS: Reason(409, "AM05", "Another institution has proposed something under this id"),
+    Outcome.PROPOSALS_FULL: Reason(409, "", "As many proposals are open as there may be"),
 }
 """Every refusing outcome; a test asks for all of them."""
 

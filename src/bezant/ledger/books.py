@@ -3,6 +3,7 @@ remembered ids."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from bezant.errors import InvariantViolation
 from bezant.ledger.batch import NEVER
 from bezant.ledger.standing import IN_ORDER, Standing
 from bezant.model.genesis import Genesis, Stake
+from bezant.model.governance import Ballot, Change, Rule
 from bezant.model.identifiers import AccountId, AuthorityId, id_bytes
 from bezant.model.keys import SCHEME_ED25519
 from bezant.model.outcomes import Outcome, SigningMode
@@ -187,6 +189,19 @@ class Validator:
         return self.granted + (self.bonded // stake.unit if stake else 0)
 
 
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A change of a rule that is voted on until `until_ns`, or accepted; keyed by its id. `ballots` are what
+    was said for validators, by their keys; `height` is the first block of the change."""
+
+    proposer: AuthorityId
+    change: Change
+    height: int
+    until_ns: int
+    accepted: bool = False
+    ballots: Mapping[bytes, Ballot] = field(default_factory=dict)
+
+
 @dataclass(slots=True)
 class State:
     """Everything the reference remembers."""
@@ -201,6 +216,9 @@ class State:
     refunds: dict[tuple[int, int], Refund] = field(default_factory=dict)
     models: dict[tuple[AuthorityId, bytes], RegisteredModel] = field(default_factory=dict)
     validators: dict[bytes, Validator] = field(default_factory=dict)
+    proposals: dict[int, Proposal] = field(default_factory=dict)
+    changes: dict[tuple[Rule, int], tuple[Change, int]] = field(default_factory=dict)
+    """What is in force in place of the genesis, by rule and asset, and since which height."""
     remembered: dict[tuple[AuthorityId, int], tuple[bytes, Outcome]] = field(default_factory=dict)
     forgetting: dict[tuple[AuthorityId, int], tuple[bytes, Outcome]] = field(default_factory=dict)
     generation_ns: int = 0
@@ -226,6 +244,7 @@ class State:
             refunds=dict(self.refunds),
             models=dict(self.models),
             validators=dict(self.validators),
+            proposals=dict(self.proposals),
             remembered=dict(self.remembered),
             forgetting=dict(self.forgetting),
         )

@@ -20,12 +20,15 @@ from bezant.ledger.kernel.authorities import judge_groups
 from bezant.ledger.kernel.books import find_rows, sum_books
 from bezant.ledger.kernel.checks import foresee, recall
 from bezant.ledger.kernel.faults import count_punished, punish
+from bezant.ledger.kernel.governance import settle
 from bezant.ledger.kernel.identities import enter_ids
 from bezant.ledger.kernel.tables import fill_hold_index, fill_index, fill_owned_index
 from bezant.model.digest import Digests, new_scratch
 from bezant.model.genesis import MAX_VALIDATORS, Genesis
+from bezant.model.governance import MAX_PROPOSALS, in_force
 from bezant.model.identifiers import AuthorityId, words
 from bezant.model.orders import MAX_AUTHORISED_RECORDS
+from bezant.model.outcomes import Outcome
 from bezant.model.records import MAX_KEYS, MAX_MODELS, NO_ROW, RECEIPT, RECORD, Kind, RecordArray
 
 Rows = npt.NDArray[np.uint32]
@@ -43,7 +46,8 @@ class ColumnarLedger:
     """
 
     def __init__(self, genesis: Genesis) -> None:
-        self.genesis = genesis
+        self.genesis = self.in_force = genesis
+        """What the network was founded with, and the same with the rules that are in force."""
         self.limits = layout.limits_of(genesis)
         self.state = layout.new_state(genesis)
         fill_index(self.state.authorities, len(genesis.institutions), self.state.authority_index)
@@ -54,7 +58,8 @@ class ColumnarLedger:
         self._scratch = (*new_scratch(1 + RECORD.itemsize), np.empty(32, np.uint8))
 
     def apply(self, batch: Batch) -> RecordArray:
-        """Return the RECEIPT rows of one block: expired holds first, faults, then one per record."""
+        """Return the RECEIPT rows of one block: proposals, expired holds, faults, then one per record."""
+        settled = self._settle_proposals(batch.time_ns) if self.genesis.validators else ()
         records = np.ascontiguousarray(batch.records)
         time_ns = np.uint64(batch.time_ns)
         self._forget_old_ids(batch.time_ns)
@@ -88,6 +93,8 @@ class ColumnarLedger:
             self._undo,
             receipts[due:],
         )
+        if len(settled):
+            receipts = np.concatenate([settled, receipts])
         if changes and np.isin(records["kind"], _KEY_KINDS).any():
             self.keys_version += 1
         self._blocks += 1
@@ -95,6 +102,23 @@ class ColumnarLedger:
             self._forget_old_refunds(batch.time_ns)
             self.check_invariants()
         return receipts
+
+    def _settle_proposals(self, time_ns: int) -> RecordArray:
+        """Return the system receipts of proposals, and judge by the rules that are in force from now on."""
+        self.limits = self.limits._replace(height=np.uint64(self._blocks + 1))
+        receipts = np.zeros(np.count_nonzero(self.state.proposals["rule"]), RECEIPT)
+        if not len(receipts):
+            return receipts
+        receipts["debtor_row"] = receipts["creditor_row"] = NO_ROW
+        receipts = receipts[: settle(self.state, np.uint64(time_ns), self.limits, receipts)]
+        if (receipts["outcome"] == Outcome.APPLIED).any():
+            self._obey()
+        return receipts
+
+    def _obey(self) -> None:
+        """Judge by the rules that are in force."""
+        self.in_force = in_force(self.genesis, layout.changes_in(self.state))
+        self.limits = layout.limits_of(self.in_force)._replace(height=self.limits.height)
 
     def _some_missed(self) -> bool:
         """Return whether a validator did not vote for the block before."""
@@ -254,10 +278,13 @@ class ColumnarLedger:
                 fields[layout.INDEX_OF[name]] = _filled_index(name, fields[name], used)
         fields["models"] = layout.grown(tables["models"], MAX_MODELS)
         fields["validators"] = layout.grown(tables["validators"], MAX_VALIDATORS)
+        fields["proposals"] = layout.grown(tables["proposals"], MAX_PROPOSALS)
+        fields["changes"] = layout.grown(tables["changes"], len(self.state.changes))
         fields |= _filled_generation("", tables["ids"], self.genesis.rules.max_live_ids)
         fields |= _filled_generation("old_", tables["old_ids"], len(tables["old_ids"]))
         self.state = layout.State(**fields)
         self._blocks = blocks
+        self._obey()
 
     # Room.
 

@@ -1,5 +1,5 @@
 """What the ledger keeps beside balances, for those who ask: reserves, mandates, refunds, keys, models,
-validators.
+validators, proposals, changed rules.
 
 Read column by column from the tables; whoever is not the thread that applies may be a moment behind.
 """
@@ -12,8 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bezant.ledger import state as layout
 from bezant.ledger.columnar import ColumnarLedger
 from bezant.ledger.state import EMPTY
+from bezant.model.genesis import Stake
+from bezant.model.governance import Ballot, Change, Rule
 from bezant.model.identifiers import AccountId, AuthorityId, words
 from bezant.model.records import FIRST_ROLES, MAX_KEYS, ROLES, ModelRole, RecordArray, Role, id_of
 
@@ -104,6 +107,30 @@ class Voter:
     missed: int
 
 
+@dataclass(frozen=True, slots=True)
+class OpenProposal:
+    """A change of a rule that is voted on until `until_ns`, Unix nanoseconds, or accepted and in force from
+    block `height` on. `yes`, `no` and `total` are votes as they would be counted now."""
+
+    id: int
+    proposer: AuthorityId
+    change: Change
+    height: int
+    until_ns: int
+    accepted: bool
+    yes: int
+    no: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class RuleInForce:
+    """What is in force in place of the genesis, since a height."""
+
+    change: Change
+    since: int
+
+
 def open_hold(ledger: ColumnarLedger, account_row: int, payment: int) -> OpenHold | None:
     """Return the reserve that a payment placed on an account, None where it is not open."""
     used = _used(ledger, "holds")
@@ -169,10 +196,48 @@ def validators(ledger: ColumnarLedger) -> list[Voter]:
     for row in rows[rows["used"] == 1]:
         names = ("granted", "bonded", "jailed_until_ns", "missed")
         granted, bonded, until_ns, missed = (int(row[name]) for name in names)
-        power = 0 if until_ns else granted + (bonded // stake.unit if stake else 0)
+        power = _power(row, stake)
         operator = AuthorityId(id_of(authorities[row["operator"]], "id"))
         found.append(Voter(row["key"].tobytes(), operator, granted, bonded, power, until_ns, missed))
     return sorted(found, key=lambda voter: voter.key)
+
+
+def proposals(ledger: ColumnarLedger) -> list[OpenProposal]:
+    """Return the proposals that are voted on or wait for their height, the oldest first."""
+    state, authorities, stake = ledger.state, ledger.state.authorities, ledger.genesis.stake
+    voters = state.validators[state.validators["used"] == 1]
+    powers = [_power(row, stake) for row in voters]
+
+    def votes(row: Any, said: Ballot) -> int:
+        return sum(power for power, ballot in zip(powers, row["ballots"], strict=False) if ballot == said)
+
+    return [
+        OpenProposal(
+            id_of(row, "id"),
+            AuthorityId(id_of(authorities[row["authority"]], "id")),
+            Change(Rule(int(row["rule"])), tuple(row["values"].tolist()), int(row["asset"])),
+            int(row["height"]),
+            int(row["until_ns"]),
+            bool(row["accepted"]),
+            votes(row, Ballot.YES),
+            votes(row, Ballot.NO),
+            sum(powers),
+        )
+        for row in state.proposals[state.proposals["rule"] != 0]
+    ]
+
+
+def changed_rules(ledger: ColumnarLedger) -> list[RuleInForce]:
+    """Return what is in force in place of the genesis."""
+    rows = ledger.state.changes
+    since = rows["since"][rows["rule"] != 0].tolist()
+    return [RuleInForce(*both) for both in zip(layout.changes_in(ledger.state), since, strict=True)]
+
+
+def _power(validator: Any, stake: Stake | None) -> int:
+    if validator["jailed_until_ns"]:
+        return 0
+    return int(validator["granted"]) + (int(validator["bonded"]) // stake.unit if stake else 0)
 
 
 def _used(ledger: ColumnarLedger, table: str) -> RecordArray:

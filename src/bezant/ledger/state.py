@@ -13,8 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from bezant.errors import InvariantViolation
 from bezant.ledger.standing import policy_of
 from bezant.model.genesis import MAX_VALIDATORS, Genesis
+from bezant.model.governance import MAX_PROPOSALS, VALUES, Change, Rule
 from bezant.model.identifiers import words
 from bezant.model.keys import SCHEME_ED25519, authority_id
 from bezant.model.records import MAX_KEYS, MAX_MODELS, ROLES, SIDE, RecordArray
@@ -34,7 +36,7 @@ INDEX_OF = {
 """The index of each table that has one; how many of its rows are in use is counted under its name."""
 UNINDEXED = ("expiries", "keysets", "past_keys")
 """Tables that are reached by row alone, counted under their names too."""
-LATER = ("models", "validators")
+LATER = ("models", "validators", "proposals", "changes")
 """Tables that ledgers did not have from the beginning: empty ones are no part of the state's root, so that
 blocks from before them still have the roots they had."""
 ID_PAGE = 1 << 19
@@ -168,6 +170,26 @@ VALIDATOR = np.dtype(
 )
 """Who votes on blocks, by its Ed25519 key; `operator` is an authority's row, `used` 1 where the row is in
 use, `missed` blocks in a row without its vote. Rows in use stand together in front."""
+PROPOSAL = np.dtype(
+    [
+        ("id_lo", "<u8"),
+        ("id_hi", "<u8"),
+        ("values", "<u8", (VALUES,)),
+        ("height", "<u8"),
+        ("until_ns", "<u8"),
+        ("rule", "<u4"),
+        ("asset", "<u4"),
+        ("authority", "<u4"),
+        ("accepted", "<u2"),
+        ("reserved", "<u2"),
+        ("ballots", "u1", (MAX_VALIDATORS,)),
+    ]
+)
+"""A change of a rule that is voted on, or `accepted` and due at `height`; `rule` 0 where the row is free,
+`ballots` are of `Ballot`, by the rows of validators. Rows in use stand in front, the oldest first."""
+CHANGE = np.dtype([("values", "<u8", (VALUES,)), ("since", "<u8"), ("rule", "<u4"), ("asset", "<u4")])
+"""What is in force in place of the genesis since a height; `rule` 0 where the row is free. Rows in use stand
+together in front."""
 EXPIRY = np.dtype([("expires_ns", "<u8"), ("sequence", "<u8"), ("slot", "<u8")])
 COUNTERS = np.dtype(
     [
@@ -220,11 +242,15 @@ class State(NamedTuple):
     """MAX_MODELS rows."""
     validators: RecordArray
     """MAX_VALIDATORS rows."""
+    proposals: RecordArray
+    """MAX_PROPOSALS rows."""
+    changes: RecordArray
+    """As many rows as there are rules, and one more."""
     counters: RecordArray
 
 
 class Limits(NamedTuple):
-    """The genesis rules in the units kernels use."""
+    """The rules that are in force, in the units kernels use."""
 
     id_window_ms: np.uint64
     id_future_ms: np.uint64
@@ -240,9 +266,12 @@ class Limits(NamedTuple):
     slash_ppm: np.uint64
     jail_ns: np.uint64
     away_blocks: np.uint64
+    height: np.uint64
+    """Of the block that is applied, where validators may change the rules; 0 where nobody votes."""
 
 
 def limits_of(genesis: Genesis) -> Limits:
+    """Return the limits by a genesis with the rules in force, in front of the first block."""
     rules, stake = genesis.rules, genesis.stake
     return Limits(
         np.uint64(rules.id_window_s * 1000),
@@ -257,6 +286,7 @@ def limits_of(genesis: Genesis) -> Limits:
         np.uint64(stake.slash_ppm if stake else 0),
         np.uint64(stake.jail_s * 1_000_000_000 if stake else 0),
         np.uint64(stake.away_blocks if stake else 0),
+        np.uint64(0),
     )
 
 
@@ -312,6 +342,8 @@ def new_state(genesis: Genesis) -> State:
         refund_index=new_index(few),
         models=np.zeros(MAX_MODELS, MODEL),
         validators=np.zeros(MAX_VALIDATORS, VALIDATOR),
+        proposals=np.zeros(MAX_PROPOSALS, PROPOSAL),
+        changes=np.zeros(len(Rule) + 1, CHANGE),
         counters=np.zeros(1, COUNTERS),
     )
     state.counters["free_hold"] = EMPTY
@@ -352,8 +384,21 @@ def tables(state: State) -> dict[str, npt.NDArray[Any]]:
     few = {
         "models": state.models[: np.count_nonzero(state.models["role"])],
         "validators": state.validators[: np.count_nonzero(state.validators["used"])],
+        "proposals": state.proposals[: np.count_nonzero(state.proposals["rule"])],
+        "changes": state.changes[: np.count_nonzero(state.changes["rule"])],
     }
     return used | few | {name: getattr(state, name) for name in ("institutions", "assets", "counters")}
+
+
+def changes_in(state: State) -> list[Change]:
+    """Return what is in force in place of the genesis, in the order in which each rule was first changed.
+
+    Raises: InvariantViolation for a rule that is none.
+    """
+    used = state.changes[state.changes["rule"] != 0]
+    if not np.isin(used["rule"], list(Rule)).all() or len(used) > len(Rule):
+        raise InvariantViolation("rules changed are none that there are")
+    return [Change(Rule(int(row["rule"])), tuple(row["values"].tolist()), int(row["asset"])) for row in used]
 
 
 def dump(state: State) -> dict[str, npt.NDArray[Any]]:

@@ -39,6 +39,11 @@ class Outcome(IntEnum):
     JAILED = 12
     """A system receipt: a validator has no votes until it rejoins, or never again. Its id is the first half
     of the validator's key."""
+    ACCEPTED = 13
+    """A system receipt: more than two thirds of all votes are for a proposal. Its id is the proposal's; where
+    the change comes into force another one answers APPLIED."""
+    DECLINED = 14
+    """A system receipt: a proposal can reach two thirds no more, or its time is over."""
 
     # Authenticity. None of these is remembered, so a stranger cannot burn an id.
     MALFORMED = 16
@@ -69,6 +74,8 @@ class Outcome(IntEnum):
     ORIGINAL_UNKNOWN = 42
     """No earlier payment of that id went the other way between these two accounts; for a label: this way."""
     REFUND_WINDOW_CLOSED = 43
+    NOT_GOVERNED = 44
+    """Nobody votes on blocks here, so the rules stay those of the genesis."""
     DEBTOR_UNKNOWN = 48
     CREDITOR_UNKNOWN = 49
     NOT_AUTHORISED = 50
@@ -87,6 +94,10 @@ class Outcome(IntEnum):
     DEBTOR_NOT_APPROVED = 60
     """The asset's issuer has not approved the account to hold it."""
     CREDITOR_NOT_APPROVED = 61
+    RULE_OUT_OF_BOUNDS = 62
+    """The network does not have that rule, or it may not become that."""
+    SCHEDULE_REFUSED = 63
+    """Votes would be taken for too long, or the change would come before it could be voted on."""
 
     HOLD_UNKNOWN = 64
     """No open hold of that id: never placed, or already captured, released or expired."""
@@ -150,6 +161,12 @@ class Outcome(IntEnum):
     """The Authorisation ended inside a linked chain."""
     LAST_VALIDATOR = 98
     """Without it nobody would have a vote."""
+    PROPOSAL_UNKNOWN = 99
+    """No proposal of that id is voted on: it never was, or it is decided."""
+    PROPOSAL_EXISTS = 100
+    """Another institution has proposed something under this id."""
+    PROPOSALS_FULL = 101
+    """As many proposals are open as there may be, in all or of this institution."""
 
     @property
     def refused(self) -> bool:

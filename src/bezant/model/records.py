@@ -190,6 +190,14 @@ class Kind(IntEnum):
                                                                         that names the model
     REJOIN               the authority           0                      payload_commitment = the validator's
                                                                         key
+    PROPOSE              the authority           0                      id names it, amount = `Rule`, asset
+                                                                        of that rule or 0,
+                                                                        payload_commitment = its values, four
+                                                                        u64, max_fee = height from which they
+                                                                        are in force, hold_for_s = how long
+                                                                        votes are taken
+    VOTE                 the authority           0                      related = the proposal,
+                                                                        amount = `Ballot`
     ===================  ======================  =====================  ==========================
     """
 
@@ -218,6 +226,8 @@ class Kind(IntEnum):
     SET_PAUSED = 28
     SET_MODEL = 29
     REJOIN = 30
+    PROPOSE = 31
+    VOTE = 32
 
 
 COMMAND_KINDS = 16
@@ -347,6 +357,8 @@ FORMS: Final[dict[Kind, Form]] = {
     Kind.SET_PAUSED: Form(Role.ADMINISTER),
     Kind.SET_MODEL: Form(Role.ADMINISTER),
     Kind.REJOIN: Form(Role.ADMINISTER),
+    Kind.PROPOSE: Form(Role.ADMINISTER, hold_for_s=Use.ALWAYS),
+    Kind.VOTE: Form(Role.ADMINISTER, related=Use.ALWAYS),
 }
 """One entry a kind: reference, kernel and the admit stage all go by it."""
 SCORED_KINDS: Final = (Kind.TRANSFER, Kind.HOLD)

@@ -242,6 +242,29 @@ class Scribe:
         )
 
 
+def proposal(
+    world: World,
+    rule: int,
+    value: int,
+    *,
+    by: SigningKey,
+    height: int,
+    voting_s: int = 60,
+    more: tuple[int, ...] = (0, 0, 0),
+    **fields: Any,
+) -> RecordArray:
+    """Return a PROPOSE row by an institution; `height` is the first block of the change."""
+    values = b"".join(number.to_bytes(8, "little") for number in (value, *more))
+    given = {"debtor": authority_id(by.public), "amount": rule, "asset": 0, "max_fee": height}
+    return world.command(Kind.PROPOSE, **(given | {"hold_for_s": voting_s, "commitment": values} | fields))
+
+
+def ballot(world: World, asked: RecordArray, said: int, by: SigningKey) -> RecordArray:
+    """Return a VOTE row of an institution on a proposal."""
+    named = {"debtor": authority_id(by.public), "related": id_of(asked[0], "id"), "asset": 0}
+    return world.command(Kind.VOTE, amount=said, **named)
+
+
 def treasury(scribe: Scribe, asset: int = 1) -> tuple[RecordArray, AccountId]:
     """Return the record that opens the issuer's account, which may go negative without end."""
     return scribe.open(1, ISSUER, asset=asset, salt=999, credit_limit=U64_MAX)

@@ -10,7 +10,8 @@ import pytest
 
 from bezant.ledger.batch import NS_PER_S, account_id
 from bezant.model.digest import sha256
-from bezant.model.genesis import MAX_VALIDATORS
+from bezant.model.genesis import MAX_VALIDATORS, GenesisValidator
+from bezant.model.governance import MAX_OWN_PROPOSALS, Ballot, Rule
 from bezant.model.identifiers import new_payment_id
 from bezant.model.keys import SigningKey, authority_id
 from bezant.model.outcomes import Outcome, SigningMode, Verdict
@@ -36,7 +37,9 @@ from bezant.testing.ledgers import (
     OPENING,
     Quorum,
     World,
+    ballot,
     fault,
+    proposal,
     record,
     seeded_key,
 )
@@ -277,6 +280,41 @@ def validators_full(world: World) -> Outcome:
     return world.answer((ISSUER, rows[-1]))[0]
 
 
+def governed(world: World) -> World:
+    """Return a world in which the Bank has the only votes."""
+    return World(type(world.ledger), validators=(GenesisValidator("ab" * 32, 1, 2),))
+
+
+def proposed(world: World, said: Ballot | None = None, **fields: Any) -> list[Outcome]:
+    """Propose that reviews may last a minute, and vote on it."""
+    asked = proposal(world, Rule.REVIEW_FOR_S, **({"value": 60, "by": BANK, "height": 999} | fields))
+    answers = world.answer((BANK, asked))
+    if said is not None:
+        world.apply((BANK, ballot(world, asked, said, BANK)))
+        answers += world.answer()
+    return answers
+
+
+def vote_for_nothing(world: World) -> Outcome:
+    own = authority_id(BANK.public)
+    return world.answer((BANK, world.command(Kind.VOTE, debtor=own, related=7, amount=1)))[0]
+
+
+def proposed_by_others(world: World) -> Outcome:
+    both = (GenesisValidator("ab" * 32, 1, 2), GenesisValidator("cd" * 32, 1, 1))
+    ours = World(type(world.ledger), validators=both)
+    asked = proposal(ours, Rule.REVIEW_FOR_S, 60, by=ISSUER, height=999)
+    assert ours.answer((ISSUER, asked)) == [Outcome.APPLIED]
+    return proposed(ours, id=id_of(asked[0], "id"))[0]
+
+
+def proposals_full(world: World) -> Outcome:
+    ours = governed(world)
+    answers = [proposed(ours)[0] for _ in range(MAX_OWN_PROPOSALS + 1)]
+    assert set(answers[:-1]) == {Outcome.APPLIED}
+    return answers[-1]
+
+
 CASES: dict[Outcome, Callable[[World], Outcome]] = {
     Outcome.APPLIED: one(ALICE, pay),
     Outcome.HELD: one(ALICE, hold),
@@ -293,6 +331,8 @@ CASES: dict[Outcome, Callable[[World], Outcome]] = {
     Outcome.UNBONDING: lambda w: unbonded(w, bond(w, key=8)),
     Outcome.SLASHED: lambda w: faulty(w, Fault.DOUBLE_SIGN)[1],
     Outcome.JAILED: lambda w: faulty(w, Fault.ABSENT)[0],
+    Outcome.ACCEPTED: lambda w: proposed(governed(w), Ballot.YES)[-1],
+    Outcome.DECLINED: lambda w: proposed(governed(w), Ballot.NO)[-1],
     Outcome.MALFORMED: one(ALICE, lambda w: pay(w, hold_for_s=1)),
     Outcome.UNKNOWN_AUTHORITY: one(seeded_key("a stranger"), pay),
     Outcome.BAD_SIGNATURE: one(ALICE, pay, authentic=False),
@@ -311,6 +351,7 @@ CASES: dict[Outcome, Callable[[World], Outcome]] = {
     Outcome.REVIEW_NOT_PERMITTED: one(ALICE, pay, verdicts={0: Verdict.REVIEW}),
     Outcome.ORIGINAL_UNKNOWN: lambda w: reversed_payment(w, 100, related=12345),
     Outcome.REFUND_WINDOW_CLOSED: window_closed,
+    Outcome.NOT_GOVERNED: lambda w: proposed(w)[0],
     Outcome.DEBTOR_UNKNOWN: one(ALICE, lambda w: pay(w, debtor=7)),
     Outcome.CREDITOR_UNKNOWN: one(ALICE, lambda w: pay(w, creditor=7)),
     Outcome.NOT_AUTHORISED: one(MALLORY, pay),
@@ -325,6 +366,8 @@ CASES: dict[Outcome, Callable[[World], Outcome]] = {
     Outcome.CREDITOR_CLOSED: account_closed("creditor"),
     Outcome.DEBTOR_NOT_APPROVED: not_approved("debtor"),
     Outcome.CREDITOR_NOT_APPROVED: not_approved("creditor"),
+    Outcome.RULE_OUT_OF_BOUNDS: lambda w: proposed(governed(w), value=0)[0],
+    Outcome.SCHEDULE_REFUSED: lambda w: proposed(governed(w), height=9)[0],
     Outcome.HOLD_UNKNOWN: closed(BOB, Kind.CAPTURE, related=12345),
     Outcome.HOLD_MISMATCH: closed(BANK, Kind.CAPTURE, asset=2),
     Outcome.AMOUNT_ABOVE_HOLD: closed(BOB, Kind.CAPTURE, 101),
@@ -362,6 +405,9 @@ CASES: dict[Outcome, Callable[[World], Outcome]] = {
     Outcome.LINKED_FAILED: linked_failed,
     Outcome.CHAIN_OPEN: one(ALICE, lambda w: pay(w, flags=Flag.LINKED)),
     Outcome.LAST_VALIDATOR: unbonded,
+    Outcome.PROPOSAL_UNKNOWN: lambda w: vote_for_nothing(governed(w)),
+    Outcome.PROPOSAL_EXISTS: proposed_by_others,
+    Outcome.PROPOSALS_FULL: proposals_full,
 }
 
 

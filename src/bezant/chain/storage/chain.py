@@ -34,7 +34,7 @@ from bezant.chain.storage.snapshot_writer import Cadence, SnapshotWriter
 from bezant.chain.storage.snapshots import Arrays, Snapshot, Snapshots
 from bezant.chain.storage.state_roots import StateRoots, is_request
 from bezant.chain.storage.writer import Applied, BlockWriter
-from bezant.errors import BezantError, JournalDamaged, NotFound, StorageError
+from bezant.errors import BezantError, InvariantViolation, JournalDamaged, NotFound, StorageError
 from bezant.ledger import state as layout
 from bezant.ledger.batch import Batch, no_faults
 from bezant.ledger.columnar import ColumnarLedger
@@ -332,10 +332,13 @@ class StoredChain:
     def _restore(self, snapshot: Snapshot, files: ChainFiles) -> None:
         """Be where a snapshot left off. Raises: StorageError where it contradicts itself."""
         at = snapshot.position
-        expected = {name: rows.dtype for name, rows in layout.tables(self.ledger.state).items()}
-        if {name: rows.dtype for name, rows in snapshot.tables.items()} != expected:
+        expected = {name: (rows.dtype, 1) for name, rows in layout.tables(self.ledger.state).items()}
+        if {name: (rows.dtype, rows.ndim) for name, rows in snapshot.tables.items()} != expected:
             raise StorageError("the snapshot's tables are not the ledger's", code="snapshot_differs")
-        self.ledger.restore(snapshot.tables, at.height)
+        try:
+            self.ledger.restore(snapshot.tables, at.height)
+        except InvariantViolation as error:
+            raise StorageError(f"the snapshot cannot be used: {error}", code="snapshot_differs") from error
         covered = files.archive.state_root(at.height)
         self._roots.restore(at.height, at.waiting, covered[1] if covered else None)
         self.height, self.time_ns = at.height, at.time_ns

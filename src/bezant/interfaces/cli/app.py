@@ -13,6 +13,7 @@ from bezant.interfaces.cli import (
     bench_network,
     decisions,
     doctor,
+    governance,
     holds,
     init,
     mandates,
@@ -60,6 +61,7 @@ app.command()(audit.audit)
 app.add_typer(models.app, name="models")
 app.add_typer(network.app, name="network")
 app.add_typer(validators.app, name="validators")
+app.add_typer(governance.app, name="governance")
 app.add_typer(store.app, name="store")
 app.command()(doctor.doctor)
 app.command()(replay.replay)

@@ -18,6 +18,7 @@ from bezant.interfaces.rest import (
     controls,
     decisions,
     drift,
+    governance,
     holds,
     labels,
     mandates,
@@ -59,6 +60,7 @@ V1 = (
     models,
     drift,
     validators,
+    governance,
     webhooks,
     checkpoints,
 )
@@ -66,7 +68,8 @@ V1 = (
 
 def create_services(node: Node) -> Services:
     """Return what the handlers share, following the node's committed blocks from now on."""
-    render = Renderer(node.engine.genesis)
+    ledger = node.engine.ledger
+    render = Renderer(node.engine.genesis, lambda: ledger.in_force.rules.review_for_s)
     feed = Feed(render, node.engine.blocks_from, node.engine.durable_height)
     node.engine.subscribe(feed.on_durable)
     node.drift.listeners.append(lambda event: feed.tell(event.kind, drift.drift_view(event)))

@@ -51,7 +51,7 @@ async def get_authority(services: Given, authority: FromPath[str]) -> AuthorityV
     recovery = None
     if ring.recovery is not None:
         scheme, public, since_ns = ring.recovery
-        ready_ns = since_ns + services.node.engine.genesis.rules.recovery_delay_s * NS_PER_S
+        ready_ns = since_ns + ledger.in_force.rules.recovery_delay_s * NS_PER_S
         recovery = RecoveryView(SCHEME_NAMES[scheme], public.hex(), render_time(ready_ns))
     return AuthorityView(
         authority=authority,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -51,8 +52,9 @@ _TEXTS = (
 class Renderer:
     """Knows the assets of the network."""
 
-    def __init__(self, genesis: Genesis) -> None:
-        self._review_for_s = genesis.rules.review_for_s
+    def __init__(self, genesis: Genesis, review_for_s: Callable[[], int]) -> None:
+        """`review_for_s` says how long a payment waits for a reviewer by the rules in force."""
+        self._review_for_s = review_for_s
         self._assets = {asset.number: (asset.code, asset.scale) for asset in genesis.assets}
 
     def money(self, asset: int, minor: int) -> Money:
@@ -142,7 +144,7 @@ class Renderer:
         if answered.outcome is Outcome.HELD:
             lasts_s = int(answered.record["hold_for_s"])
         elif answered.outcome is Outcome.HELD_FOR_REVIEW:
-            lasts_s = self._review_for_s
+            lasts_s = self._review_for_s()
         else:
             return None
         expires_ns = answered.time_ns + lasts_s * _NS_PER_S

@@ -8,6 +8,7 @@ from numba import njit
 from bezant.ledger.kernel.identities import enter_id, find_remembered
 from bezant.ledger.kernel.tables import NOWHERE
 from bezant.ledger.kernel.words import ONE, ZERO, word_at
+from bezant.model.governance import Ballot, Rule
 from bezant.model.native import KERNEL
 from bezant.model.outcomes import Outcome, Verdict
 from bezant.model.records import COMMAND_KINDS, Flag, Kind, Label, ModelRole, Use, form_column
@@ -20,6 +21,9 @@ REVERSE, LOCK, CLAWBACK = np.uint16(Kind.REVERSE), np.uint16(Kind.LOCK), np.uint
 FIRST_COMMAND, SET_MANDATE = np.uint16(COMMAND_KINDS), np.uint16(Kind.SET_MANDATE)
 LABEL, SET_MODEL = np.uint16(Kind.LABEL), np.uint16(Kind.SET_MODEL)
 BOND, UNBOND, REJOIN = np.uint16(Kind.BOND), np.uint16(Kind.UNBOND), np.uint16(Kind.REJOIN)
+PROPOSE, VOTE = np.uint16(Kind.PROPOSE), np.uint16(Kind.VOTE)
+FIRST_RULE, LAST_RULE = np.uint64(min(Rule)), np.uint64(max(Rule))
+FIRST_BALLOT, LAST_BALLOT = np.uint64(min(Ballot)), np.uint64(max(Ballot))
 FIRST_LABEL, LAST_LABEL = np.uint64(min(Label)), np.uint64(max(Label))
 LAST_MODEL_ROLE = np.uint64(max(ModelRole))
 LINKED, MAY_REVIEW = np.uint16(Flag.LINKED), np.uint16(Flag.MAY_REVIEW)
@@ -92,6 +96,10 @@ def well_formed(record, verdict):
         return not is_zero(record.payload_commitment, 0)
     if kind == UNBOND:
         return record.amount == ZERO
+    if kind == PROPOSE:
+        return FIRST_RULE <= record.amount <= LAST_RULE
+    if kind == VOTE:
+        return FIRST_BALLOT <= record.amount <= LAST_BALLOT
     if kind == SET_MODEL:
         return record.amount <= LAST_MODEL_ROLE and not is_zero(record.payload_commitment, 0)
     return True

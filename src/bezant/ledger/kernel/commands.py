@@ -13,6 +13,7 @@ from bezant.ledger.kernel.authorities import (
     set_key,
     set_thresholds,
 )
+from bezant.ledger.kernel.governance import propose, vote
 from bezant.ledger.kernel.learning import set_model
 from bezant.ledger.kernel.mandates import HOLDER_UNKNOWN, revoke_mandate, set_mandate
 from bezant.ledger.kernel.parties import (
@@ -47,6 +48,7 @@ SET_MANDATE, REVOKE_MANDATE = np.uint16(Kind.SET_MANDATE), np.uint16(Kind.REVOKE
 SET_LIMITS, CLOSE_ACCOUNT = np.uint16(Kind.SET_LIMITS), np.uint16(Kind.CLOSE_ACCOUNT)
 SET_HOLDER, SET_PAUSED = np.uint16(Kind.SET_HOLDER), np.uint16(Kind.SET_PAUSED)
 SET_MODEL, REJOIN = np.uint16(Kind.SET_MODEL), np.uint16(Kind.REJOIN)
+PROPOSE, VOTE = np.uint16(Kind.PROPOSE), np.uint16(Kind.VOTE)
 
 ACCOUNT_EXISTS, ASSET_UNKNOWN = np.uint16(Outcome.ACCOUNT_EXISTS), np.uint16(Outcome.ASSET_UNKNOWN)
 CREDIT_NOT_PERMITTED = np.uint16(Outcome.CREDIT_NOT_PERMITTED)
@@ -85,6 +87,10 @@ def command(state, record, signer_row, time_ns, limits, scratch):
         return set_model(state, record, signer_row, time_ns)
     if kind == REJOIN:
         return rejoin(state, record, signer_row, time_ns)
+    if kind == PROPOSE:
+        return propose(state, record, signer_row, time_ns, limits)
+    if kind == VOTE:
+        return vote(state, record, signer_row, limits)
     row = find(state.accounts, state.account_index, record.debtor_lo, record.debtor_hi)
     if row == NOWHERE:
         return DEBTOR_UNKNOWN, SYSTEM, NOWHERE

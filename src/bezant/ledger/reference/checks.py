@@ -8,6 +8,7 @@ from bezant.ledger.batch import NS_PER_S
 from bezant.ledger.books import Answer, Signer, State
 from bezant.model.digest import sha256
 from bezant.model.genesis import Rules
+from bezant.model.governance import Ballot, Rule
 from bezant.model.identifiers import is_uuid7, payment_time_ms
 from bezant.model.merkle import LEAF
 from bezant.model.outcomes import Outcome, Verdict
@@ -38,6 +39,10 @@ def well_formed(record: Any, decision: Any) -> bool:
         return bool(record["payload_commitment"].any())
     if kind == Kind.UNBOND:
         return int(record["amount"]) == 0
+    if kind == Kind.PROPOSE:
+        return int(record["amount"]) in list(Rule)
+    if kind == Kind.VOTE:
+        return int(record["amount"]) in list(Ballot)
     if kind == Kind.SET_MODEL:
         return int(record["amount"]) in list(ModelRole) and bool(record["payload_commitment"].any())
     if kind == Kind.SET_MANDATE:

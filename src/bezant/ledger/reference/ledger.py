@@ -1,4 +1,5 @@
-"""The flow of a block: expire holds, punish faults, then every record in order, chains together."""
+"""The flow of a block: settle proposals, expire holds, punish faults, then every record in order, chains
+together."""
 
 from __future__ import annotations
 
@@ -9,9 +10,20 @@ import numpy as np
 
 from bezant.ledger.batch import Batch
 from bezant.ledger.books import Answer, Authority, Signer, State, Validator, fill_receipt
-from bezant.ledger.reference import accounts, authorities, checks, holds, learning, mandates, payments, stake
+from bezant.ledger.reference import (
+    accounts,
+    authorities,
+    checks,
+    governance,
+    holds,
+    learning,
+    mandates,
+    payments,
+    stake,
+)
 from bezant.ledger.reference.parties import Request
 from bezant.model.genesis import Genesis
+from bezant.model.governance import in_force
 from bezant.model.identifiers import AuthorityId
 from bezant.model.keys import authority_id
 from bezant.model.outcomes import Outcome, Verdict
@@ -47,6 +59,8 @@ EFFECTS: Mapping[Kind, Effect] = {
     Kind.SET_PAUSED: accounts.set_paused,
     Kind.SET_MODEL: learning.set_model,
     Kind.REJOIN: stake.rejoin,
+    Kind.PROPOSE: governance.propose,
+    Kind.VOTE: governance.vote,
 }
 
 
@@ -56,7 +70,8 @@ class ReferenceLedger:
     effects: ClassVar[Mapping[Kind, Effect]] = EFFECTS
 
     def __init__(self, genesis: Genesis) -> None:
-        self.genesis = genesis
+        self.founded = self.genesis = genesis
+        """What the network was founded with, and the same with the rules that are in force."""
         self.state = State()
         for institution in genesis.institutions:
             key = bytes.fromhex(institution.key)
@@ -68,9 +83,10 @@ class ReferenceLedger:
 
     def apply(self, batch: Batch) -> RecordArray:
         """Return the RECEIPT rows of one block."""
+        receipts = self._settle_proposals(batch.time_ns)
         state, rules = self.state, self.genesis.rules
         checks.forget_old_ids(state, rules, batch.time_ns)
-        receipts = [holds.expire_hold(state, hold) for hold in state.expired(batch.time_ns)]
+        receipts += [holds.expire_hold(state, hold) for hold in state.expired(batch.time_ns)]
         receipts += stake.punish(state, self.genesis, batch.faults, batch.time_ns)
         for signer, first, last in self._groups(batch):
             while first < last:
@@ -83,6 +99,12 @@ class ReferenceLedger:
         if self.state.blocks % rules.checkpoint_interval == 0:
             checks.forget_old_refunds(self.state, batch.time_ns)
         return np.concatenate(receipts) if receipts else np.zeros(0, RECEIPT)
+
+    def _settle_proposals(self, time_ns: int) -> list[RecordArray]:
+        """Return the system receipts of proposals, and judge by the rules that are in force from now on."""
+        receipts = governance.settle(self.state, self.genesis, time_ns)
+        self.genesis = in_force(self.founded, [change for change, _ in self.state.changes.values()])
+        return receipts
 
     def _groups(self, batch: Batch) -> list[tuple[Signer, int, int]]:
         """Return who signed which records `first..last`, as of the start of the block.

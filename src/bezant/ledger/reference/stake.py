@@ -141,7 +141,7 @@ def _punish_one(state: State, stake: Stake, fault: RecordArray, time_ns: int) ->
         return
     until_ns = NEVER if twice else time_ns + stake.jail_s * NS_PER_S
     state.validators[key] = replace(validator, jailed_until_ns=until_ns, missed=0)
-    yield _system_receipt(int.from_bytes(key[:16], "little"), Kind.BOND, Answer(Outcome.JAILED))
+    yield system_receipt(int.from_bytes(key[:16], "little"), Kind.BOND, Answer(Outcome.JAILED))
     if twice:
         own = [
             (h.sequence, place) for place, h in state.holds.items() if h.kind is Kind.BOND and h.lock == key
@@ -165,7 +165,7 @@ def _slash(state: State, stake: Stake, place: tuple[int, int]) -> Iterator[Recor
     if hold.expires_ns == NEVER:
         validator = state.validators[hold.lock]
         state.validators[hold.lock] = replace(validator, bonded=validator.bonded - amount)
-    yield _system_receipt(
+    yield system_receipt(
         hold.id, Kind.BOND, Answer(Outcome.SLASHED, amount, debtor=debtor, creditor=creditor)
     )
 
@@ -175,7 +175,8 @@ def _is_last(state: State, stake: Stake | None, key: bytes) -> bool:
     return not any(one.power(stake) for other, one in state.validators.items() if other != key)
 
 
-def _system_receipt(identity: int, kind: Kind, answer: Answer) -> RecordArray:
+def system_receipt(identity: int, kind: Kind, answer: Answer) -> RecordArray:
+    """Return the RECEIPT row of what the ledger did by itself."""
     receipt = fill_receipt(answer)
     receipt["id_lo"], receipt["id_hi"] = words(identity)
     receipt["order_index"], receipt["kind"] = NO_ROW, kind

@@ -7,7 +7,7 @@ balance in a receipt is beyond its account's limits.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from bezant.ledger.reference import ReferenceLedger
 from bezant.model import merkle
 from bezant.model.digest import as_rows
 from bezant.model.genesis import Genesis
+from bezant.model.governance import Ballot, in_force
 from bezant.model.identifiers import AuthorityId, join
 from bezant.model.keys import SigningKey
 from bezant.model.merkle import leaf_hashes
@@ -165,6 +166,7 @@ def check_books(reference: State, live: ColumnarLedger) -> None:
             raise Violation(f"asset {number} is paused in one ledger only")
     check_models(reference, live)
     check_validators(reference, live)
+    check_governance(reference, live)
 
 
 def check_models(reference: State, live: ColumnarLedger) -> None:
@@ -188,6 +190,37 @@ def check_validators(reference: State, live: ColumnarLedger) -> None:
     found = open_items.validators(live)
     if found != expected:
         raise Violation(f"the validators are {found}, the reference's {expected}")
+
+
+def check_governance(reference: State, live: ColumnarLedger) -> None:
+    """Raise Violation unless proposals, votes on them and changed rules are the reference's."""
+    powers = {key: one.power(live.genesis.stake) for key, one in reference.validators.items()}
+
+    def votes(ballots: Mapping[bytes, Ballot], said: Ballot) -> int:
+        return sum(powers[key] for key, ballot in ballots.items() if ballot is said)
+
+    expected = [
+        open_items.OpenProposal(
+            identity,
+            one.proposer,
+            one.change,
+            one.height,
+            one.until_ns,
+            one.accepted,
+            votes(one.ballots, Ballot.YES),
+            votes(one.ballots, Ballot.NO),
+            sum(powers.values()),
+        )
+        for identity, one in reference.proposals.items()
+    ]
+    found = open_items.proposals(live)
+    if found != expected:
+        raise Violation(f"the proposals are {found}, the reference's {expected}")
+    changed = [open_items.RuleInForce(*both) for both in reference.changes.values()]
+    if open_items.changed_rules(live) != changed:
+        raise Violation(f"the rules were changed to {open_items.changed_rules(live)}, not to {changed}")
+    if live.in_force != in_force(live.genesis, [one.change for one in changed]):
+        raise Violation("the rules in force do not follow from what changed")
 
 
 def check_same_state(before: dict[str, Any], ledger: ColumnarLedger) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from bezant.model.governance import Ballot, Rule
 from bezant.model.identifiers import AuthorityId
 from bezant.model.keys import authority_id
 from bezant.model.money import U64_MAX
@@ -169,6 +170,20 @@ def unbond(workload: Workload) -> Part | None:
     return Part(debtor.institution if workload.rng.random() < 0.95 else debtor.holder, row)
 
 
+def propose(workload: Workload) -> Part:
+    """A rule is to change, in a chain where nobody votes: nothing may come of it."""
+    rng, by = workload.rng, workload.rng.choice((BANK, ISSUER, ALICE))
+    value = rng.choice((1, 100, 200_000)).to_bytes(8, "little") + bytes(24)
+    fields = {"amount": rng.randint(1, max(Rule)), "max_fee": rng.choice((5, 10**6)), "hold_for_s": 60}
+    return Part(by, _of_authority(workload, Kind.PROPOSE, by.public, commitment=value, **fields))
+
+
+def vote(workload: Workload) -> Part:
+    by = workload.rng.choice((BANK, ISSUER))
+    fields = {"related": workload.rng.randint(1, 9), "amount": workload.rng.choice(list(Ballot))}
+    return Part(by, _of_authority(workload, Kind.VOTE, by.public, **fields))
+
+
 # Keys.
 
 
@@ -264,6 +279,8 @@ COMMANDS = (
     (4, model),
     (4, bond),
     (3, unbond),
+    (1, propose),
+    (1, vote),
     (1, register),
     (4, rotate),
     (3, thresholds),

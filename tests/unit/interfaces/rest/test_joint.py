@@ -213,6 +213,10 @@ def test_every_kind_can_be_submitted_by_who_may_sign_it(server: Server, tmp_path
             command(Kind.UNBOND, **between, related=_id(hold)),
             command(Kind.REJOIN, debtor=own, commitment=bytes(31) + b"\1"),
         ],
+        "not_governed": [
+            command(Kind.PROPOSE, debtor=own, amount=1, max_fee=10**6, hold_for_s=60),
+            command(Kind.VOTE, debtor=own, related=_id(mandate), amount=1),
+        ],
         "original_unknown": [
             command(Kind.REVERSE, **between, related=new_payment_id(now_ms()), amount=1),
             command(Kind.LABEL, **between, related=new_payment_id(now_ms()), amount=1),

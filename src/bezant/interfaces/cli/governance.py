@@ -1,0 +1,99 @@
+"""``bezant governance``: the rules of a network, and how its validators change them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from bezant.interfaces.cli.output import DEFAULT_DATA, AsJson, Data, Key, show
+
+app = typer.Typer(
+    help="See the rules of a network, propose changes, and vote on them.\n\n"
+    "Institutions that stand behind validators propose and vote. More than two thirds of all votes accept a "
+    "change, as they are when they are counted; it is in force from its height on, in every node at the same "
+    "block. Fraud rules are another thing: 'bezant rules'.",
+    no_args_is_help=True,
+)
+
+
+@app.command()
+def rules(data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
+    """List the rules that may be changed by vote: what is in force, since when, and within which bounds."""
+    from bezant.interfaces.cli.client import connect
+
+    with connect(data) as client:
+        answer = client.get("/v1/governance")
+    columns = ("rule", "value", "founded_value", "since_height", "low", "high")
+    show(answer, as_json, *columns, rows=answer["rules"])
+
+
+@app.command("list")
+def list_proposals(data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
+    """List what is voted on, and what is accepted and not in force yet."""
+    from bezant.interfaces.cli.client import connect
+
+    with connect(data) as client:
+        answer = client.get("/v1/governance")
+    columns = ("id", "status", "rule", "value", "height", "voting_until", "institution")
+    votes = ("votes_yes", "votes_no", "votes_in_all")
+    show(answer, as_json, *columns, *votes, rows=answer["proposals"])
+
+
+@app.command()
+def propose(
+    rule: Annotated[str, typer.Argument(help="The rule, as 'bezant governance rules' names it.")],
+    value: Annotated[int, typer.Argument(help="What it is to become.")],
+    height: Annotated[
+        int,
+        typer.Option(
+            help="The first block of the change.  [default: so many after the last as --after says]"
+        ),
+    ] = 0,
+    after: Annotated[int, typer.Option(help="Blocks from now to the change.")] = 1_000,
+    voting_hours: Annotated[float, typer.Option(min=0.001, help="How long votes are taken.")] = 168.0,
+    key: Key = "",
+    data: Data = DEFAULT_DATA,
+    as_json: AsJson = False,
+) -> None:
+    """Put a change of a rule to the vote.
+
+    A change that is not accepted twenty blocks before its height lapses, so that nobody is surprised by one.
+
+    \b
+    bezant governance propose slash_ppm 100000 --after 5000 --voting-hours 48
+    """
+    from bezant.interfaces.cli.client import connect
+
+    body = {
+        "rule": rule,
+        "value": value,
+        "height": height,
+        "after_blocks": after,
+        "voting_s": max(1, round(voting_hours * 3600)),
+    }
+    with connect(data) as client:
+        answer = client.post("/v1/governance/proposals", body, key=key or None)
+    show(answer, as_json)
+    if not as_json:
+        print(f"\nTo vote for it: bezant governance vote {answer['id']} yes")
+
+
+@app.command()
+def vote(
+    proposal: Annotated[str, typer.Argument(help="Id of the proposal.")],
+    ballot: Annotated[str, typer.Argument(help="'yes' or 'no'.")],
+    key: Key = "",
+    data: Data = DEFAULT_DATA,
+    as_json: AsJson = False,
+) -> None:
+    """Say yes or no for every validator of this institution; the last word before it is decided counts.
+
+    \b
+    bezant governance vote 0190a6f0-…-9a1c yes
+    """
+    from bezant.interfaces.cli.client import connect
+
+    with connect(data) as client:
+        path = f"/v1/governance/proposals/{proposal}/votes"
+        show(client.post(path, {"ballot": ballot}, key=key or None), as_json)

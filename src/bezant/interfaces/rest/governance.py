@@ -1,0 +1,159 @@
+"""Governance: the rules of the network, and how its validators change them by vote."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from litestar import Response, get, post
+from litestar.params import FromPath
+from msgspec import Meta
+
+from bezant.gateway.events import render_time
+from bezant.gateway.governance import RuleNow
+from bezant.interfaces.rest.idempotency import Answer
+from bezant.interfaces.rest.services import AnyRequest, Given, Services, in_thread, read_body
+from bezant.interfaces.rest.shapes import In, Out
+from bezant.ledger.open_items import OpenProposal
+from bezant.model.governance import Ballot, Rule
+from bezant.model.identifiers import PaymentId, parse_payment_id, render_id, render_payment_id
+
+_ENCODER = msgspec.json.Encoder()
+_Number = Annotated[int, Meta(ge=0, le=2**53)]
+RuleName = Literal[
+    "review_for_s", "recovery_delay_s", "schemes", "unbonding_s", "slash_ppm", "jail_s", "away_blocks"
+]
+
+
+class ProposalRequest(In, frozen=True):
+    rule: RuleName
+    value: _Number
+    """What it is to become; of `schemes` the sum of 1 for Ed25519 and 2 for secp256k1."""
+    height: _Number = 0
+    """The first block of the change; 0: `after_blocks` from now."""
+    after_blocks: _Number = 1_000
+    voting_s: Annotated[int, Meta(ge=1, le=2**32 - 1)] = 7 * 86_400
+    """How long votes are taken; they end earlier where too little notice would be left."""
+
+
+class VoteRequest(In, frozen=True):
+    ballot: Literal["yes", "no"]
+
+
+class RuleView(Out, frozen=True):
+    """A rule that may be changed by vote, from `low` to `high`."""
+
+    rule: str
+    value: int
+    founded_value: int
+    low: int
+    high: int
+    since_height: int | None = None
+    """Left out where it is as the network was founded."""
+
+
+class ProposalView(Out, frozen=True):
+    """A change that is voted on, or accepted and in force from `height` on. Votes are as they would be
+    counted now: more than two thirds of all accept."""
+
+    id: str
+    status: Literal["voting", "accepted"]
+    rule: str
+    value: int
+    height: int
+    voting_until: str
+    proposer: str
+    institution: str
+    votes_yes: int
+    votes_no: int
+    votes_in_all: int
+
+
+class GovernanceView(Out, frozen=True):
+    height: int
+    rules: tuple[RuleView, ...]
+    proposals: tuple[ProposalView, ...]
+
+
+class Ordered(Out, frozen=True):
+    """A proposal or a vote, and the block that it is in."""
+
+    id: str
+    proposal: str
+    block: int
+    at: str
+
+
+@get("/governance")
+async def get_governance(services: Given) -> GovernanceView:
+    """Return the rules that may change by vote, and what is voted on."""
+    governance = services.node.governance
+    rules = tuple(_rule(one) for one in await in_thread(governance.rules))
+    proposals = tuple(_proposal(services, one) for one in await in_thread(governance.proposals))
+    return GovernanceView(services.node.engine.height, rules, proposals)
+
+
+@post("/governance/proposals", opt={"body": ProposalRequest, "once": True}, status_code=201)
+async def propose(request: AnyRequest, services: Given) -> Response[Ordered]:
+    """Put a change of a rule to the vote, as an institution that stands behind validators."""
+    body = await read_body(request, ProposalRequest)
+
+    async def act(identity: PaymentId) -> Answer:
+        answered, replayed = await in_thread(
+            services.node.governance.propose,
+            body.rule,
+            body.value,
+            identity,
+            height=body.height,
+            after_blocks=body.after_blocks,
+            voting_s=body.voting_s,
+        )
+        told = render_payment_id(identity)
+        view = Ordered(told, told, answered.height, render_time(answered.time_ns))
+        return Answer(201, _ENCODER.encode(view), replayed=replayed)
+
+    return await services.once(request, act)
+
+
+@post("/governance/proposals/{proposal:str}/votes", opt={"body": VoteRequest, "once": True}, status_code=201)
+async def vote(request: AnyRequest, services: Given, proposal: FromPath[str]) -> Response[Ordered]:
+    """Say yes or no for every validator of this institution. It may be said otherwise until it is decided."""
+    body, asked = await read_body(request, VoteRequest), parse_payment_id(proposal)
+    said = Ballot.YES if body.ballot == "yes" else Ballot.NO
+
+    async def act(identity: PaymentId) -> Answer:
+        answered, replayed = await in_thread(services.node.governance.vote, asked, said, identity)
+        view = Ordered(
+            render_payment_id(identity),
+            render_payment_id(asked),
+            answered.height,
+            render_time(answered.time_ns),
+        )
+        return Answer(201, _ENCODER.encode(view), replayed=replayed)
+
+    return await services.once(request, act)
+
+
+def _rule(now: RuleNow) -> RuleView:
+    return RuleView(
+        now.rule.name.lower(), now.value, now.founded, now.low, now.high, since_height=now.since or None
+    )
+
+
+def _proposal(services: Services, one: OpenProposal) -> ProposalView:
+    return ProposalView(
+        id=render_payment_id(one.id),
+        status="accepted" if one.accepted else "voting",
+        rule=Rule(one.change.rule).name.lower(),
+        value=one.change.values[0],
+        height=one.height,
+        voting_until=render_time(one.until_ns),
+        proposer=render_id(one.proposer),
+        institution=services.node.governance.institution_of(one),
+        votes_yes=one.yes,
+        votes_no=one.no,
+        votes_in_all=one.total,
+    )
+
+
+ROUTES = [get_governance, propose, vote]
