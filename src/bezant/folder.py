@@ -112,6 +112,16 @@ class DataFolder:
         return self.path / "models"
 
     @property
+    def alert_counts(self) -> Path:
+        """How many reviews there were in the last hours; see `intelligence.alerts`."""
+        return self.path / "models" / "alerts.counts"
+
+    @property
+    def drift_memory(self) -> Path:
+        """What was told to have drifted; see `intelligence.drift`."""
+        return self.path / "models" / "drift.json"
+
+    @property
     def score_log(self) -> Path:
         """What champion and challenger said of the same payments."""
         return self.path / "models" / "shadow.scores"

@@ -49,7 +49,7 @@ from bezant.gateway.refunds import Refunds
 from bezant.gateway.screening import Screening
 from bezant.gateway.votes import Votes
 from bezant.gateway.webhooks import Webhooks
-from bezant.intelligence.alerts import AlertBudget
+from bezant.intelligence.alerts import AlertBudget, open_counts
 from bezant.intelligence.challenge import Challenge
 from bezant.intelligence.costs import read_costs
 from bezant.intelligence.drift import DriftLog, DriftWatch
@@ -157,7 +157,7 @@ class Node:
         self.challenge = Challenge(self.score_log)
         self.challenge.challenger = self.lineup.challenger
         self.drift = DriftLog(clock.now_ns)
-        self.drift_watch = DriftWatch(lambda: self.lineup.champion, self.drift)
+        self.drift_watch = DriftWatch(lambda: self.lineup.champion, self.drift, self.folder.drift_memory)
         self.engine.subscribe(self.drift_watch.follow)
         pulse = Pulse(lambda: self.lineup.champion, self.lineup.suspend)
         self.latency = LatencyWatch(lambda: self.flow.telemetry, self._on_slower)
@@ -175,7 +175,7 @@ class Node:
             features=self.features,
             policy=read_policy(self.config.policy),
             costs=costs,
-            alerts=AlertBudget(costs.alerts_per_day) if costs is not None and costs.alerts_per_day else None,
+            alerts=None if costs is None else self._alert_budget(costs.alerts_per_day, clock),
             now_ns=clock.now_ns,
             announce=self._announce,
             scales=self.scales,
@@ -333,6 +333,12 @@ class Node:
         self.books.keep(book)
         return book
 
+    def _alert_budget(self, per_day: int, clock: Clock) -> AlertBudget | None:
+        """Return the budget of reviews, with what the last run counted; None where there is no bound."""
+        if not per_day:
+            return None
+        return AlertBudget(per_day, open_counts(self.folder.alert_counts, clock.now_ns()))
+
     def _on_slower(self, stage: str, before_us: float, after_us: float) -> None:
         self.drift.tell("stage.drift", stage, "adwin", round(before_us, 1), round(after_us, 1))
 
@@ -385,6 +391,8 @@ class Node:
             endpoints, self.store.outbox, allow_private=self.config.webhooks.allow_private
         )
         opened.callback(self.webhooks.close)
+        webhooks, engine = self.webhooks, self.engine
+        self.drift.listeners.append(lambda drift: webhooks.tell(drift, engine.durable_height))
         self.webhooks.start()
         durable = self.engine.durable_height
         self.follower = Follower(

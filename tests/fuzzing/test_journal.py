@@ -84,7 +84,7 @@ def written() -> tuple[dict[Path, bytes], tuple[bytes, ...], bytes]:
     time = SimulatedTime()
     disk = new_disk({}, time)
     engine, schedule = open_engine(disk, time)
-    workload = Workload(Random(37), GENESIS, lambda: time.wall_ns, Sight(engine))
+    workload = Workload(Random(3), GENESIS, lambda: time.wall_ns, Sight(engine))
     envelopes = [workload.opening()] + [workload.envelope(kinds.draw) for _ in range(12)]
     for envelope in envelopes:
         time.advance(1_000_000)

@@ -240,6 +240,9 @@ class Play:
             row = made[-1 - which % len(made)][0]
             named = {side: id_of(row, side) for side in ("debtor", "creditor")}
             said = {"amount": 1 + max(amount, 0) % 2 + (creditor == 4), "flags": flags & 1 if which else 0}
+            if creditor == 3:  # as of one that was refused
+                row = self.earlier[-1 - which % len(self.earlier)][0]
+                named = {"debtor": id_of(row, "debtor"), "creditor": 0}
             return named | said | {"related": id_of(row, "id"), "asset": int(row["asset"])}
         if kind in (Kind.BOND, Kind.REJOIN):
             way = {"debtor": own} if kind == Kind.REJOIN else {"creditor": self.world.treasury}

@@ -13,7 +13,9 @@ import numpy as np
 from bezant.chain.balances import BalanceFile, build_balance
 from bezant.errors import InputError, NotFound, VaultError
 from bezant.gateway import commands
+from bezant.gateway.countries import Countries
 from bezant.gateway.desk import Desk
+from bezant.intelligence.countries import UNKNOWN
 from bezant.intelligence.watchlist import Hit, Watchlist
 from bezant.ledger.batch import account_id
 from bezant.model.identifiers import AccountId, join, new_payment_id, words
@@ -67,6 +69,7 @@ class Accounts:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._treasuries: dict[int, AccountId] = {}
+        self._countries = Countries(self._read_country)
 
     def register_parties(self, profiles: Sequence[PartyProfile]) -> list[Party]:
         """Register parties: a key each, a sealed profile, and their names matched with the list.
@@ -90,6 +93,7 @@ class Accounts:
         for number, profile in zip(numbers.tolist(), profiles, strict=True):
             verdict, hits = desk.screening.judge(profile.name)
             desk.screening.set(number, verdict)
+            self._countries.note(number, profile.country)
             found.append(Party(number, verdict, hits))
         return found
 
@@ -278,7 +282,8 @@ class Accounts:
         for batch in desk.vault.batches(VaultKind.ACCOUNT_PARTY):
             rows = desk.engine.ledger.account_rows(batch.ids_lo, batch.ids_hi)
             known = rows != NO_ROW
-            desk.parties.set_all(rows[known], batch.party[known], desk.screening.verdicts(batch.party[known]))
+            parties, countries = batch.party[known], self._countries.bound(batch)[known]
+            desk.parties.set_all(rows[known], parties, desk.screening.verdicts(parties), countries)
             if tell_from is not None:
                 new_to_it = known & (rows >= tell_from)
                 ids = zip(batch.ids_lo[new_to_it].tolist(), batch.ids_hi[new_to_it].tolist(), strict=True)
@@ -299,7 +304,7 @@ class Accounts:
                 party = desk.vault.party_of(VaultKind.ACCOUNT_PARTY, account)
             except NotFound:
                 continue
-            desk.parties.set(row, ERASED, Verdict.ALLOW)
+            desk.parties.set(row, ERASED, Verdict.ALLOW, UNKNOWN)
             # A new store has to know whose it was, to forget what payments with others would tell it.
             desk.on_bound({account: party})
             erased.add(party)
@@ -322,7 +327,7 @@ class Accounts:
         """Seal which account is whose, durable before the account exists."""
         pairs = np.array([words(account) for account in accounts], np.uint64).reshape(-1, 2)
         columns = np.array(parties, np.uint32)
-        texts = [b"1"] * len(accounts)
+        texts = [self._countries.binding(party) for party in parties]
         vault = self._desk.vault
         low, high = np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1])
         vault.seal_texts(VaultKind.ACCOUNT_PARTY, low, high, columns, texts)
@@ -333,7 +338,14 @@ class Accounts:
         pairs = np.array([words(account) for account in accounts], np.uint64).reshape(-1, 2)
         rows = self._desk.engine.ledger.account_rows(pairs[:, 0], pairs[:, 1])
         for row, party in zip(rows.tolist(), parties, strict=True):
-            self._desk.parties.set(row, party, self._desk.screening.of(party))
+            country = UNKNOWN if party == ERASED else self._countries.of(party)
+            self._desk.parties.set(row, party, self._desk.screening.of(party), country)
+
+    def _read_country(self, party: int) -> str:
+        try:
+            return self.profile(party).country
+        except (NotFound, VaultError):
+            return ""
 
 
 def _check_name(name: str) -> None:

@@ -55,12 +55,19 @@ def transfers(
 
 
 def labels(
-    ids: tuple[U64Array, U64Array], payments: RecordArray, said: Label, *, valid_for_s: int = VALID_FOR_S
+    ids: tuple[U64Array, U64Array],
+    payments: RecordArray,
+    said: Label,
+    refused: npt.NDArray[np.bool_],
+    *,
+    valid_for_s: int = VALID_FOR_S,
 ) -> RecordArray:
-    """Return LABEL rows that say the same of each of the payments (n,); ids are (low, high) words."""
+    """Return LABEL rows that say the same of each of the payments (n,), of those `refused` by their debtor
+    alone; ids are (low, high) words."""
     rows = new_records(len(payments))
     for name in ("debtor_lo", "debtor_hi", "creditor_lo", "creditor_hi", "asset"):
         rows[name] = payments[name]
+    rows["creditor_lo"][refused], rows["creditor_hi"][refused] = 0, 0
     rows["related_lo"], rows["related_hi"] = payments["id_lo"], payments["id_hi"]
     rows["id_lo"], rows["id_hi"] = ids
     rows["amount"], rows["valid_for_s"], rows["kind"] = said, valid_for_s, Kind.LABEL

@@ -175,10 +175,12 @@ def revoke_mandate(now_ms: int, account: AccountId, mandate: int) -> RecordArray
     return row
 
 
-def label(identity: int, original: np.void, said: Label) -> RecordArray:
-    """Return a LABEL of the payment `original`."""
+def label(identity: int, original: np.void, said: Label, *, refused: bool = False) -> RecordArray:
+    """Return a LABEL of the payment `original`; where that was `refused` it names the debtor alone."""
     row = close_hold(Kind.LABEL, identity, original, 0)
     row["amount"] = said
+    if refused:
+        set_id(row, "creditor", 0)
     return row
 
 

@@ -6,7 +6,7 @@ event follows from its block alone, so a replayed block gives the same events un
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final
@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 
 from bezant.chain.blocks import CommittedBlock
+from bezant.intelligence.drift import Drift
 from bezant.model.genesis import GenesisAsset
 from bezant.model.identifiers import render_id, render_payment_id
 from bezant.model.money import render_minor
@@ -36,7 +37,9 @@ TYPE_OF: Final = {
     Outcome.BLOCKED: "payment.blocked",
 }
 REVERSED: Final = "payment.reversed"
-EVENT_TYPES: Final = (*dict.fromkeys(TYPE_OF.values()), REVERSED, REFUSED)
+PAYMENT_EVENTS: Final = (*dict.fromkeys(TYPE_OF.values()), REVERSED, REFUSED)
+EVENT_TYPES: Final = (*PAYMENT_EVENTS, "model.drift", "stage.drift")
+"""What an endpoint may ask for: what became of payments, and what drifted."""
 _SILENT: Final = frozenset(
     {
         # Anybody can send records in anybody's name; those are no news of a payment.
@@ -80,6 +83,36 @@ class PaymentEvent(msgspec.Struct, frozen=True):
     type: str
     timestamp: str
     data: PaymentChange
+
+
+class DriftChange(msgspec.Struct, frozen=True):
+    """What drifted: see `intelligence.drift.Drift`, whose words and units these are."""
+
+    id: str
+    subject: str
+    measure: str
+    before: float
+    after: float
+
+
+class DriftEvent(msgspec.Struct, frozen=True):
+    """The body of a webhook that tells of drift; it is in no block, and told when it is found."""
+
+    type: str
+    timestamp: str
+    data: DriftChange
+
+
+def drift_rows(drift: Drift, height: int, endpoints: Iterable[Endpoint]) -> Iterator[Event]:
+    """Yield the outbox rows of a drift that was found when the chain was at a height: one for every endpoint
+    that wants its type."""
+    name = f"drift-{drift.at_ns}-{drift.subject}"
+    change = DriftChange(name, drift.subject, drift.measure, drift.before, drift.after)
+    body = _ENCODER.encode(DriftEvent(drift.kind, render_time(drift.at_ns), change)).decode()
+    for endpoint in endpoints:
+        if endpoint.wants(drift.kind):
+            id_ = f"msg_{name}_{endpoint.id.removeprefix('we_')}"
+            yield Event(id_, (height + 1 << POSITION_BITS) - 1, drift.kind, endpoint.id, body)
 
 
 class PaymentEvents:

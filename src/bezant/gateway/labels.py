@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bezant.chain.storage.originals import MADE
+from bezant.chain.storage.originals import MADE, was_refused
 from bezant.errors import ConflictError
 from bezant.gateway import commands
 from bezant.gateway.desk import Desk
@@ -31,18 +31,22 @@ class Labels:
     def say(self, payment: PaymentId, label: Label, identity: PaymentId) -> tuple[Answered, bool]:
         """Say what a payment was; return how that was answered, and whether it was before.
 
-        `identity` is the id of the LABEL itself. Raises: NotFound; ConflictError ``not_labelled`` for a
-        payment that was refused, ``idempotency_key_reused``; BezantError naming the outcome.
+        `identity` is the id of the LABEL itself. Of a payment that was refused the LABEL names the debtor
+        alone, and features learn of it only where it was decided, from the evidence there. Raises: NotFound;
+        ConflictError ``not_labelled`` for what is no payment or was never authentic,
+        ``idempotency_key_reused``; BezantError naming the outcome.
         """
-        record = commands.label(identity, self.check(payment).record, label)
+        original = self.check(payment)
+        record = commands.label(identity, original.record, label, refused=original.outcome.refused)
         return self._payments.carry_out_once(record, self._desk.institution_key)
 
     def check(self, payment: PaymentId) -> Answered:
         """Return a payment as it was answered, if it can be labelled; raises as `say` does."""
         original = self._payments.look_up(payment)
-        if (int(original.record["kind"]), original.outcome) not in MADE:
+        kind = int(original.record["kind"])
+        if (kind, original.outcome) not in MADE and not was_refused(kind, original.outcome):
             raise ConflictError(
-                f"it is {original.outcome.label}: only what was paid or held can be labelled",
+                f"it is {original.outcome.label}: only a payment that its payer signed can be labelled",
                 code="not_labelled",
             )
         return original

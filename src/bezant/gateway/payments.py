@@ -318,7 +318,8 @@ class Payments:
         record, receipt = self.find(payment)
         of = self._desk.parties.parties
         debtor, creditor = (of(receipt[f"{side}_row"].reshape(1)) for side in ("debtor", "creditor"))
-        return Facts(record.reshape(1), evidence["x"].reshape(1, -1), debtor, creditor)
+        countries = (evidence[f"{side}_country"].reshape(1) for side in ("debtor", "creditor"))
+        return Facts(record.reshape(1), evidence["x"].reshape(1, -1), debtor, creditor, *countries)
 
     def _evidence_row(self, payment: PaymentId) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
         sealed = self._desk.vault.read(VaultKind.EVIDENCE, payment)

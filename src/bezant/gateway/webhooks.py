@@ -1,4 +1,4 @@
-"""Webhooks: endpoints that are told of payment events, from the durable outbox.
+"""Webhooks: endpoints that are told of payment events and of drift, from the durable outbox.
 
 An event is due until an endpoint answered 2xx, ten times over three days at most. One endpoint's
 events go out one after another, several endpoints' side by side; an endpoint that just failed rests
@@ -10,6 +10,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
@@ -19,8 +20,9 @@ import httpx
 
 from bezant.errors import BezantError, ConflictError, InputError
 from bezant.gateway.delivery import deliver, new_client, new_secret
-from bezant.gateway.events import EVENT_TYPES
+from bezant.gateway.events import EVENT_TYPES, drift_rows
 from bezant.gateway.targets import check_url
+from bezant.intelligence.drift import Drift
 from bezant.store.endpoints import Endpoint, Endpoints
 from bezant.store.outbox import Delivery, DueEvent, Outbox
 
@@ -53,6 +55,7 @@ class Webhooks:
         self._busy: set[str] = set()
         self._resting: dict[str, int] = {}
         self._pruned_ns = 0
+        self._drifts: deque[tuple[Drift, int]] = deque()
         self._turn = threading.Lock()
         self._stopping = threading.Event()
         self._workers = ThreadPoolExecutor(_WORKERS, thread_name_prefix="webhook")
@@ -129,21 +132,38 @@ class Webhooks:
         self._stopping.set()
         if self._thread.ident is not None:
             self._thread.join()
+        try:
+            self._take_drifts()
+        except BezantError as error:
+            self.failure = error
         self._workers.shutdown()
         if self._client is not None:
             self._client.close()
 
     def deliver_due(self) -> int:
         """Attempt what is due now and return how many endpoints were turned to."""
+        self._take_drifts()
         under_way = self._dispatch()
         wait(under_way)
         for done in under_way:
             done.result()
         return len(under_way)
 
+    def tell(self, drift: Drift, height: int) -> None:
+        """Have drift told that was found at a height. It is in the outbox a moment later, for who finds it
+        must not wait: it may be the thread that commits payments."""
+        self._drifts.append((drift, height))
+
+    def _take_drifts(self) -> None:
+        while self._drifts:
+            drift, height = self._drifts[0]
+            self._outbox.append(drift_rows(drift, height, self._endpoints.all()), self._now_ns())
+            self._drifts.popleft()
+
     def _run(self) -> None:
         while not self._stopping.wait(POLL_S):
             try:
+                self._take_drifts()
                 if self._endpoints.all():
                     self._dispatch()
                     self._prune()

@@ -50,14 +50,15 @@ class Payments(NamedTuple):
 
 
 class Labels(NamedTuple):
-    """Columns (n,) of what payments turned out to be: account rows int64, keys uint64, `fraud` bool,
-    nanoseconds int64 when they were paid and when that became known."""
+    """Columns (n,) of what payments turned out to be: account rows int64, keys uint64, `fraud` and `refused`
+    bool, nanoseconds int64 when they were paid and when that became known."""
 
     debtor: npt.NDArray[np.int64]
     creditor: npt.NDArray[np.int64]
     terminal: npt.NDArray[np.uint64]
     payment: npt.NDArray[np.uint64]
     fraud: npt.NDArray[np.bool_]
+    refused: npt.NDArray[np.bool_]
     paid: npt.NDArray[np.int64]
     known: npt.NDArray[np.int64]
 
@@ -230,5 +231,6 @@ def label(of: Any, tables: Any, said: Any) -> None:
     labelling.label_rows(
         of.standing, tables.place_keys, tables.place_times, tables.places,
         tables.label_keys, tables.label_times, tables.labels,
-        said.debtor, said.creditor, said.terminal, said.payment, said.fraud, said.paid, said.known,
+        said.debtor, said.creditor, said.terminal, said.payment, said.fraud, said.refused,
+        said.paid, said.known,
     )  # fmt: skip

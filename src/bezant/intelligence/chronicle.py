@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,9 +11,11 @@ import numpy.typing as npt
 
 from bezant.chain.blocks import CommittedBlock
 from bezant.intelligence.history import History
-from bezant.intelligence.learning import NamedBy, paid_rows, said_rows
+from bezant.intelligence.learning import NamedBy, Said, paid_rows, said_of, said_rows
+from bezant.model.genesis import GenesisAsset
+from bezant.model.identifiers import payment_time_ms
 from bezant.model.money import U64_MAX
-from bezant.model.records import Label, RecordArray
+from bezant.model.records import Label, RecordArray, id_of
 
 _PAYMENT = np.dtype(
     [
@@ -22,6 +26,7 @@ _PAYMENT = np.dtype(
         ("amount_minor", "<u8"),
         ("time_ns", "<i8"),
         ("scale", "<i8"),
+        ("asset", "<u4"),
         ("device", "<u8"),
         ("terminal", "<u8"),
         ("judged", "?"),
@@ -34,11 +39,13 @@ _Named = tuple[int, int, int]
 class Chronicle:
     """Takes blocks from the first on, and tells the history they make."""
 
-    def __init__(self, scales: npt.NDArray[np.int64], names: NamedBy) -> None:
-        """`scales` (assets + 1,) are the decimals of each asset by number; `names` knows devices and
-        terminals."""
-        self._scales, self._names = scales, names
+    def __init__(self, assets: Sequence[GenesisAsset], names: NamedBy) -> None:
+        """`assets` are those of the network; `names` knows devices and terminals."""
+        self._scales = np.array([0, *(asset.scale for asset in assets)], np.int64)
+        self._codes = np.array([b"", *(asset.code.encode() for asset in assets)], "S12")
+        self._names = names
         self._parts: list[RecordArray] = []
+        self._refused: dict[_Named, RecordArray] = {}
         self._fraud_since: dict[_Named, int] = {}
         self._cleared: dict[_Named, tuple[int, int]] = {}
         self._last_ns = 0
@@ -49,8 +56,8 @@ class Chronicle:
         paid, said = paid_rows(block), said_rows(block)
         if len(paid):
             self._parts.append(self._payments(block, paid, accounts))
-        for row in said.tolist():
-            self._hear(block, row)
+        if len(said):
+            self._hear(said_of(block, said, self._names), block.time_ns)
 
     @property
     def labels(self) -> int:
@@ -63,7 +70,12 @@ class Chronicle:
         A model is not to learn from payments of the last `delay_ns`, whose frauds are not known yet, nor
         from what brings money in from an issuer; both are part of what happened all the same.
         """
-        rows = np.concatenate([np.zeros(0, _PAYMENT), *self._parts])
+        history = self._history(np.concatenate([np.zeros(0, _PAYMENT), *self._parts]), delay_ns)
+        if not self._refused:
+            return history
+        return replace(history, refused=self._history(np.concatenate(list(self._refused.values())), delay_ns))
+
+    def _history(self, rows: RecordArray, delay_ns: int) -> History:
         label = np.zeros(len(rows), np.uint8)
         known_ns, cleared_ns = np.zeros((2, len(rows)), np.int64)
         for row, payment in self._labelled(rows):
@@ -83,6 +95,7 @@ class Chronicle:
             judged=rows["judged"] & (rows["time_ns"] <= self._last_ns - delay_ns),
             device=_or_nothing(_column(rows, "device")),
             terminal=_or_nothing(_column(rows, "terminal")),
+            asset=self._codes[rows["asset"]],
         )
 
     def _payments(
@@ -94,21 +107,35 @@ class Chronicle:
             rows[name] = own[source]
         rows["debtor"], rows["creditor"] = own["debtor_row"], own["creditor_row"]
         rows["time_ns"] = (own["id_hi"] >> np.uint64(16)).astype(np.int64) * 1_000_000
-        rows["scale"] = self._scales[block.records["asset"][paid]]
+        rows["asset"] = block.records["asset"][paid]
+        rows["scale"] = self._scales[rows["asset"]]
         rows["judged"] = accounts["credit_limit"][own["debtor_row"]] != U64_MAX
         named = self._names.settled(own["id_lo"], own["id_hi"])
         if named is not None:
             rows["device"], rows["terminal"] = named
         return rows
 
-    def _hear(self, block: CommittedBlock, row: int) -> None:
-        """Keep since when a payment has been called fraud, or from when until when it last was."""
-        record, receipt = block.records[row], block.receipts[block.system_count + row]
-        payment = int(record["related_lo"]), int(record["related_hi"]), int(receipt["debtor_row"])
-        if record["amount"] == Label.FRAUD:
-            self._fraud_since.setdefault(payment, block.time_ns)
-        elif payment in self._fraud_since:
-            self._cleared[payment] = self._fraud_since.pop(payment), block.time_ns
+    def _hear(self, said: Said, now_ns: int) -> None:
+        """Keep since when payments have been called fraud, or from when until when they last were."""
+        for row, (record, debtor) in enumerate(zip(said.records, said.debtor.tolist(), strict=True)):
+            payment = int(record["related_lo"]), int(record["related_hi"]), debtor
+            if said.refused[row] and payment not in self._refused:
+                self._refused[payment] = self._tried(record, debtor, int(said.creditor[row]))
+            if record["amount"] == Label.FRAUD:
+                self._fraud_since.setdefault(payment, now_ns)
+            elif payment in self._fraud_since:
+                self._cleared[payment] = self._fraud_since.pop(payment), now_ns
+
+    def _tried(self, label: np.void, debtor: int, creditor: int) -> RecordArray:
+        """Return the row (1,) of a payment that was refused, as far as anything is learned of it."""
+        row = np.zeros(1, _PAYMENT)
+        row["id_lo"], row["id_hi"] = label["related_lo"], label["related_hi"]
+        row["debtor"], row["creditor"] = debtor, creditor
+        row["time_ns"] = payment_time_ms(id_of(label, "related")) * 1_000_000
+        named = self._names.sealed(row["id_lo"], row["id_hi"])
+        if named is not None:
+            row["device"], row["terminal"] = named
+        return row
 
     def _labelled(self, rows: RecordArray) -> list[tuple[int, _Named]]:
         """Return the rows of payments of which something was said, with how it was named."""

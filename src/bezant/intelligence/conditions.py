@@ -5,9 +5,11 @@
 ``sent_count_1h >= 5``                  any feature, in the units that people count in (`units`)
 ``creditor in lists/closed.txt``        account ids of a file, one a line; ``debtor`` likewise
 ``creditor_party in lists/staff.txt``   numbers of parties; ``debtor_party`` likewise
+``creditor_country in lists/far.txt``   countries of parties, ISO 3166-1 alpha-2; ``debtor_country``
 ======================================  ========================================================
 
-``not in`` is the opposite of ``in``; comparisons are ``<  <=  =  >=  >``.
+``not in`` is the opposite of ``in``: it holds too for a party that names no country. Comparisons are
+``<  <=  =  >=  >``.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bezant.errors import BezantError, ConfigError
+from bezant.intelligence.countries import country_code
 from bezant.intelligence.features import COLUMN, FloatMatrix
 from bezant.intelligence.units import as_feature
 from bezant.model.genesis import GenesisAsset
@@ -33,13 +36,15 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What rules may ask about n payments: RECORD rows, features (n, F), and each side's party (n,), 0 where
-    an account has none."""
+    """What rules may ask about n payments: RECORD rows, features (n, F), and each side's party and country
+    (n,), 0 where an account has none."""
 
     records: RecordArray
     x: FloatMatrix
     debtor_party: npt.NDArray[np.uint32]
     creditor_party: npt.NDArray[np.uint32]
+    debtor_country: npt.NDArray[np.uint16]
+    creditor_country: npt.NDArray[np.uint16]
 
 
 Condition = Callable[[Facts], Mask]
@@ -54,7 +59,7 @@ _COMPARED: Final[dict[str, Any]] = {
     ">": np.greater,
 }
 _COMPARISON: Final = re.compile(r"(\w+) *(<=|>=|<|>|=) *([-0-9.e+]+)(?: +([A-Z0-9]{2,12}))?")
-_MEMBERSHIP: Final = re.compile(r"(debtor|creditor)(_party)? +(not +)?in +(\S.*)")
+_MEMBERSHIP: Final = re.compile(r"(debtor|creditor)(_party|_country)? +(not +)?in +(\S.*)")
 
 
 def list_in(text: str) -> str | None:
@@ -67,12 +72,9 @@ def read_condition(text: str, assets: Sequence[GenesisAsset], lists: Lists) -> C
     """Return a condition that answers for whole columns. Raises: ConfigError that says what is wrong."""
     member = _MEMBERSHIP.fullmatch(text.strip())
     if member is not None:
-        side, party, opposite, path = member.groups()
-        return (
-            _of_parties(side, lists[path], bool(opposite), path)
-            if party
-            else _of_accounts(side, lists[path], bool(opposite), path)
-        )
+        side, what, opposite, path = member.groups()
+        read = {"_party": _of_parties, "_country": _of_countries, None: _of_accounts}[what]
+        return read(side, lists[path], bool(opposite), path)
     compared = _COMPARISON.fullmatch(text.strip())
     if compared is None:
         raise ConfigError(
@@ -147,5 +149,18 @@ def _of_parties(side: str, lines: Sequence[str], opposite: bool, path: str) -> C
     def holds(facts: Facts) -> Mask:
         party = facts.debtor_party if side == "debtor" else facts.creditor_party
         return np.isin(party, numbers, invert=opposite)
+
+    return holds
+
+
+def _of_countries(side: str, lines: Sequence[str], opposite: bool, path: str) -> Condition:
+    bad = next((line for line in lines if not country_code(line)), None)
+    if bad is not None:
+        raise ConfigError(f"{path}: {bad!r} is no country; write two capital letters, as DE")
+    codes = np.array(sorted({country_code(line) for line in lines}), np.uint16)
+
+    def holds(facts: Facts) -> Mask:
+        country = facts.debtor_country if side == "debtor" else facts.creditor_country
+        return np.isin(country, codes, invert=opposite)
 
     return holds

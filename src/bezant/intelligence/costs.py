@@ -132,12 +132,17 @@ class Cost(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CostReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The same scores decided at one threshold for all, and at thresholds that follow cost."""
+    """The same scores decided at one threshold for all, and at thresholds that follow cost.
+
+    Of payments in one asset, the one that costs are in; `other_assets` counts those in others, of which it
+    says nothing: minor units of two assets cannot be added.
+    """
 
     asset: str
     payments: int
     fixed: Cost
     by_cost: Cost
+    other_assets: int = 0
 
 
 def read_costs(settings: Mapping[str, Any]) -> Costs | None:

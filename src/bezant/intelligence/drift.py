@@ -7,8 +7,10 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
+import msgspec
 import numpy as np
 
 from bezant.chain.blocks import CommittedBlock
@@ -53,6 +55,13 @@ class Drift:
     at_ns: int
 
 
+class _Told(msgspec.Struct):
+    """What is told to have drifted, of the model of this name."""
+
+    model: str
+    drifted: list[str]
+
+
 class DriftLog:
     """The last events, and who wants to hear of new ones."""
 
@@ -83,10 +92,13 @@ class DriftWatch:
 
     In a young network every window still fills and every payee is new: that is no drift, and nothing is told
     of inputs and scores before accounts are about as old as those in training. Indices are shown meanwhile.
+    What was told of a model is kept in a file, so that a restart does not tell it again.
     """
 
-    def __init__(self, champion: Callable[[], Model | None], log: DriftLog) -> None:
-        self._champion, self._log = champion, log
+    def __init__(
+        self, champion: Callable[[], Model | None], log: DriftLog, memory: Path | None = None
+    ) -> None:
+        self._champion, self._log, self._memory = champion, log, memory
         self._labels, self._lock = Adwin(), threading.Lock()
         self._begin(b"", None)
 
@@ -129,7 +141,7 @@ class DriftWatch:
         if champion is not None and champion.card.reference is not None:
             self._reference, self._names = champion.card.reference, champion.card.features
         self._indices: dict[str, float] = {}
-        self._drifted: set[str] = set()
+        self._drifted = self._recall()
         # Without a reference there is nothing to tell youth by.
         self._young, self._windows = self._reference is not None and AGE in self._names, 0
         self._empty()
@@ -159,6 +171,7 @@ class DriftWatch:
         self._windows += 1
         self._young = self._young and self._windows < PATIENCE and self._is_young()
         names, bins = (*self._names, "score"), (*reference.inputs, reference.score)
+        before = set(self._drifted)
         for name, expected, counts in zip(names, bins, self._counts, strict=True):
             index = self._indices[name] = round(stability_index(expected, counts), 4)
             if self._young:
@@ -168,7 +181,26 @@ class DriftWatch:
                 self._log.tell("model.drift", name, "psi", DRIFTED, index)
             elif index < STABLE:
                 self._drifted.discard(name)
+        if self._drifted != before:
+            self._keep()
         self._empty()
+
+    def _recall(self) -> set[str]:
+        """Return what an earlier run told of this model; a file that cannot be read says nothing."""
+        if self._memory is None or not self._model:
+            return set()
+        try:
+            told = msgspec.json.decode(self._memory.read_bytes(), type=_Told)
+        except (OSError, msgspec.MsgspecError):
+            return set()
+        return set(told.drifted) if told.model == self._model.hex() else set()
+
+    def _keep(self) -> None:
+        if self._memory is None:
+            return
+        draft = self._memory.with_name(self._memory.name + ".new")
+        draft.write_bytes(msgspec.json.encode(_Told(self._model.hex(), sorted(self._drifted))))
+        draft.replace(self._memory)
 
     def _is_young(self) -> bool:
         """Whether this window's payments are mostly of accounts younger than most were in training."""

@@ -152,21 +152,27 @@ class FeatureState:
         terminal: npt.ArrayLike | None = None,
         payment: npt.ArrayLike | None = None,
         fraud: npt.ArrayLike = True,
+        refused: npt.ArrayLike = False,
     ) -> None:
         """Remember what payments turned out to be: made at `paid_ns`, known at `known_ns`, all (n,).
 
         `fraud` is one for all or (n,): False takes back what the same payment was called before. `payment`
         are 64 bits of ids, so that one said twice counts once; 0, or none given, is always another payment.
+        `refused`, one for all or (n,), marks those that were tried and never learned as payments.
         In the order in which they became known, between the payments before and after that. What is not
         labelled within a week counts as honest by itself. Raises: InputError for columns of unequal length.
         """
         rows = np.asarray(debtor).astype(np.int64)
+        is_fraud, was_refused = (
+            np.broadcast_to(np.asarray(given, np.bool_), rows.shape).copy() for given in (fraud, refused)
+        )
         said = Labels(
             rows,
             np.asarray(creditor).astype(np.int64),
             _keys(terminal, rows.size),
             _keys(payment, rows.size),
-            np.broadcast_to(np.asarray(fraud, np.bool_), rows.shape).copy(),
+            is_fraud,
+            was_refused,
             np.asarray(paid_ns).astype(np.int64),
             np.asarray(known_ns).astype(np.int64),
         )

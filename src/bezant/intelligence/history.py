@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +31,9 @@ class History:
     decimals, one for all or (n,); `time_ns` since 1970; `label` 1 for fraud. What follows is empty where
     it does not apply. `known_ns` is when a fraud became known, else a week after its payment. `cleared_ns`
     is when what was called fraud at `known_ns` was found genuine, 0 where it was not. `judged` marks what
-    a model learns to judge; the rest only happened. `device` and `terminal` are 64-bit keys.
+    a model learns to judge; the rest only happened. `device` and `terminal` are 64-bit keys. `refused` are
+    payments that never took place: nothing is learned of them but what they were called, and when. `asset`
+    are codes of assets; without it all are of one.
     """
 
     debtor: npt.NDArray[np.integer]
@@ -44,6 +47,8 @@ class History:
     judged: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
     device: npt.NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64))
     terminal: npt.NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64))
+    refused: History | None = None
+    asset: npt.NDArray[np.bytes_] = field(default_factory=lambda: np.zeros(0, "S12"))
 
     def __len__(self) -> int:
         return self.debtor.size
@@ -79,19 +84,25 @@ class _Labels:
     """What a history's payments were called, in the order in which it became known."""
 
     def __init__(self, history: History) -> None:
-        frauds, cleared = np.flatnonzero(history.label), np.zeros(0, np.intp)
-        known = history.known_ns if history.known_ns.size else history.time_ns + LABEL_DELAY_NS
-        if history.cleared_ns.size:
-            cleared = np.flatnonzero(history.cleared_ns)
-            frauds = np.union1d(frauds, cleared)
+        parts = [history] if history.refused is None else [history, history.refused]
+
+        def column(of: Callable[[History], npt.NDArray[Any]]) -> npt.NDArray[Any]:
+            return np.concatenate([of(part) for part in parts])
+
+        self._debtor, self._creditor = column(lambda part: part.debtor), column(lambda part: part.creditor)
+        self._paid_ns = column(lambda part: part.time_ns)
+        self._terminal = column(lambda part: part.terminal if part.terminal.size else _zeros(part, np.uint64))
+        self._refused = np.arange(self._debtor.size) >= len(history)
+        label, cleared_ns = column(lambda part: part.label), column(_cleared_ns)
+        cleared = np.flatnonzero(cleared_ns)
+        frauds = np.union1d(np.flatnonzero(label), cleared)
         rows = np.concatenate([frauds, cleared])
-        known_ns = np.concatenate([known[frauds], history.cleared_ns[cleared]])
+        known_ns = np.concatenate([column(_known_ns)[frauds], cleared_ns[cleared]])
         order = np.argsort(known_ns, kind="stable")
         self._rows, self._known_ns = rows[order], known_ns[order]
         self._fraud = (np.arange(rows.size) < frauds.size)[order]
         # Only a payment with a name of its own can be found again to take back what was said of it.
         self._named = bool(cleared.size)
-        self._history = history
         self._told = 0
 
     def tell(self, state: FeatureState, now_ns: int) -> None:
@@ -100,14 +111,27 @@ class _Labels:
         if until == self._told:
             return
         said = slice(self._told, until)
-        rows, history = self._rows[said], self._history
+        rows = self._rows[said]
         state.label(
-            history.debtor[rows],
-            history.creditor[rows],
-            history.time_ns[rows],
+            self._debtor[rows],
+            self._creditor[rows],
+            self._paid_ns[rows],
             self._known_ns[said],
-            terminal=history.terminal[rows] if history.terminal.size else None,
+            terminal=self._terminal[rows],
             payment=rows + 1 if self._named else None,
             fraud=self._fraud[said],
+            refused=self._refused[rows],
         )
         self._told = until
+
+
+def _known_ns(part: History) -> npt.NDArray[np.int64]:
+    return part.known_ns if part.known_ns.size else part.time_ns + LABEL_DELAY_NS
+
+
+def _cleared_ns(part: History) -> npt.NDArray[np.int64]:
+    return part.cleared_ns if part.cleared_ns.size else _zeros(part, np.int64)
+
+
+def _zeros(part: History, kind: type[np.generic]) -> npt.NDArray[Any]:
+    return np.zeros(len(part), kind)

@@ -48,9 +48,9 @@ def _seconds(now: Any) -> Any:
 
 
 @njit(**INLINE)
-def _enter(place: Any, known_before_ns: Any, paid_ns: Any, now: Any, first: Any) -> None:
+def _enter(place: Any, known_before_ns: Any, paid_ns: Any, now: Any, first: Any, refused: Any) -> None:
     """Enter a fraud into a place that was brought to the day on which it became known; `first`: none is
-    known of it."""
+    known of it. `refused`: it was tried, and is among no receipts."""
     days = max(float(now - known_before_ns), 0.0) * DAY
     for w in range(3):
         place.frauds[w] = (0.0 if first else place.frauds[w] * fading(days / _WINDOWS[w])) + 1.0
@@ -67,13 +67,15 @@ def _enter(place: Any, known_before_ns: Any, paid_ns: Any, now: Any, first: Any)
     # It waits among the receipts of its day, if that has not passed; it must not count as honest then.
     paid_on = day_of(paid_ns)
     bucket = paid_on % DAYS
-    if np.int64(place.day) - DAYS < paid_on <= np.int64(place.day) and place.recent[bucket] > 0:
+    waits = np.int64(place.day) - DAYS < paid_on <= np.int64(place.day) and place.recent[bucket] > 0
+    if waits and not refused:
         place.recent[bucket] -= np.uint16(1)
 
 
 @njit(**INLINE)
-def _take_back(place: Any, known_last_ns: Any, paid_ns: Any, known_ns: Any) -> None:
-    """Undo `_enter` for a fraud that was known at `known_ns`, and count an honest payment instead.
+def _take_back(place: Any, known_last_ns: Any, paid_ns: Any, known_ns: Any, refused: Any) -> None:
+    """Undo `_enter` for a fraud that was known at `known_ns`, and count an honest payment instead, unless it
+    was `refused`.
 
     Exact but for what came in between: the honest payments that it had set back stay forgotten.
     """
@@ -87,9 +89,10 @@ def _take_back(place: Any, known_last_ns: Any, paid_ns: Any, known_ns: Any) -> N
     elif place.first_fraud_ns == paid_ns:
         place.first_fraud_ns = place.last_fraud_ns
     # (risk - rate) / (1 - rate) undoes the fraud; an honest payment then takes the share (1 - rate) of it.
-    place.risk[0] = max(place.risk[0] - FAST, 0.0)
-    place.risk[1] = max(place.risk[1] - SLOW, 0.0)
-    place.honest += 1.0
+    place.risk[0] = max(place.risk[0] - FAST, 0.0) / (1.0 - FAST if refused else 1.0)
+    place.risk[1] = max(place.risk[1] - SLOW, 0.0) / (1.0 - SLOW if refused else 1.0)
+    if not refused:
+        place.honest += 1.0
     if place.series == 0.0 and place.frauds[2] < 0.5:
         for w in range(3):
             place.frauds[w] = np.float32(0.0)
@@ -97,8 +100,9 @@ def _take_back(place: Any, known_last_ns: Any, paid_ns: Any, known_ns: Any) -> N
 
 @njit(**INLINE)
 def _say_fraud(
-    standing: Any, keys: Any, known_ns: Any, places: Any, b: Any, terminal: Any, paid_ns: Any, now: Any
-) -> None:
+    standing: Any, keys: Any, known_ns: Any, places: Any, b: Any, terminal: Any, paid_ns: Any, now: Any,
+    refused: Any,
+) -> None:  # fmt: skip
     """Enter a fraud where it was paid to: at the account (k = 0), and at the terminal if one is named."""
     today = day_of(now)
     for k in range(2):
@@ -120,30 +124,32 @@ def _say_fraud(
             place.honest = np.float32(0.0)
             place.risk[0] = np.float32(0.0)
             place.risk[1] = np.float32(0.0)
-        _enter(place, known_ns[slot], paid_ns, now, first)
+        _enter(place, known_ns[slot], paid_ns, now, first, refused)
         known_ns[slot] = max(known_ns[slot], now) if known else now
 
 
 @njit(**INLINE)
 def _say_genuine(
-    standing: Any, keys: Any, known_ns: Any, places: Any, b: Any, terminal: Any, paid_ns: Any, told_ns: Any
-) -> None:
+    standing: Any, keys: Any, known_ns: Any, places: Any, b: Any, terminal: Any, paid_ns: Any, told_ns: Any,
+    refused: Any,
+) -> None:  # fmt: skip
     """Take a fraud back where it was entered at `told_ns`, if that place is still remembered."""
     for k in range(2):
         if (k == 0 and not exists(b)) or (k == 1 and terminal == np.uint64(0)):
             continue
         slot, known = find_slot(keys, known_ns, account_key(b) if k == 0 else terminal_key(terminal))
         if known and places[slot].frauds[2] > 0.0:
-            _take_back(places[slot], known_ns[slot], paid_ns, told_ns)
+            _take_back(places[slot], known_ns[slot], paid_ns, told_ns, refused)
 
 
 @njit(cache=True, **INLINE)
 def label_rows(
     standing: Any, keys: Any, known_ns: Any, places: Any, label_keys: Any, label_times: Any, said: Any,
-    debtor: Any, creditor: Any, terminal: Any, payment: Any, fraud: Any, paid_ns: Any, now: Any,
+    debtor: Any, creditor: Any, terminal: Any, payment: Any, fraud: Any, refused: Any, paid_ns: Any, now: Any,
 ) -> None:  # fmt: skip
     """Learn in this order that payments (n,) made at `paid_ns` were `fraud`, or were not, as becomes known
-    at `now`. `payment` are 64 bits of their ids; one of 0 is always a payment of its own."""
+    at `now`. `payment` are 64 bits of their ids; one of 0 is always a payment of its own. Those `refused`
+    were tried, and are not among what their accounts paid and received."""
     for i in range(debtor.size):
         a, b, at = debtor[i], creditor[i], terminal[i]
         entry, called_fraud = np.int64(-1), False
@@ -156,13 +162,13 @@ def label_rows(
             if exists(a):
                 standing[a].suffered = suffered(standing[a], now[i]) + 1.0
                 standing[a].suffered_s = _seconds(now[i])
-            _say_fraud(standing, keys, known_ns, places, b, at, paid_ns[i], now[i])
+            _say_fraud(standing, keys, known_ns, places, b, at, paid_ns[i], now[i], refused[i])
         else:
             if exists(a):
                 share = fading(max(float(now[i] - label_times[entry]), 0.0) * 1e-9 * _MONTH_S)
                 standing[a].suffered = max(suffered(standing[a], now[i]) - share, 0.0)
                 standing[a].suffered_s = _seconds(now[i])
-            _say_genuine(standing, keys, known_ns, places, b, at, paid_ns[i], label_times[entry])
+            _say_genuine(standing, keys, known_ns, places, b, at, paid_ns[i], label_times[entry], refused[i])
         if entry >= 0:
             label_keys[entry] = _label_key(a, payment[i])
             label_times[entry] = now[i]

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from bezant.chain.blocks import CommittedBlock
 from bezant.intelligence.features import FeatureState
 from bezant.model.outcomes import Outcome
-from bezant.model.records import Kind, Label, RecordArray
+from bezant.model.records import NO_ROW, Kind, Label, RecordArray
 
 
 class Named(NamedTuple):
@@ -18,6 +18,13 @@ class Named(NamedTuple):
 
     device: npt.NDArray[np.uint64]
     terminal: npt.NDArray[np.uint64]
+
+
+class Decided(NamedTuple):
+    """Rows (n,) of the accounts of payments by the evidence of who decided them, NO_ROW where it has none."""
+
+    debtor: npt.NDArray[np.int64]
+    creditor: npt.NDArray[np.int64]
 
 
 class NamedBy(Protocol):
@@ -29,6 +36,9 @@ class NamedBy(Protocol):
     def sealed(self, ids_lo: npt.NDArray[np.uint64], ids_hi: npt.NDArray[np.uint64]) -> Named | None:
         """Payments of any earlier block."""
 
+    def decided(self, ids_lo: npt.NDArray[np.uint64], ids_hi: npt.NDArray[np.uint64]) -> Decided | None:
+        """Between which accounts payments were to go that were decided here, whatever became of them."""
+
 
 class NothingNamed:
     """Payments that name neither devices nor terminals."""
@@ -37,6 +47,9 @@ class NothingNamed:
         return None
 
     def sealed(self, ids_lo: npt.NDArray[np.uint64], ids_hi: npt.NDArray[np.uint64]) -> None:
+        return None
+
+    def decided(self, ids_lo: npt.NDArray[np.uint64], ids_hi: npt.NDArray[np.uint64]) -> None:
         return None
 
 
@@ -68,6 +81,33 @@ def said_rows(block: CommittedBlock) -> npt.NDArray[np.intp]:
     return np.flatnonzero((own["kind"] == Kind.LABEL) & (own["outcome"] == Outcome.APPLIED))
 
 
+class Said(NamedTuple):
+    """LABEL records (n,) of a block and whom they concern; `refused`: the payment never took place."""
+
+    records: RecordArray
+    debtor: npt.NDArray[np.int64]
+    creditor: npt.NDArray[np.int64]
+    refused: npt.NDArray[np.bool_]
+
+
+def said_of(block: CommittedBlock, rows: npt.NDArray[np.intp], names: NamedBy) -> Said:
+    """Return the LABEL records (rows) of a block that can be learned from.
+
+    One of a payment that was refused names its debtor alone. To whom it was to go only whoever decided it
+    knows, from its own evidence: for anybody else there is nothing to learn, and nobody to suspect.
+    """
+    records, receipts = block.records[rows], block.receipts[block.system_count :][rows]
+    debtor, creditor = (receipts[f"{side}_row"].astype(np.int64) for side in ("debtor", "creditor"))
+    refused, known = creditor == NO_ROW, np.ones(len(rows), np.bool_)
+    if refused.any():
+        known = ~refused
+        decided = names.decided(records["related_lo"][refused], records["related_hi"][refused])
+        if decided is not None:
+            known[refused] = (decided.debtor == debtor[refused]) & (decided.creditor != NO_ROW)
+            creditor[refused] = decided.creditor
+    return Said(records[known], debtor[known], creditor[known], refused[known])
+
+
 def _learn_labels(
     features: FeatureState, block: CommittedBlock, rows: npt.NDArray[np.intp], names: NamedBy
 ) -> None:
@@ -75,16 +115,19 @@ def _learn_labels(
 
     A payment called fraud counts once, however often it is said; called genuine afterwards it counts no more.
     """
-    records, receipts = block.records[rows], block.receipts[block.system_count :][rows]
+    records, debtor, creditor, refused = said_of(block, rows, names)
+    if not len(records):
+        return
     named = names.sealed(records["related_lo"], records["related_hi"])
     features.label(
-        receipts["debtor_row"].astype(np.int64),
-        receipts["creditor_row"].astype(np.int64),
+        debtor,
+        creditor,
         (records["related_hi"] >> np.uint64(16)).astype(np.int64) * 1_000_000,
-        np.full(len(rows), block.time_ns, np.int64),
+        np.full(len(records), block.time_ns, np.int64),
         terminal=None if named is None else named.terminal,
         payment=records["related_lo"],
         fraud=records["amount"] == Label.FRAUD,
+        refused=refused,
     )
 
 

@@ -40,7 +40,7 @@ def train(
 ) -> Model:
     """Return a model learned from a history; its card says what its decisions cost, where `costs` are given.
 
-    Amounts are taken as minor units of the asset that costs are in.
+    Those are of payments in the asset that costs are in; a history that names no assets is all in it.
 
     Raises: ModelError where there is too little to learn from: under 1,000 payments, or no fraud in
     one of the three parts.
@@ -52,16 +52,20 @@ def train(
     model = fit(x, label, time_ns, seed, report, source=source, trees=trees, leaves=leaves)
     if costs is None:
         return model
-    newest = slice(int(len(x) * VALIDATED), None)
+    newest = np.arange(int(len(x) * VALIDATED), len(x))
+    rows = newest
+    if history.asset.size:
+        rows = newest[history.asset[judged][newest] == costs.asset.encode()]
     priced = compare(
         costs,
-        label[newest],
-        model.score(x[newest]),
-        history.amount_minor[judged][newest],
-        x[newest, COLUMN["pair_new"]] > 0,
+        label[rows],
+        model.score(x[rows]),
+        history.amount_minor[judged][rows],
+        x[rows, COLUMN["pair_new"]] > 0,
         model.card.review_ppm,
         model.card.block_ppm,
     )
+    priced = msgspec.structs.replace(priced, other_assets=len(newest) - len(rows))
     return Model.build(msgspec.structs.replace(model.card, costs=priced), model.trees)
 
 

@@ -31,7 +31,7 @@ def history_of_folder(path: Path, progress: Progress, *, delay_ns: int = LABEL_D
     the node runs), JournalDamaged; ModelError ``no_labels`` where no payment is called fraud.
     """
     with _opened(path) as (genesis, names):
-        chronicle = Chronicle(np.array([0, *(asset.scale for asset in genesis.assets)], np.int64), names)
+        chronicle = Chronicle(genesis.assets, names)
         rerun = Rerun(path / "chain", genesis)
         for block in rerun:
             chronicle.take(block, rerun.ledger.accounts)

@@ -86,8 +86,9 @@ ORIGINAL = np.dtype(
     ]
 )
 """What a REVERSE undoes or a LABEL is about, as history knows it: a payment that was applied (for a LABEL:
-or held) or captured in an earlier, durable block. All zero where there is none of that id. It is ordered
-beside the record, so that replaying a journal looks nothing up."""
+or held) or captured in an earlier, durable block. All zero where there is none of that id. Of a payment that
+was refused history knows no accounts: debtor and asset are what the LABEL claims, creditor and amount 0. It
+is ordered beside the record, so that replaying a journal looks nothing up."""
 
 SIDE = np.dtype(
     [
@@ -156,8 +157,8 @@ class Kind(IntEnum):
                                                  which is paid what is  payload_commitment = the validator's
                                                  taken for a fault      key, Ed25519
     UNBOND               as in the bond          as in the bond         related = bond, asset
-    LABEL                as in the payment       as in the payment      related = the payment, asset,
-                                                                        amount = `Label`
+    LABEL                as in the payment       as in the payment; 0   related = the payment, asset,
+                                                 for one refused        amount = `Label`
     REGISTER_AUTHORITY   the new authority's id  0                      amount = scheme,
                                                                         payload_commitment = its key
     OPEN_ACCOUNT         the new account's id    holder's authority id  related = salt, asset,

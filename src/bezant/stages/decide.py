@@ -23,6 +23,7 @@ from bezant.model.records import NO_ROW, Kind
 from bezant.pipeline.batch import PaymentBatch
 from bezant.stages.resources import Resources
 
+Countries = npt.NDArray[np.uint16]
 _UNKNOWN = bytes(16)
 """In place of the second half of a model's digest, where another stage scored by a model of its own."""
 
@@ -74,12 +75,20 @@ class Decide:
     def __call__(self, batch: PaymentBatch) -> PaymentBatch:
         in_force = self._thresholds(batch)
         grounds = self._grounds(batch, in_force)
-        fired = self._ask_rules(batch, grounds)
+        countries = self._countries(batch)
+        fired = self._ask_rules(batch, grounds, *countries)
         self._keep_to_budget(batch, grounds, in_force)
         by_score = grounds.by_score
         drawn = self._draw_control_group(batch, grounds.spared(by_score))
         grounds.circumstances[drawn] |= np.uint8(Circumstance.CONTROL)
-        return self._record(batch, grounds, by_score, in_force, fired, self._book.name)
+        return self._record(batch, grounds, by_score, in_force, fired, self._book.name, countries)
+
+    def _countries(self, batch: PaymentBatch) -> tuple[Countries, Countries]:
+        """Return the country of each side's party (n,), unknown where no rule may ask."""
+        if not self._book.rules:
+            none = np.zeros(len(batch), np.uint16)
+            return none, none
+        return self._parties.countries(batch.debtor_row), self._parties.countries(batch.creditor_row)
 
     def fall_back(self, batch: PaymentBatch) -> PaymentBatch:
         """A person looks at every payment, unless a listed party is in it; rules are not asked, for it may
@@ -149,13 +158,20 @@ class Decide:
         bar = self._alerts.bar(expected_loss(grounds.score_ppm[wanted], loss), self._now_ns())
         grounds.alert_ppm[wanted] = alert_threshold(bar, loss)
 
-    def _ask_rules(self, batch: PaymentBatch, grounds: Grounds) -> npt.NDArray[np.uint64] | int:
+    def _ask_rules(
+        self,
+        batch: PaymentBatch,
+        grounds: Grounds,
+        debtor_country: Countries,
+        creditor_country: Countries,
+    ) -> npt.NDArray[np.uint64] | int:
         """Return which rules of the configuration hold, bits (n,), and let the grounds say what they ask for;
         an issuer's new money is no customer's payment, and theirs is all they speak of."""
         if not self._book.rules:
             return 0
         debtor, creditor = (self._parties.parties(rows) for rows in (batch.debtor_row, batch.creditor_row))
-        fired, asked = self._book.ask(Facts(batch.records, batch.features, debtor, creditor))
+        facts = Facts(batch.records, batch.features, debtor, creditor, debtor_country, creditor_country)
+        fired, asked = self._book.ask(facts)
         issues = (grounds.circumstances & Circumstance.ISSUES) > 0
         fired[issues], asked[issues] = 0, 0
         grounds.asked = asked
@@ -180,6 +196,7 @@ class Decide:
         in_force: InForce,
         rules_fired: npt.ArrayLike = 0,
         rulebook: bytes = NO_BOOK,
+        countries: tuple[npt.ArrayLike, npt.ArrayLike] = (0, 0),
     ) -> PaymentBatch:
         """Conclude, and write decisions and evidence; nothing of the batch is changed before."""
         verdict, reasons = conclude(grounds, by_score)
@@ -190,6 +207,10 @@ class Decide:
             model=self._digest(batch.model),
             generation=batch.generation,
             fallback=batch.fallback,
+            debtor_row=batch.debtor_row,
+            creditor_row=batch.creditor_row,
+            debtor_country=countries[0],
+            creditor_country=countries[1],
             segment=in_force.segment,
             rules_fired=rules_fired,
             rulebook=rulebook,

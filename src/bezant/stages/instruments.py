@@ -15,10 +15,12 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from bezant.intelligence.learning import Named
+from bezant.intelligence.evidence import accounts_of
+from bezant.intelligence.learning import Decided, Named
 from bezant.model.digest import TAG_INSTRUMENT, sha256
 from bezant.model.identifiers import join
 from bezant.model.payment import SALT_BYTES, decode_payload
+from bezant.model.records import NO_ROW
 from bezant.stages.sightings import Sightings
 from bezant.vault import Vault, VaultKind
 
@@ -78,6 +80,16 @@ class Instruments:
         ids = list(map(join, ids_lo.tolist(), ids_hi.tolist()))
         rows = self._vault.read_many(VaultKind.INSTRUMENTS, ids)
         return _columns([_unpack(rows[id_]) if id_ in rows else _NEITHER for id_ in ids])
+
+    def decided(self, ids_lo: Keys, ids_hi: Keys) -> Decided | None:
+        """Return between whom payments (n,) were to go, by the evidence of those that were decided here."""
+        ids = list(map(join, ids_lo.tolist(), ids_hi.tolist()))
+        sealed = self._vault.read_many(VaultKind.EVIDENCE, ids)
+        rows = np.full((len(ids), 2), NO_ROW, np.int64)
+        for place, id_ in enumerate(ids):
+            if id_ in sealed:
+                rows[place] = accounts_of(sealed[id_])
+        return Decided(rows[:, 0].copy(), rows[:, 1].copy())
 
     def _key(self, role: bytes, name: str) -> int:
         if not name:

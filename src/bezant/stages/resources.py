@@ -29,34 +29,40 @@ ERASED = 0xFFFFFFFF
 
 
 class PartyColumns:
-    """By account row: which party of the vault holds it, and what screening said of that party."""
+    """By account row: which party of the vault holds it, its country, and what screening said of it."""
 
     def __init__(self) -> None:
         self._party = np.zeros(1024, np.uint32)
         self._screening = np.zeros(1024, np.uint8)
+        self._country = np.zeros(1024, np.uint16)
 
     @property
     def nbytes(self) -> int:
-        return self._party.nbytes + self._screening.nbytes
+        return self._party.nbytes + self._screening.nbytes + self._country.nbytes
 
-    def set(self, row: int, party: int, screening: int) -> None:
+    def set(self, row: int, party: int, screening: int, country: int | None = None) -> None:
+        """Say whose an account is and how that party was screened; without a country it keeps its own."""
         if row >= len(self._party):
             more = row + 1 + row // 48 - len(self._party)
             self._party = np.concatenate((self._party, np.zeros(more, np.uint32)))
             self._screening = np.concatenate((self._screening, np.zeros(more, np.uint8)))
+            self._country = np.concatenate((self._country, np.zeros(more, np.uint16)))
         self._party[row], self._screening[row] = party, screening
+        if country is not None:
+            self._country[row] = country
 
     def set_all(
         self,
         rows: npt.NDArray[np.uint32],
         parties: npt.NDArray[np.uint32],
         screening: npt.NDArray[np.uint8],
+        country: npt.NDArray[np.uint16],
     ) -> None:
         """Set many account rows at once, each (n,); the last counts where one comes twice."""
         if len(rows):
             last = int(np.argmax(rows))
             self.set(int(rows[last]), int(parties[last]), int(screening[last]))
-            self._party[rows], self._screening[rows] = parties, screening
+            self._party[rows], self._screening[rows], self._country[rows] = parties, screening, country
 
     def rows_of(self, party: int) -> npt.NDArray[np.intp]:
         """Return the account rows bound to a party."""
@@ -65,6 +71,11 @@ class PartyColumns:
     def parties(self, rows: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
         """Return the party of each account row, or NOBODY, or ERASED."""
         return np.where(rows < len(self._party), self._party[np.minimum(rows, len(self._party) - 1)], 0)
+
+    def countries(self, rows: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint16]:
+        """Return the country of each account row's party, as `intelligence.countries` numbers them."""
+        last = len(self._country) - 1
+        return np.where(rows <= last, self._country[np.minimum(rows, last)], np.uint16(0))
 
     def screening(self, rows: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint8]:
         """Return the verdict of each account row's party, ALLOW where there is none."""

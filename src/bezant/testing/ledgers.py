@@ -31,6 +31,7 @@ from bezant.model.records import (
     DECISION,
     FAULT,
     ORIGINAL,
+    SCORED_KINDS,
     Fault,
     Kind,
     RecordArray,
@@ -134,6 +135,7 @@ class History:
     def __init__(self) -> None:
         self._moved: dict[int, list[RecordArray]] = {}
         self._made: dict[int, list[RecordArray]] = {}
+        self._refused: set[int] = set()
 
     def originals(self, records: RecordArray) -> RecordArray:
         """Return the ORIGINAL row of every REVERSE and LABEL, in order."""
@@ -151,11 +153,18 @@ class History:
                 self._moved.setdefault(id_of(row, "id"), []).append(original)
             if paid or receipt["outcome"] in (Outcome.HELD, Outcome.HELD_FOR_REVIEW):
                 self._made.setdefault(id_of(row, "id"), []).append(original)
+            if row["kind"] in SCORED_KINDS and receipt["outcome"] >= Outcome.BLOCKED:
+                self._refused.add(id_of(row, "id"))
 
     def _original(self, row: Any) -> RecordArray:
         parties, known = (id_of(row, "creditor"), id_of(row, "debtor")), self._moved
         if row["kind"] == Kind.LABEL:
             parties, known = parties[::-1], self._made
+            if not parties[1] and id_of(row, "related") in self._refused:
+                claimed = np.zeros(1, ORIGINAL)
+                for name in ("debtor_lo", "debtor_hi", "asset"):
+                    claimed[name] = row[name]
+                return claimed
         for original in known.get(id_of(row, "related"), []):
             if (id_of(original[0], "debtor"), id_of(original[0], "creditor")) == parties:
                 return original

@@ -8,8 +8,8 @@ from enum import IntEnum
 class VaultKind(IntEnum):
     """The kind of a sealed row; its number is on disk and never changes meaning.
 
-    Ids of PAYLOAD, EVIDENCE, RAW_MESSAGE, INSTRUMENTS, CASE and STOPPED are those of payments, time-ordered
-    (UUIDv7), and are found by the time they carry. PARTY_PROFILE (id = party number), ACCOUNT_PARTY (id =
+    Ids of PAYLOAD, EVIDENCE, RAW_MESSAGE, INSTRUMENTS and CASE are those of payments, time-ordered (UUIDv7),
+    and are found by the time they carry. PARTY_PROFILE (id = party number), ACCOUNT_PARTY (id =
     account id) and SCREENING (id = what names were judged by) are in no order and few, so every one of them
     has a place in an index in memory.
     """
@@ -24,8 +24,6 @@ class VaultKind(IntEnum):
     """Keys of the device and the terminal that a payment named."""
     CASE = 8
     """What people said and did about a payment that waited for them; a longer one replaces it each time."""
-    STOPPED = 9
-    """Between which accounts a payment was to go that was refused: its receipt does not say so."""
 
     @property
     def time_ordered(self) -> bool:
@@ -39,6 +37,5 @@ _TIME_ORDERED = frozenset(
         VaultKind.RAW_MESSAGE,
         VaultKind.INSTRUMENTS,
         VaultKind.CASE,
-        VaultKind.STOPPED,
     }
 )

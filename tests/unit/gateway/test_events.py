@@ -9,7 +9,7 @@ import pytest
 
 from bezant.chain.blocks import CommittedBlock
 from bezant.gateway.delivery import MAX_BODY_BYTES
-from bezant.gateway.events import EVENT_TYPES, PaymentEvent, PaymentEvents
+from bezant.gateway.events import PAYMENT_EVENTS, PaymentEvent, PaymentEvents
 from bezant.ledger.state import ACCOUNT
 from bezant.model.identifiers import render_id, render_payment_id
 from bezant.model.outcomes import Verdict
@@ -91,7 +91,7 @@ def test_every_change_of_a_payment_has_its_type(town: Town) -> None:
     assert (expired.data.amount.amount, expired.data.amount.asset) == ("0.03", "EUR")
     assert (expired.data.debtor, expired.data.creditor) == (render_id(town.alice), render_id(town.bob))
     seen = {t for t, _ in told} | {e.type for e in (*town.events_of(second), reversal)} | {"payment.settled"}
-    assert seen == set(EVENT_TYPES)
+    assert seen == set(PAYMENT_EVENTS)
 
 
 def test_what_is_no_news_of_a_payment_is_not_told(town: Town) -> None:

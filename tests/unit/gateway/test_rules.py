@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bezant.errors import ConfigError
-from bezant.model.identifiers import render_id
+from bezant.gateway.accounts import Opening, PartyProfile
+from bezant.intelligence.countries import country_code
+from bezant.model.identifiers import AccountId, render_id
 from bezant.model.outcomes import Outcome, Verdict
 from bezant.testing.nodes import SmallNode
+from bezant.vault import VaultKind
 
 RULES = """
 [[rules]]
@@ -25,6 +29,58 @@ verdict = "block"
 reason = "Closed by court."
 when = ["creditor in closed.txt"]
 """
+
+
+COUNTRIES = """
+[[rules]]
+name = "far"
+verdict = "review"
+reason = "To a country on our list."
+when = ["creditor_country in far.txt", "debtor_country not in far.txt"]
+"""
+
+
+def test_countries_decide_and_replay_after_a_restart_and_an_erasure(tmp_path: Path, model_file: Path) -> None:
+    with SmallNode(tmp_path / "node", model=model_file) as town:
+        (town.path / "bezant.toml").write_text(COUNTRIES)
+        (town.path / "far.txt").write_text("KP\nIR\n")
+        party, account = enrol_in(town, "KP")
+        town.node.reload_rules()
+        for _ in range(2):
+            town.tick()
+            far, answers = town.pay("1.00", creditor=account)
+            assert answers.first is Outcome.HELD_FOR_REVIEW
+            near, answers = town.pay("1.00")
+            assert answers.first is Outcome.APPLIED
+            town.restart()
+        node = town.node
+        node.accounts.erase(party)
+        replayed = node.payments.replay_decision(far, node.models.named, node.books.find)
+        assert (replayed.equal, replayed.recomputed.rules_fired) == (True, 1), (
+            "the evidence has the countries"
+        )
+        assert node.payments.replay_decision(near, node.models.named, node.books.find).equal
+
+
+def test_accounts_that_were_bound_before_countries_were_kept_have_them_too(
+    tmp_path: Path, model_file: Path
+) -> None:
+    with SmallNode(tmp_path / "node", model=model_file) as town:
+        _, account = enrol_in(town, "KP")
+        vault = town.node.vault
+        party = vault.party_of(VaultKind.ACCOUNT_PARTY, account)
+        vault.sync(vault.seal_text(VaultKind.ACCOUNT_PARTY, account, party, b"1"))
+        node = town.restart()
+        rows = np.array([node.engine.ledger.account_row(account)], np.uint32)
+        assert node.parties.countries(rows).tolist() == [country_code("KP")]
+
+
+def enrol_in(town: SmallNode, country: str) -> tuple[int, AccountId]:
+    """Register a party of a country, and open an account for it."""
+    accounts = town.node.accounts
+    (party,) = accounts.register_parties([PartyProfile("Kim Kane", country)])
+    (account,) = accounts.open([Opening(party.number, accounts.asset("EUR"))])
+    return party.number, account
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from bezant.gateway import delivery
 from bezant.gateway import webhooks as webhooks_module
 from bezant.gateway.delivery import sign
 from bezant.gateway.webhooks import REST_NS, ROTATION_NS, Webhooks
+from bezant.intelligence.drift import DriftLog
 from bezant.store import Endpoints, Event, Store
 from bezant.testing.nodes import SmallNode
 
@@ -124,6 +125,34 @@ def test_an_event_arrives_signed_and_is_not_sent_twice(bench: Bench, receiver: R
     assert headers["webhook-signature"] == signatures(endpoint.secret, headers, body)
     (told,) = bench.webhooks.deliveries(endpoint.id)
     assert (told.attempts, told.delivered_ns, told.next_attempt_ns) == (1, NOW, None)
+
+
+def test_drift_arrives_signed_once_for_whoever_wants_it(bench: Bench, receiver: Receiver) -> None:
+    wants = bench.webhooks.register(receiver.url, ["model.drift"])
+    other = bench.webhooks.register(receiver.url, ["payment.settled", "stage.drift"])
+    log = DriftLog(lambda: NOW - S)
+    log.listeners.append(lambda drift: bench.webhooks.tell(drift, 12))
+    log.tell("model.drift", "amount", "psi", 0.25, 0.4)
+    assert bench.webhooks.deliver_due() == 1
+    assert bench.webhooks.deliver_due() == 0
+    ((_, headers, body),) = receiver.got
+    assert headers["webhook-signature"] == signatures(wants.secret, headers, body)
+    assert json.loads(body) == {
+        "type": "model.drift",
+        "timestamp": "2025-12-31T23:59:59.000000000Z",
+        "data": {
+            "id": f"drift-{NOW - S}-amount",
+            "subject": "amount",
+            "measure": "psi",
+            "before": 0.25,
+            "after": 0.4,
+        },
+    }
+    log.tell("stage.drift", "score", "adwin", 10.0, 20.0)
+    bench.close()
+    bench.open()
+    assert bench.webhooks.deliver_due() == 1, "it was in the outbox before anything was closed"
+    assert receiver.got[-1][1]["webhook-signature"] == signatures(other.secret, *receiver.got[-1][1:])
 
 
 def test_while_rotating_both_secrets_sign(bench: Bench, receiver: Receiver) -> None:

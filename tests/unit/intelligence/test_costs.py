@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from bezant.economy import World, join_traffic
+from bezant.economy.training import START_NS, history_of
 from bezant.errors import ConfigError
-from bezant.intelligence.alerts import HOUR_NS, AlertBudget, alert_threshold
+from bezant.intelligence.alerts import HOUR_NS, AlertBudget, alert_threshold, open_counts
 from bezant.intelligence.costs import Costs, Segment, compare, expected_loss, read_costs
 from bezant.intelligence.metrics import NEVER_PPM
+from bezant.intelligence.training import VALIDATED, train
 
 NOW = 1_767_225_600 * 10**9
 
@@ -101,6 +106,20 @@ def test_a_report_adds_up_what_each_way_costs() -> None:
     assert report.by_cost.per_1000_minor == (2 * 500 + 5_000) * 1_000 // 5
 
 
+def test_a_report_says_nothing_of_payments_in_other_assets() -> None:
+    traffic = join_traffic(World(7, 60, 10, 6, fraud_share=0.05).traffic(START_NS, count=6_000))
+    history, costs = history_of(traffic), Costs("EUR", review_minor=100)
+    codes = np.where(np.arange(len(history)) % 3 == 0, b"JPY", b"EUR").astype("S12")
+    mixed = train(replace(history, asset=codes), 3, trees=20, costs=costs).card.costs
+    alone = train(history, 3, trees=20, costs=costs).card.costs
+    assert mixed is not None
+    assert alone is not None
+    newest = codes[int(len(codes) * VALIDATED) :]
+    assert (mixed.payments, mixed.other_assets) == ((newest == b"EUR").sum(), (newest == b"JPY").sum())
+    assert (alone.payments, alone.other_assets) == (len(newest), 0)
+    assert mixed.fixed.lost_minor < alone.fixed.lost_minor
+
+
 def test_a_day_never_has_more_reviews_than_the_budget_and_has_the_most_worth_while() -> None:
     rng, budget = np.random.default_rng(3), AlertBudget(100)
     taken: list[tuple[int, int]] = []
@@ -127,6 +146,18 @@ def test_a_burst_takes_the_largest_and_then_nothing_until_the_day_has_passed() -
     assert (burst >= budget.bar(burst, NOW)).tolist() == [False, True, True, True, False]
     assert budget.bar(amounts(10**6), NOW + HOUR_NS) > 10**6
     assert budget.bar(amounts(10**6), NOW + 26 * HOUR_NS) <= 10**6
+
+
+def test_counts_are_kept_unless_they_are_of_another_time_or_none(tmp_path: Path) -> None:
+    path, now_ns, loss = tmp_path / "alerts.counts", 500 * HOUR_NS, np.array([5, 6], np.uint64)
+    AlertBudget(2, open_counts(path, now_ns)).bar(loss, now_ns)
+    assert AlertBudget(2, open_counts(path, now_ns)).bar(loss, now_ns) > 6, "nothing is left of the day"
+    assert AlertBudget(2, open_counts(path, now_ns + 30 * HOUR_NS)).bar(loss, now_ns + 30 * HOUR_NS) == 0
+    assert AlertBudget(2, open_counts(path, now_ns - 30 * HOUR_NS)).bar(loss, now_ns - 30 * HOUR_NS) == 0
+    content = bytearray(path.read_bytes())
+    content[-1] = 0x80
+    path.write_bytes(content)
+    assert not open_counts(path, now_ns)["wanted"].any(), "a negative count is none"
 
 
 def test_an_alert_threshold_is_the_lowest_score_that_reaches_the_bar() -> None:

@@ -70,6 +70,27 @@ def test_inputs_as_in_training_are_no_drift_and_one_that_changes_is_named_once(
     assert event == Drift("model.drift", name, "psi", DRIFTED, watch_index(log, name), 77)
 
 
+def test_a_restart_does_not_tell_again_what_was_told(model: Model, log: DriftLog, tmp_path: Path) -> None:
+    memory = tmp_path / "drift.json"
+    usual = like_training(model, 500)
+    moved = usual.copy()
+    column = model.card.features.index("amount")
+    moved[:, column] = moved[:, column].max()
+
+    def a_window(watch: DriftWatch, x: np.ndarray) -> int:
+        for _ in range(WINDOW // 500):
+            watch.look(seen(model, x))
+        return subjects(log, "psi").count("amount")
+
+    assert a_window(DriftWatch(lambda: model, log, memory), moved) == 1
+    watch = DriftWatch(lambda: model, log, memory)
+    assert a_window(watch, moved) == 1
+    a_window(watch, usual)
+    assert a_window(watch, moved) == 2, "it was as in training again in between"
+    memory.write_bytes(b"{")
+    assert a_window(DriftWatch(lambda: model, log, memory), moved) == 3, "what cannot be read says nothing"
+
+
 def watch_index(log: DriftLog, name: str) -> float:
     return next(one.after for one in log.events if one.subject == name)
 

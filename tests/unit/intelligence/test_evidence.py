@@ -47,7 +47,7 @@ def encoded(model: Model, judged: Judged, n: int = 20, **columns: object) -> np.
 
 def test_bytes_are_pinned() -> None:
     """Names, order and offsets are for ever; a change needs a new version."""
-    assert EVIDENCE.itemsize == 112 + 4 * len(FEATURES)
+    assert EVIDENCE.itemsize == 120 + 4 * len(FEATURES)
     assert {name: EVIDENCE.fields[name][1] for name in EVIDENCE.names or ()} == {
         "version": 0,
         "features": 2,
@@ -66,9 +66,13 @@ def test_bytes_are_pinned() -> None:
         "model": 56,
         "segment": 88,
         "asked": 89,
-        "reserved": 90,
-        "x": 96,
-        "salt": 96 + 4 * len(FEATURES),
+        "debtor_country": 90,
+        "creditor_country": 92,
+        "reserved": 94,
+        "debtor_row": 96,
+        "creditor_row": 100,
+        "x": 104,
+        "salt": 104 + 4 * len(FEATURES),
     }
     grounds = grounds_of(
         np.ones((1, len(FEATURES)), np.float32),
@@ -87,16 +91,21 @@ def test_bytes_are_pinned() -> None:
         model=bytes(range(32)),
         generation=4,
         fallback=2,
+        debtor_row=11,
+        creditor_row=np.array([12], np.uint32),
+        debtor_country=0x4445,
+        creditor_country=np.array([0x4652], np.uint16),
         segment=3,
         rules_fired=np.array([10], np.uint64),
         rulebook=bytes(range(16, 32)),
     )[0]
     head = (
-        "0300 5900 01 02 01 08 04000000 03000000 05000000 06000000 07000000 09000000 0a00000000000000"
+        "0400 5900 01 02 01 08 04000000 03000000 05000000 06000000 07000000 09000000 0a00000000000000"
         "101112131415161718191a1b1c1d1e1f"
-        "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f 03 02 000000000000 0000803f"
+        "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f 03 02 4544 5246 0000"
+        "0b000000 0c000000 0000803f"
     )
-    assert row.tobytes()[:100] == bytes.fromhex(head.replace(" ", ""))
+    assert row.tobytes()[:108] == bytes.fromhex(head.replace(" ", ""))
 
 
 def test_round_trip(model: Model, judged: Judged) -> None:

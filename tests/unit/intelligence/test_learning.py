@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from bezant.intelligence.features import COLUMN, FeatureState
-from bezant.intelligence.learning import NothingNamed, learn_block
+from bezant.intelligence.learning import Decided, NothingNamed, learn_block
 from bezant.model.identifiers import payment_time_ms
-from bezant.model.records import Kind, Label, RecordArray, id_of
+from bezant.model.outcomes import Verdict
+from bezant.model.records import NO_ROW, Kind, Label, RecordArray, id_of
 from bezant.testing.blocks import BlockScribe
 from bezant.testing.ledgers import BANK
 
@@ -39,6 +41,49 @@ def test_an_ordered_fraud_label_is_learned_as_a_label_given_by_hand() -> None:
     after = learned(world)
     assert after == {n: np.ascontiguousarray(rows).tobytes() for n, rows in by_hand.dump().items()}
     assert after != before
+
+
+class DecidedHere(NothingNamed):
+    """Whoever decided every payment between two accounts, by their rows."""
+
+    def __init__(self, debtor: int, creditor: int) -> None:
+        self._rows = debtor, creditor
+
+    def decided(self, ids_lo: np.ndarray, ids_hi: np.ndarray) -> Decided:  # type: ignore[override]
+        return Decided(*(np.full(len(ids_lo), row, np.int64) for row in self._rows))
+
+
+def refused_and_labelled(names: NothingNamed, *said: Label) -> np.ndarray:
+    """Return the features of a payment from Alice to Bob, after one that was blocked had been labelled."""
+    world, features = BlockScribe(), FeatureState()
+    blocked = world.transfer(world.alice, world.bob, 40)
+    world.commit((BANK, blocked), verdicts={0: Verdict.BLOCK})
+    for label_ in said:
+        named = world.pays(Kind.LABEL, world.alice, 0, label_, related=id_of(blocked[0], "id"))
+        assert world.commit((BANK, named)).receipts["outcome"].tolist() == [0]
+    for block in world.blocks:
+        learn_block(features, block, SCALES, names)
+    return features.compute([1], [2], [40], [world.blocks[-1].time_ns])[0]
+
+
+def test_only_who_decided_a_refused_payment_learns_to_whom_it_was_to_go() -> None:
+    frauds, suffered = COLUMN["place_frauds_30d"], COLUMN["debtor_frauds_30d"]
+    here = refused_and_labelled(DecidedHere(1, 2), Label.FRAUD)
+    assert (here[frauds], here[suffered]) == (1.0, 1.0)
+    for names in (NothingNamed(), DecidedHere(2, 1), DecidedHere(1, NO_ROW)):
+        elsewhere = refused_and_labelled(names, Label.FRAUD)
+        assert (elsewhere[frauds], elsewhere[suffered]) == (0.0, 0.0), "nobody is suspected for it"
+    never = refused_and_labelled(DecidedHere(1, 2))
+    received = COLUMN["received_count_30d"]
+    assert here[received] == pytest.approx(never[received], abs=1e-4), "it never took place"
+
+
+def test_a_refused_payment_found_genuine_leaves_nothing_behind() -> None:
+    said = refused_and_labelled(DecidedHere(1, 2), Label.FRAUD, Label.GENUINE)
+    never = refused_and_labelled(DecidedHere(1, 2))
+    for name in ("place_frauds_30d", "place_risk_slow", "place_risk_fast"):
+        if name in COLUMN:
+            assert abs(said[COLUMN[name]] - never[COLUMN[name]]) < 1e-6
 
 
 def test_genuine_labels_and_refused_ones_teach_nothing() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from bezant.errors import ConfigError, ModelError
 from bezant.intelligence.conditions import Facts
+from bezant.intelligence.countries import country_code
 from bezant.intelligence.features import COLUMN, FEATURES
 from bezant.intelligence.rulebook import EMPTY, Bookshelf, Rulebook, read_rulebook
 from bezant.intelligence.units import UNITS, Unit, as_feature, natural
@@ -30,7 +31,9 @@ def facts(count: int = 4, **features: list[float]) -> Facts:
     x = np.zeros((count, len(FEATURES)), np.float32)
     for name, values in features.items():
         x[:, COLUMN[name]] = values
-    return Facts(records, x, np.ones(count, np.uint32), np.full(count, 2, np.uint32))
+    parties = np.ones(count, np.uint32), np.full(count, 2, np.uint32)
+    countries = (np.full(count, country_code(code), np.uint16) for code in ("DE", ""))
+    return Facts(records, x, *parties, *countries)
 
 
 def rule(*when: str, name: str = "one", verdict: str = "review") -> dict[str, object]:
@@ -64,6 +67,20 @@ def test_velocity_is_asked_in_payments_seconds_and_money(tmp_path: Path) -> None
     assert holds(tmp_path, asked, "debtor_gap < 60") == [True, True, False, False]
     assert holds(tmp_path, asked, "sent_amount_1d >= 1000") == [False, False, True, True]
     assert holds(tmp_path, asked, "sent_count_1h >= 5", "debtor_gap > 60") == [False, False, False, True]
+
+
+def test_lists_of_countries(tmp_path: Path) -> None:
+    (tmp_path / "near.txt").write_text("DE\nFR  # and overseas\n")
+    asked = facts()
+    asked.creditor_country[1:3] = country_code("FR"), country_code("GB")
+    assert holds(tmp_path, asked, "debtor_country in near.txt") == [True] * 4
+    assert holds(tmp_path, asked, "creditor_country in near.txt") == [False, True, False, False]
+    assert holds(tmp_path, asked, "creditor_country not in near.txt") == [True, False, True, True], (
+        "a party that names no country is in no list"
+    )
+    (tmp_path / "near.txt").write_text("Germany\n")
+    with pytest.raises(ConfigError, match="no country"):
+        read_rulebook([rule("debtor_country in near.txt")], tmp_path, ASSETS)
 
 
 def test_lists_of_accounts_and_parties(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from bezant.chain.clock import SetClock
 from bezant.economy import World, join_traffic
 from bezant.errors import ModelError, StorageError
 from bezant.folder import create_folder
+from bezant.intelligence.features import COLUMN
 from bezant.intelligence.history import LABEL_DELAY_NS, History, replay_features
 from bezant.intelligence.model import Model
 from bezant.intelligence.training import train
@@ -28,6 +29,7 @@ from bezant.interfaces.histories import DAY_NS, history_of_file, history_of_fold
 from bezant.interfaces.replay.cards import CardReplay
 from bezant.interfaces.replay.run import WINDOW_S
 from bezant.model.genesis import Rules
+from bezant.model.outcomes import Outcome
 from bezant.model.payment import Payload
 from bezant.model.records import Label
 from bezant.node import Node
@@ -147,6 +149,34 @@ def test_a_payment_that_was_cleared_is_no_fraud_and_was_one_in_between(tmp_path:
     assert told.device[-1] != told.terminal[-1] != 0, "what the vault keeps of a payment's names"
     # Money that its issuer brought in happened, and is nothing to judge.
     assert told.judged.tolist() == [False, False, True, True]
+
+
+def test_a_blocked_payment_called_fraud_is_learned_of_alike_while_serving_and_afterwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules = '[[rules]]\nname = "x"\nverdict = "block"\nreason = "x"\nwhen = ["amount > 50.00 EUR"]\n'
+    with SmallNode(tmp_path / "node", settings=rules, with_store=True) as small:
+        blocked, answers = small.pay("60.00", payload=Payload(terminal="till 3"))
+        assert answers.first is Outcome.BLOCKED
+        small.tick(60)
+        small.node.labels.say(blocked, Label.FRAUD, small.new_id())
+        small.tick(60)
+        paid, _ = small.pay("12.00", payload=Payload(terminal="till 3"))
+        served = small.node.payments.evidence(paid)["x"]
+        small.restart()
+        small.tick(60)
+        after, _ = small.pay("13.00")
+        restarted = small.node.payments.evidence(after)["x"]
+        small.node.close()
+        told = history_of_folder(small.path, silent, delay_ns=0)
+    assert told.refused is not None
+    assert (len(told.refused), told.refused.label.tolist()) == (1, [1])
+    assert told.amount_minor[-2:].tolist() == [1_200, 1_300], "it is no payment of the history"
+    monkeypatch.setattr("bezant.intelligence.history.BATCH", 1)
+    x = replay_features(told, silent)
+    assert x[-2, COLUMN["place_frauds_30d"]] == pytest.approx(1.0, abs=1e-3)
+    assert np.array_equal(x[-2], served)
+    assert np.array_equal(x[-1], restarted)
 
 
 def test_the_command_learns_from_a_journal_and_from_a_file(replayed: Replayed, tmp_path: Path) -> None:

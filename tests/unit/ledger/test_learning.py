@@ -14,7 +14,7 @@ from bezant.ledger.reference import ReferenceLedger
 from bezant.model.identifiers import AuthorityId
 from bezant.model.keys import SigningKey, authority_id
 from bezant.model.outcomes import Outcome, SigningMode, Verdict
-from bezant.model.records import MAX_MODELS, Flag, Kind, Label, ModelRole, RecordArray, Role
+from bezant.model.records import MAX_MODELS, NO_ROW, Flag, Kind, Label, ModelRole, RecordArray, Role
 from bezant.testing.ledgers import ALICE, BANK, BOB, CAROL, ISSUER, Quorum, World
 
 BANKS, ISSUERS = authority_id(BANK.public), authority_id(ISSUER.public)
@@ -92,6 +92,44 @@ def test_what_cannot_be_labelled(world: World) -> None:
         (label(world, row, asset=2), Outcome.ASSET_MISMATCH),
     ):
         assert world.answer((BANK, wrong)) == [outcome]
+
+
+def refused_label(world: World, row: RecordArray, **fields: int) -> RecordArray:
+    return label(world, row, **({"creditor": 0} | fields))
+
+
+def test_a_payment_that_was_refused_is_labelled_under_its_debtor_alone(world: World) -> None:
+    blocked = world.transfer(world.alice, world.bob, 40)
+    world.apply((ALICE, blocked), verdicts={0: Verdict.BLOCK})
+    too_much = world.transfer(world.alice, world.bob, 10**12)
+    assert world.answer((ALICE, too_much)) == [Outcome.INSUFFICIENT_FUNDS]
+    for row in (blocked, too_much):
+        for said in (Label.FRAUD, Label.GENUINE):
+            receipt = world.apply((BANK, refused_label(world, row, amount=said)))[0]
+            assert (receipt["outcome"], receipt["amount"], receipt["mode"]) == (
+                Outcome.APPLIED,
+                0,
+                SigningMode.INSTITUTION,
+            )
+            assert (receipt["debtor_row"], receipt["creditor_row"]) == (1, NO_ROW)
+
+
+def test_nobody_is_accused_by_the_label_of_a_payment_that_was_refused(world: World) -> None:
+    made, blocked = paid(world), world.transfer(world.alice, world.bob, 40)
+    world.apply((ALICE, blocked), verdicts={0: Verdict.BLOCK})
+    forged = world.transfer(world.alice, world.bob, 40)
+    world.apply((ALICE, forged), authentic=False)
+    for signer, wrong, outcome in (
+        (BANK, label(world, blocked), Outcome.ORIGINAL_UNKNOWN),  # which names who was to be paid
+        (BANK, refused_label(world, made), Outcome.ORIGINAL_UNKNOWN),  # which was not refused
+        (BANK, refused_label(world, forged), Outcome.ORIGINAL_UNKNOWN),  # which nobody signed
+        (BANK, refused_label(world, blocked, related=77), Outcome.ORIGINAL_UNKNOWN),
+        (BANK, refused_label(world, blocked, debtor=12345), Outcome.DEBTOR_UNKNOWN),
+        (ISSUER, refused_label(world, blocked), Outcome.NOT_AUTHORISED),  # another institution
+        (ALICE, refused_label(world, blocked), Outcome.NOT_AUTHORISED),
+        (BANK, refused_label(world, blocked, asset=2), Outcome.ASSET_MISMATCH),
+    ):
+        assert world.answer((signer, wrong)) == [outcome]
 
 
 def test_a_label_takes_the_review_role_of_the_debtors_institution(world: World) -> None:

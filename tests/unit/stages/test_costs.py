@@ -69,6 +69,24 @@ def test_a_budget_passes_what_saves_least_and_says_so(tmp_path: Path, model_file
     assert tomorrow["verdict"].tolist() == [Verdict.REVIEW]
 
 
+def test_a_budget_goes_on_where_the_last_run_ended(tmp_path: Path, model_file: Path) -> None:
+    with SmallNode(
+        tmp_path / "node", model=model_file, settings=PRICED.format(more="alerts_per_day = 2")
+    ) as small:
+        first, _ = decided(small, 400_000, 400_001)
+        small.restart()
+        small.tick()
+        second, _ = decided(small, 600_000)
+        small.node.close()
+        (small.path / "models" / "alerts.counts").write_bytes(b"not counts")
+        small.restart()
+        small.tick()
+        third, _ = decided(small, 600_000)
+    assert first["verdict"].tolist() == [Verdict.REVIEW] * 2
+    assert second["verdict"].tolist() == [Verdict.ALLOW], "the day had its two reviews before the restart"
+    assert third["verdict"].tolist() == [Verdict.REVIEW], "a file that holds no counts begins anew"
+
+
 def test_a_budget_blocks_what_it_blocked_before(tmp_path: Path, model_file: Path) -> None:
     settings = PRICED.format(more="alerts_per_day = 1").replace("block = false", "")
     with SmallNode(tmp_path / "node", model=model_file, settings=settings.replace("5000", "1")) as small:

@@ -11,7 +11,7 @@ import numpy as np
 from bezant.chain.storage.archive import ReceiptArchive
 from bezant.ledger.batch import no_originals
 from bezant.model.outcomes import Outcome
-from bezant.model.records import ORIGINAL, Kind, RecordArray, id_of, names_original
+from bezant.model.records import ORIGINAL, SCORED_KINDS, Kind, RecordArray, id_of, names_original
 
 MOVED = (
     (Kind.TRANSFER, Outcome.APPLIED),
@@ -24,8 +24,16 @@ MADE = (
     (Kind.TRANSFER, Outcome.HELD_FOR_REVIEW),
     (Kind.HOLD, Outcome.HELD),
 )
-"""What can be labelled: a payment that was applied or reserved, whatever became of it. Of one that was
-refused the receipts do not name the accounts."""
+"""What can be labelled between its accounts: a payment that was applied or reserved, whatever came of it."""
+
+
+def was_refused(kind: int, outcome: int) -> bool:
+    """Return whether an answer refused a payment for good; it can be labelled too.
+
+    Its receipt does not name the accounts, so neither does the LABEL: only the debtor's, which its
+    institution may speak for. Whoever decided the payment knows the other from its own evidence.
+    """
+    return kind in SCORED_KINDS and outcome >= Outcome.BLOCKED
 
 
 def find_originals(
@@ -45,6 +53,9 @@ def find_originals(
         parties, meant = (id_of(record, "creditor"), id_of(record, "debtor")), MOVED
         if record["kind"] == Kind.LABEL:
             parties, meant = parties[::-1], MADE
+            if not parties[1]:
+                found[row] = _refused(record, archive, durable_height)
+                continue
         for receipt in archive.answers(id_of(record, "related"), durable_height):
             if (int(receipt["kind"]), int(receipt["outcome"])) not in meant:
                 continue
@@ -55,3 +66,14 @@ def find_originals(
                 found[row]["amount"], found[row]["asset"] = receipt["amount"], debtor["asset"]
                 break
     return found
+
+
+def _refused(label: np.void, archive: ReceiptArchive, durable_height: int) -> np.void:
+    """Return the ORIGINAL of a LABEL that names no creditor: what it claims, if a payment of that id was
+    refused, else zeros."""
+    original = np.zeros(1, ORIGINAL)[0]
+    for receipt in archive.answers(id_of(label, "related"), durable_height):
+        if was_refused(int(receipt["kind"]), int(receipt["outcome"])):
+            for name in ("debtor_lo", "debtor_hi", "asset"):
+                original[name] = label[name]
+    return original

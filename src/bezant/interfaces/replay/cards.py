@@ -36,7 +36,7 @@ class _Chunk:
     """Payments that go in together, and what is needed to count them."""
 
     submission: Submission
-    time_ns: int
+    times: npt.NDArray[np.int64]
     amounts: npt.NDArray[np.uint64]
     labels: npt.NDArray[np.uint8] | None
     judged: npt.NDArray[np.bool_]
@@ -47,7 +47,7 @@ class CardReplay:
 
     Block time is the time of the last row of each batch. A batch never spans more than half the
     id window, so no payment is too old when its block comes. Where the file has labels, each fraud is
-    labelled a week after it was paid, as it would be in life, so that features learn of it.
+    labelled a week after it was paid or refused, as it would be in life, so that features learn of it.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class CardReplay:
                     self._finish(*waiting)
                     progress(self.summary.payments)
                 self._complain(int(batch.time_ns[rows][0]))
-                self._clock.time_ns = max(self._clock.time_ns, chunk.time_ns)
+                self._clock.time_ns = max(self._clock.time_ns, int(chunk.times[-1]))
                 sent_ns = time.perf_counter_ns()
                 waiting = chunk, sent_ns, self._node.intake.future(chunk.submission)
         if waiting is not None:
@@ -101,7 +101,6 @@ class CardReplay:
         while len(known := self._complaints.due(now_ns, MOST_ROWS)):
             self._clock.time_ns = max(self._clock.time_ns, now_ns)
             answers = self._node.intake.call(desk.sign(known, desk.institution_key), timeout_s=None)
-            # What was refused was never paid, and nobody can call it fraud.
             self.summary.complaints += int(np.count_nonzero(answers.outcome == Outcome.APPLIED))
 
     def _finish(self, chunk: _Chunk, sent_ns: int, future: Future[Answers]) -> None:
@@ -115,6 +114,8 @@ class CardReplay:
                 future = self._node.intake.future(chunk.submission)
         elapsed = time.perf_counter_ns() - sent_ns
         self.summary.add(answers, chunk.amounts, self._asset, elapsed, chunk.labels, chunk.judged)
+        if chunk.labels is not None:
+            self._complaints.note(chunk.submission.records, chunk.times, chunk.labels, answers.outcome)
 
     def _open_accounts(self, batch: CardBatch) -> None:
         for codes, known, keys, kind in (
@@ -155,10 +156,8 @@ class CardReplay:
             valid_for_s=self._node.folder.genesis.rules.id_window_s,
         )
         labels = None if batch.label is None else batch.label[rows]
-        if labels is not None:
-            self._complaints.note(records, times, labels)
         judged = times >= self._judged_from_ns
-        return _Chunk(self._sign(records), int(times[-1]), amounts, labels, judged)
+        return _Chunk(self._sign(records), times, amounts, labels, judged)
 
     def _sign(self, records: RecordArray) -> Submission:
         desk = self._node.desk

@@ -1,4 +1,7 @@
-"""Frauds of a labelled file, told to the ledger when in life somebody would have complained."""
+"""Frauds of a labelled file, told to the ledger when in life they would have become known.
+
+Those that were paid are complained of; those that were refused come out when the customer is asked.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import numpy.typing as npt
 
 from bezant.gateway import bulk
 from bezant.intelligence.history import LABEL_DELAY_NS
+from bezant.model.outcomes import Outcome
 from bezant.model.records import Label, RecordArray, new_records
 
 TOGETHER_NS = 6 * 3_600 * 1_000_000_000
@@ -20,15 +24,22 @@ class Complaints:
 
     def __init__(self, random: np.random.Generator, valid_for_s: int) -> None:
         self._random, self._valid_for_s = random, valid_for_s
-        self._waiting: deque[tuple[int, RecordArray]] = deque()
+        self._waiting: deque[tuple[int, RecordArray, bool]] = deque()
         self._passed_on_ns = 0
 
     def note(
-        self, payments: RecordArray, time_ns: npt.NDArray[np.int64], label: npt.NDArray[np.uint8]
+        self,
+        payments: RecordArray,
+        time_ns: npt.NDArray[np.int64],
+        label: npt.NDArray[np.uint8],
+        outcome: npt.NDArray[np.uint16],
     ) -> None:
-        """Keep the frauds among payments (n,), in the order of time."""
-        for row in np.flatnonzero(label).tolist():
-            self._waiting.append((int(time_ns[row]) + LABEL_DELAY_NS, payments[row : row + 1].copy()))
+        """Keep the frauds among payments (n,) as they were answered, in the order of time."""
+        refused = outcome >= Outcome.BLOCKED
+        known = refused | (outcome < Outcome.MALFORMED)
+        for row in np.flatnonzero((label == 1) & known).tolist():
+            due_ns = int(time_ns[row]) + LABEL_DELAY_NS
+            self._waiting.append((due_ns, payments[row : row + 1].copy(), bool(refused[row])))
 
     def due(self, now_ns: int, most: int) -> RecordArray:
         """Return LABELs of at most so many payments whose fraud is known by now; they are not kept.
@@ -36,13 +47,18 @@ class Complaints:
         None as long as some were given lately; those that do not fit come with the next call.
         """
         rows: list[RecordArray] = []
+        refused: list[bool] = []
         if now_ns < self._passed_on_ns + TOGETHER_NS:
             return new_records(0)
         while self._waiting and self._waiting[0][0] <= now_ns and len(rows) < most:
-            rows.append(self._waiting.popleft()[1])
+            _, payment, was_refused = self._waiting.popleft()
+            rows.append(payment)
+            refused.append(was_refused)
         if len(rows) < most:
             self._passed_on_ns = now_ns
         if not rows:
             return new_records(0)
         ids = bulk.new_ids(np.full(len(rows), now_ns // 1_000_000), self._random)
-        return bulk.labels(ids, np.concatenate(rows), Label.FRAUD, valid_for_s=self._valid_for_s)
+        return bulk.labels(
+            ids, np.concatenate(rows), Label.FRAUD, np.array(refused), valid_for_s=self._valid_for_s
+        )

@@ -32,7 +32,7 @@ class Summary:
     latency: Histogram = field(default_factory=Histogram)
     approved: int = 0
     complaints: int = 0
-    """Payments that were labelled as fraud, a week after they were made."""
+    """Payments that were labelled as fraud, a week after they were made or refused."""
     remarks: list[str] = field(default_factory=list)
     _assets: dict[str, Asset] = field(default_factory=dict)
 

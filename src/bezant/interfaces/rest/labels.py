@@ -63,7 +63,8 @@ async def label_payment(
     """Say whether a payment was fraud or genuine, whatever became of it; models learn from that.
 
     It is ordered under the institution's signature. It may be said again: the last word counts. A payment
-    that was refused at once cannot be labelled.
+    that was blocked or refused at once is labelled under its debtor alone, and only the gateway that decided
+    it learns to whom it was to go.
     """
     payment, body = parse_payment_id(payment_id), await read_body(request, LabelRequest)
     said, remark, node = LABELS[body.label], remark_of(body), services.node

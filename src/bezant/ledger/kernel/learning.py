@@ -10,6 +10,7 @@ from bezant.ledger.kernel.holds import NO_SLOT
 from bezant.ledger.kernel.parties import (
     APPLIED,
     ASSET_MISMATCH,
+    DEBTOR_UNKNOWN,
     INSTITUTION,
     NOT_AUTHORISED,
     SYSTEM,
@@ -18,13 +19,30 @@ from bezant.ledger.kernel.parties import (
     signing_mode,
 )
 from bezant.ledger.kernel.payments import NO_ASSET, ORIGINAL_UNKNOWN
-from bezant.ledger.kernel.tables import NOWHERE
+from bezant.ledger.kernel.tables import NOWHERE, find
+from bezant.ledger.kernel.words import ZERO
 from bezant.model.native import RARE
 from bezant.model.outcomes import Outcome
 from bezant.model.records import MAX_MODELS, ModelRole
 
 MODEL_UNKNOWN, MODELS_FULL = np.uint16(Outcome.MODEL_UNKNOWN), np.uint16(Outcome.MODELS_FULL)
 RETIRED, REGISTERED = np.uint32(ModelRole.RETIRED), np.uint32(ModelRole.REGISTERED)
+
+
+@njit(**RARE)
+def label_refused(state, record, signer_row):
+    """Return as `label` does, for a payment that was refused: it names an account of who signs, no other."""
+    # CHECK
+    debtor_row = find(state.accounts, state.account_index, record.debtor_lo, record.debtor_hi)
+    if debtor_row == NOWHERE:
+        return refuse(DEBTOR_UNKNOWN)
+    debtor = state.accounts[debtor_row]
+    if signing_mode(state, signer_row, debtor) != INSTITUTION:
+        return refuse(NOT_AUTHORISED)
+    if record.asset != np.uint32(debtor.asset):
+        return refuse(ASSET_MISMATCH)
+    # RECEIPT
+    return APPLIED, ZERO, INSTITUTION, debtor_row, NOWHERE, NO_SLOT
 
 
 @njit(**RARE)
@@ -35,6 +53,8 @@ def label(state, record, original, signer_row):
     same = same and original.creditor_lo == record.creditor_lo and original.creditor_hi == record.creditor_hi
     if original.asset == NO_ASSET or not same:
         return refuse(ORIGINAL_UNKNOWN)
+    if record.creditor_lo == ZERO and record.creditor_hi == ZERO:
+        return label_refused(state, record, signer_row)
     refusal, debtor_row, creditor_row = find_parties(state, record)
     if refusal != APPLIED:
         return refuse(refusal)

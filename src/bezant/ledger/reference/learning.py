@@ -15,13 +15,16 @@ def label(state: State, asked: Request) -> Answer:
     """Say what an earlier payment was, by whoever may review the payments of its debtor.
 
     Nothing changes in the books; it may be said again, and the last word counts. The receipt names both
-    accounts and the payment's amount, which is what learning needs.
+    accounts and the payment's amount, which is what learning needs. Of a payment that was refused only the
+    debtor is named, an account of who signs: nobody can say on the chain whom it would have been paid to.
     """
     # CHECK
     original, asset = asked.original, int(asked.original["asset"])
     parties = id_of(original, "debtor"), id_of(original, "creditor")
     if asset == 0 or parties != (asked.id("debtor"), asked.id("creditor")):
         return Answer(Outcome.ORIGINAL_UNKNOWN)
+    if asked.id("creditor") == 0:
+        return label_refused(state, asked)
     found = find_parties(state, asked)
     if isinstance(found, Outcome):
         return Answer(found)
@@ -33,6 +36,21 @@ def label(state: State, asked: Request) -> Answer:
         return Answer(Outcome.ASSET_MISMATCH)
     # RECEIPT
     return Answer(Outcome.APPLIED, int(original["amount"]), mode, debtor, creditor)
+
+
+def label_refused(state: State, asked: Request) -> Answer:
+    """Say what a payment was that history knows as refused; see `label`."""
+    # CHECK
+    debtor = state.accounts.get(asked.id("debtor"))
+    if debtor is None:
+        return Answer(Outcome.DEBTOR_UNKNOWN)
+    mode = signing_mode(state, asked.signer, debtor)
+    if mode is not SigningMode.INSTITUTION:
+        return Answer(Outcome.NOT_AUTHORISED)
+    if int(asked.record["asset"]) != debtor.asset:
+        return Answer(Outcome.ASSET_MISMATCH)
+    # RECEIPT
+    return Answer(Outcome.APPLIED, 0, mode, debtor)
 
 
 def set_model(state: State, asked: Request) -> Answer:

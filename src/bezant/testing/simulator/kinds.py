@@ -69,6 +69,7 @@ def blocked(workload: Workload) -> Part:
     """A payment that the gateway refuses."""
     debtor, creditor = workload.purse(), workload.purse()
     row = workload.record(Kind.TRANSFER, debtor, creditor, 1 + workload.rng.randrange(9))
+    workload.stopped.append(row)
     return Part(workload.signer(debtor), row, Verdict.BLOCK)
 
 
@@ -142,13 +143,16 @@ def clawback(workload: Workload) -> Part:
 
 def label(workload: Workload) -> Part | None:
     """What a payment or hold turned out to be; mostly by who may say so."""
-    asked = [*workload.moved[-8:], *workload.holds[-8:]]
+    asked = [*workload.moved[-8:], *workload.holds[-8:], *workload.stopped[-8:]]
     if not asked:
         return None
     rng, said = workload.rng, workload.rng.choice(asked)
     debtor, creditor = (workload.owner(workload.of(said, side)) for side in ("debtor", "creditor"))
     named = workload.of(said, "id")
     row = workload.record(Kind.LABEL, debtor, creditor, int(rng.choice(list(Label))), related=named)
+    if rng.random() < 0.3:
+        # Of one that was refused; of one that was not, history knows nothing under the debtor alone.
+        row["creditor_lo"], row["creditor_hi"] = 0, 0
     return Part(debtor.institution if rng.random() < 0.85 else debtor.holder, row)
 
 

@@ -101,6 +101,8 @@ class Workload:
         """By hold what opens its lock."""
         self.moved: list[RecordArray] = []
         """Payments and captures that were asked for, which may be paid back."""
+        self.stopped: list[RecordArray] = []
+        """Payments that the gateway refused."""
         self.mandates: list[RecordArray] = []
         """Mandates that were asked for."""
         self.bonds: list[RecordArray] = []

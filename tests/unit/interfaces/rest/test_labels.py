@@ -46,10 +46,10 @@ def test_the_same_key_labels_once(api: Api, paid: str) -> None:
 
 
 def test_what_cannot_be_labelled(api: Api, accounts: tuple[str, str], paid: str) -> None:
-    too_much = api.send("POST", "/v1/payments", key=uuid7(), json=payment(*accounts, "5000.00"))
-    assert too_much.status_code == 422
+    asset = api.send("POST", f"/v1/payments/{paid}/refunds", key=uuid7(), json={"amount": "1.00"})
+    assert asset.status_code == 201, asset.text
     for path, status, code in (
-        (f"/v1/payments/{too_much.json()['payment_id']}/labels", 409, "not_labelled"),
+        (f"/v1/payments/{asset.json()['id']}/labels", 409, "not_labelled"),
         (f"/v1/payments/{uuid7()}/labels", 404, "payment_unknown"),
         ("/v1/payments/nonsense/labels", 400, "id_malformed"),
     ):
@@ -59,6 +59,19 @@ def test_what_cannot_be_labelled(api: Api, accounts: tuple[str, str], paid: str)
     assert (wrong.status_code, wrong.json()["param"]) == (400, "label")
     keyless = api.send("POST", f"/v1/payments/{paid}/labels", json={"label": "fraud"})
     assert keyless.json()["code"] == "idempotency_key_missing"
+
+
+def test_what_was_refused_at_once_is_labelled_too(api: Api, accounts: tuple[str, str]) -> None:
+    too_much = api.send("POST", "/v1/payments", key=uuid7(), json=payment(*accounts, "5000.00"))
+    assert too_much.status_code == 422
+    id_ = too_much.json()["payment_id"]
+    api.post(f"/v1/payments/{id_}/labels", {"label": "fraud", "by": "Ada", "note": "the customer was asked"})
+    assert labels(api, id_) == ["fraud"]
+    history = api.get(f"/v1/reviews/{id_}")["history"]
+    assert [(one["event"], one.get("by")) for one in history] == [
+        ("insufficient_funds", None),
+        ("labelled", "Ada"),
+    ]
 
 
 @pytest.mark.parametrize(("how", "said"), [("reject", "fraud"), ("approve", "genuine")])
