@@ -8,7 +8,7 @@ from bezant.errors import NotFound, Overloaded, StorageError, VaultError
 from bezant.gateway.desk import Desk
 from bezant.gateway.payments import Answered, Payments
 from bezant.intelligence.reasons import Reasons
-from bezant.ledger.open_items import OpenHold, open_hold, refunded_minor
+from bezant.ledger.open_items import OpenHold, lapsing_reviews, open_hold, refunded_minor
 from bezant.model.identifiers import (
     AccountId,
     AuthorityId,
@@ -22,7 +22,7 @@ from bezant.model.payment import Payload
 from bezant.model.records import Kind, Label, id_of
 from bezant.store import Follower, PaymentStatus, Store
 from bezant.store.queries import MAX_LIMIT, Queries
-from bezant.store.reviews import ALL, Wanted, expected_loss
+from bezant.store.reviews import ALL, MOST_AMONG, Wanted, expected_loss
 from bezant.store.schema import STATUS_OF
 from bezant.store.views import (
     ModelChange,
@@ -205,6 +205,11 @@ class History:
         is expected to lose most first. Raises: InputError, Overloaded."""
         page = self.queries().reviews(wanted, cursor=cursor, limit=limit)
         return [self._review(found.payment, found.escalated) for found in page.items], page.next_cursor
+
+    def lapsing(self, until_ns: int) -> list[PaymentId]:
+        """Return the payments in review whose reserve returns at a time or before, the soonest first; the
+        ledger knows, for a rule that changes changes nothing for those that wait already."""
+        return lapsing_reviews(self._desk.engine.ledger, until_ns)[:MOST_AMONG]
 
     def review(self, payment: StoredPayment) -> Review:
         """Return a payment that waits or waited for a person, whatever became of it."""

@@ -17,8 +17,8 @@ from bezant.ledger.columnar import ColumnarLedger
 from bezant.ledger.state import EMPTY
 from bezant.model.genesis import Stake
 from bezant.model.governance import Ballot, Change, Rule
-from bezant.model.identifiers import AccountId, AuthorityId, words
-from bezant.model.records import FIRST_ROLES, MAX_KEYS, ROLES, ModelRole, RecordArray, Role, id_of
+from bezant.model.identifiers import AccountId, AuthorityId, PaymentId, words
+from bezant.model.records import FIRST_ROLES, MAX_KEYS, ROLES, Kind, ModelRole, RecordArray, Role, id_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +138,13 @@ def open_hold(ledger: ColumnarLedger, account_row: int, payment: int) -> OpenHol
         lock = hold["lock"].tobytes() if hold["locked"] else b""
         return OpenHold(int(hold["amount"]), int(hold["expires_ns"]), lock)
     return None
+
+
+def lapsing_reviews(ledger: ColumnarLedger, until_ns: int) -> list[PaymentId]:
+    """Return the payments in review whose reserve returns at a time or before, the soonest first."""
+    used = _used(ledger, "holds")
+    found = used[(used["sequence"] != 0) & (used["kind"] == Kind.TRANSFER) & (used["expires_ns"] <= until_ns)]
+    return [PaymentId(id_of(hold, "id")) for hold in found[np.argsort(found["expires_ns"], kind="stable")]]
 
 
 def refunded_minor(ledger: ColumnarLedger, account_row: int, payment: int) -> int:

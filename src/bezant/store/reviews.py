@@ -16,7 +16,7 @@ import numpy.typing as npt
 import sqlalchemy as sa
 
 from bezant.errors import InputError
-from bezant.model.identifiers import AccountId
+from bezant.model.identifiers import AccountId, PaymentId
 from bezant.model.records import RecordArray
 from bezant.store import columns
 from bezant.store.cursors import decode_cursor, encode_cursor
@@ -34,17 +34,20 @@ Row = tuple[Any, ...]
 CLOSE: Final = "DELETE FROM reviews WHERE id = ? AND debtor = ?"
 EXPIRE: Final = 'DELETE FROM reviews WHERE id = ? AND debtor = (SELECT id FROM accounts WHERE "row" = ?)'
 _PPM: Final = 10**6
+MOST_AMONG: Final = 20_000
+"""As many values as a query of SQLite takes for certain, with room for others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which reviews: of one asset by its number, of one account on either side, passed on or not, and created
-    at `until_ns` or before; None asks for all."""
+    """Which reviews: of one asset by its number, of one account on either side, passed on or not, created at
+    `until_ns` or before, and among some payments, MOST_AMONG at most; None asks for all."""
 
     asset: int | None = None
     account: AccountId | None = None
     escalated: bool | None = None
     until_ns: int | None = None
+    among: Sequence[PaymentId] | None = None
 
 
 ALL: Final = Wanted()
@@ -99,7 +102,8 @@ def open_reviews(
 
     Raises: InputError ``cursor_invalid``.
     """
-    scope = f"reviews {wanted}"
+    # Times and what lapses by one move on from page to page, and the place in the list stays.
+    scope = f"reviews {wanted.asset} {wanted.account} {wanted.escalated}"
     passed_on = sa.exists().where(escalations.c.payment == reviews.c.id)
     joined = reviews.join(payments, payments.c.ordinal == reviews.c.ordinal)
     query = sa.select(payments, passed_on.label("escalated")).select_from(joined)
@@ -112,6 +116,8 @@ def open_reviews(
         query = query.where(passed_on if wanted.escalated else ~passed_on)
     if wanted.until_ns is not None:
         query = query.where(reviews.c.created_ns <= wanted.until_ns)
+    if wanted.among is not None:
+        query = query.where(reviews.c.id.in_([id_key(payment) for payment in wanted.among]))
     if cursor is not None:
         query = query.where(_behind(connection, decode_cursor(scope, cursor)))
     query = query.order_by(reviews.c.asset, reviews.c.priority.desc(), reviews.c.ordinal)

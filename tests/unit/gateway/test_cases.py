@@ -54,6 +54,10 @@ def test_what_nobody_answers_lapses_and_says_so(small: SmallNode) -> None:
     assert review.standing.held is not None
     assert review.standing.held.expires_ns == review.standing.created_ns + 72 * HOURS * 10**9
     node.cases.escalate(waiting, "compliance", Remark(), small.new_id())
+    small.pay("2.00", hold_for_s=60)  # a reserve that nobody reviews
+    expires_ns = review.standing.held.expires_ns
+    assert node.history.lapsing(expires_ns - 1) == []
+    assert node.history.lapsing(expires_ns) == [waiting]
     small.tick(72 * HOURS + 1)
     small.pay("1.00")
     assert queue(node) == []

@@ -154,17 +154,16 @@ async def list_reviews(
 ) -> ReviewPage:
     """List payments that wait for a person: asset by asset, what is expected to lose most first."""
     node = services.node
-    review_for_ns, now_ns = node.engine.genesis.rules.review_for_s * _NS_PER_S, node.desk.now_ns()
-    bounds = []
-    if older_than_s is not None:
-        bounds.append(now_ns - older_than_s * _NS_PER_S)
+    now_ns = node.desk.now_ns()
+    expiring = None
     if expiring_within_s is not None:
-        bounds.append(now_ns + expiring_within_s * _NS_PER_S - review_for_ns)
+        expiring = node.history.lapsing(now_ns + expiring_within_s * _NS_PER_S)
     wanted = Wanted(
         None if asset is None else node.accounts.asset(asset).number,
         None if account is None else parse_account_id(account, param="account"),
         escalated,
-        min(bounds) if bounds else None,
+        None if older_than_s is None else now_ns - older_than_s * _NS_PER_S,
+        expiring,
     )
     return await in_thread(_page, services, wanted, cursor, limit)
 

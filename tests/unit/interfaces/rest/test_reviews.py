@@ -58,7 +58,8 @@ def test_a_page_goes_on_where_the_last_row_was_decided_meanwhile(api: Api) -> No
     assert (other.status_code, other.json()["code"]) == (400, "cursor_invalid")
 
 
-def test_filters(api: Api, accounts: tuple[str, str]) -> None:
+def test_filters(api: Api) -> None:
+    accounts = api.account("1000"), api.account()
     mine = waiting(api, accounts)
     assert listed(api, account=accounts[1]) == [mine], "the payee's side too"
     assert listed(api, account=accounts[0], asset="EUR") == [mine]
@@ -66,6 +67,11 @@ def test_filters(api: Api, accounts: tuple[str, str]) -> None:
     assert listed(api, account=accounts[0], older_than_s=0) == [mine]
     assert listed(api, account=accounts[0], expiring_within_s=60) == []
     assert listed(api, account=accounts[0], expiring_within_s=73 * 3600) == [mine]
+    more = [waiting(api, accounts, f"{euros}77.77") for euros in ("", "1", "2")]
+    for filters in ({"older_than_s": 0}, {"expiring_within_s": 73 * 3600}):
+        assert set(listed(api, account=accounts[0], **filters)) == {mine, *more}, "over two pages"
+    for one in more:
+        api.post(f"/v1/reviews/{one}/reject", status=200)
     assert listed(api, account=accounts[0], escalated="true") == []
     api.post(f"/v1/reviews/{mine}/escalate", {"to": "compliance"})
     assert listed(api, account=accounts[0], escalated="true") == [mine]
