@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,6 +41,56 @@ def test_weights_and_base_add_up_to_the_margin_of_our_own_trees(model: Model, ju
         )
         assert sorted(c.feature for i in told.ideas for c in i.contributions) == sorted(FEATURES)
         assert [i.weight for i in told.ideas] == sorted((i.weight for i in told.ideas), reverse=True)
+
+
+def test_weights_are_the_shapley_values_by_their_definition(model: Model, judged: Judged) -> None:
+    """Over every subset of the features of every tree, where what is left out is averaged over by how many
+    payments went each way in training. Nothing of this is LightGBM's but the trees themselves."""
+    trees = [parsed(text) for text in model.trees.split("\nTree=")[1:]]
+    assert len(trees) == model.card.trees
+    for at in (0, 1_111, 2_222):
+        x = judged.x[at : at + 1]
+        base, weights = contributions(model, x)
+        expected, mean = np.zeros(len(FEATURES)), 0.0
+        for tree in trees:
+            used = sorted(set(tree["split_feature"]))
+            value = {
+                frozenset(known): expectation(tree, x[0].astype(np.float64), frozenset(known))
+                for size in range(len(used) + 1)
+                for known in combinations(used, size)
+            }
+            mean += value[frozenset()]
+            for feature in used:
+                for without in (known for known in value if feature not in known):
+                    chance = math.factorial(len(without)) * math.factorial(len(used) - len(without) - 1)
+                    gain = value[without | {feature}] - value[without]
+                    expected[feature] += chance / math.factorial(len(used)) * gain
+        assert np.abs(weights - expected).max() < 1e-9
+        assert base == pytest.approx(mean, abs=1e-9)
+
+
+def parsed(text: str) -> dict[str, list[Any]]:
+    """Return the columns of one tree of a LightGBM model's text."""
+    fields = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+    whole = ("split_feature", "left_child", "right_child", "leaf_count", "internal_count")
+    read = {name: [int(one) for one in fields[name].split()] for name in whole}
+    return read | {name: [float(one) for one in fields[name].split()] for name in ("threshold", "leaf_value")}
+
+
+def expectation(tree: dict[str, list[Any]], x: np.ndarray, known: frozenset[int], node: int = 0) -> float:
+    """Return what a tree says on average if only `known` features are; a negative node is a leaf."""
+    if node < 0:
+        return float(tree["leaf_value"][~node])
+    left, right = tree["left_child"][node], tree["right_child"][node]
+    feature = tree["split_feature"][node]
+    if feature in known:
+        goes_left = x[feature] <= tree["threshold"][node]
+        return expectation(tree, x, known, left if goes_left else right)
+    counts = [
+        tree["leaf_count"][~child] if child < 0 else tree["internal_count"][child] for child in (left, right)
+    ]
+    both = [expectation(tree, x, known, child) for child in (left, right)]
+    return (counts[0] * both[0] + counts[1] * both[1]) / sum(counts)
 
 
 def said(name: str, amount_minor: int = 94_000, time_ns: int = NIGHT_NS, **features: float) -> str:
