@@ -6,6 +6,7 @@
     keys/            secrets, readable by the owner alone      store.sqlite the read model
     chain/           the journal, and what follows from it     vault/      sealed personal data
     consensus/       what CometBFT keeps, on a validator       abci.sock   where it asks this node
+    origin/          what a network went on from               earlier/    its blocks, where they were made
     lock             held by the one process that is open      node.json   where that process listens
     bezant.toml      settings, where they differ               idempotency.sqlite  keys of requests
 """
@@ -35,6 +36,8 @@ from bezant.model.genesis import (
 from bezant.model.keys import SigningKey
 
 DEFAULT_ASSETS = (("EUR", 2), ("USD", 2), ("GBP", 2), ("CHF", 2), ("JPY", 0))
+SECRETS = ("node", "gateway", "institution", "blinding")
+"""What is made for a data folder, and lies in its ``keys/`` under these names."""
 OPERATOR = 1
 """The institution that a data folder is made for; it issues the assets."""
 
@@ -83,6 +86,21 @@ class DataFolder:
     def abci_socket(self) -> Path:
         """Where CometBFT asks, on a validator."""
         return self.path / "abci.sock"
+
+    @property
+    def consensus(self) -> Path:
+        """CometBFT's home, on a validator."""
+        return self.path / "consensus"
+
+    @property
+    def origin(self) -> Path:
+        """What the network went on from, on its first members; see `storage.base`."""
+        return self.path / "origin"
+
+    @property
+    def earlier(self) -> Path:
+        """The ledger that the network went on from, on the member that ran it."""
+        return self.path / "earlier"
 
     @property
     def institution(self) -> int:
@@ -202,7 +220,7 @@ def create_folder(
 
 def new_secrets() -> dict[str, bytes]:
     """Return fresh secrets of a data folder, 32 bytes each, by the names of their files."""
-    return {name: secrets.token_bytes(32) for name in ("node", "gateway", "institution", "blinding")}
+    return {name: secrets.token_bytes(32) for name in SECRETS}
 
 
 def public_keys(made: Mapping[str, bytes]) -> dict[str, str]:
@@ -230,7 +248,16 @@ def lay_out(path: Path, made: Mapping[str, bytes], genesis: Genesis) -> None:
     (path / "models").mkdir()
     for folder in (keys, path, path.absolute().parent):
         _sync_folder(folder)
-    # Last, because its presence is what makes the folder a data folder.
+    write_genesis(path, genesis)
+
+
+def read_secrets(path: Path) -> dict[str, bytes]:
+    """Return the secrets of a data folder, as `new_secrets` names them. Raises: ConfigError."""
+    return {name: _read_secret(path / "keys" / f"{name}.key") for name in SECRETS}
+
+
+def write_genesis(path: Path, genesis: Genesis) -> None:
+    """Write a folder's genesis durably: last, because its presence is what makes it a data folder."""
     _write_synced(path / "genesis.partial", encode_genesis(genesis), 0o644)
     (path / "genesis.partial").rename(path / "genesis.json")
     _sync_folder(path)

@@ -26,6 +26,7 @@ from bezant.chain.clock import Clock, SystemClock
 from bezant.chain.engines import open_engine
 from bezant.chain.notary import Notary
 from bezant.chain.signatures import Signatures
+from bezant.chain.storage.base import Opening
 from bezant.chain.storage.snapshots import Arrays
 from bezant.config import Config, load_config
 from bezant.errors import ConfigError, InvariantViolation, Overloaded, StorageError, UnknownOutcome
@@ -295,14 +296,14 @@ class Node:
             raise ConfigError("the store is in use; open the node without it to rebuild", code="store_in_use")
 
         def counted() -> Iterator[CommittedBlock]:
-            for block in self.engine.blocks_from(1):
+            for block in self.engine.blocks_from(self.engine.first_height):
                 progress("project", block.height)
                 yield block
 
         with ExitStack() as opened:
             store, _ = self._new_store(opened)
             self.accounts.load_bindings(tell_from=0)
-            store.rebuild(counted())
+            store.rebuild(counted(), self._opening())
             return store.height
 
     def close(self) -> None:
@@ -387,6 +388,9 @@ class Node:
         """Open the store, be ready to follow the chain, deliver events."""
         self.store, endpoints = self._new_store(opened)
         self._check_chain_of(self.store)
+        opening = self._opening() if self.store.height < self.engine.first_height - 1 else None
+        if opening is not None:
+            self.store.begin(opening)
         self.webhooks = Webhooks(
             endpoints, self.store.outbox, allow_private=self.config.webhooks.allow_private
         )
@@ -404,6 +408,10 @@ class Node:
         )
         opened.callback(self.follower.close)
         self.engine.subscribe(self._follow)
+
+    def _opening(self) -> Opening | None:
+        """Return what the store begins with where this node does not have the blocks from the first on."""
+        return self.engine.opening() if self.engine.first_height > 1 else None
 
     def _check_chain_of(self, store: Store) -> None:
         """Refuse a store whose rows are not of the blocks of this chain. Raises: StorageError."""

@@ -24,7 +24,7 @@ score = "bezant.testing.scores:ScoreByAmount"
 control_share = 0.0
 """
 """Reviews are asked for only above a bound: every payment of a test is to settle."""
-CHECKPOINT_BLOCKS = 10
+CHECKPOINT_BLOCKS, SNAPSHOT_BLOCKS = 10, 20
 WAIT_S = 60.0
 
 
@@ -77,9 +77,9 @@ class Four:
         members = members or self.network.members
         top = min(self.height(one) for one in members)
         roots = 0
-        for height in range(1, top + 1):
-            told = [self.network.block(one, height) for one in members]
-            assert all(one == told[0] for one in told), f"block {height} differs"
+        heights = range(1, top + 1)
+        for told in zip(*(self.network.blocks(one, heights) for one in members), strict=True):
+            assert all(one == told[0] for one in told), f"block {told[0]['height']} differs"
             roots += told[0]["state_height"] > 0
         return roots
 
@@ -94,7 +94,8 @@ def four_of_them(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Four]:
     run_self_test()
     # Short, because the address of a socket is in it.
     folder = tmp_path_factory.mktemp("net")
-    found(folder, 4, rules=Rules(checkpoint_interval=CHECKPOINT_BLOCKS), settings=SETTINGS)
+    rules = Rules(checkpoint_interval=CHECKPOINT_BLOCKS)
+    found(folder, 4, rules=rules, snapshot_interval=SNAPSHOT_BLOCKS, settings=SETTINGS)
     network = Network(folder)
     network.start(network.members)
     try:

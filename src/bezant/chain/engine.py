@@ -21,6 +21,7 @@ from bezant.chain.blocks import CommittedBlock
 from bezant.chain.checkpoints import Note
 from bezant.chain.receipts import Evidence
 from bezant.chain.signatures import Checked, Signatures
+from bezant.chain.storage.base import Opening
 from bezant.errors import BezantError
 from bezant.ledger.columnar import ColumnarLedger
 from bezant.model.digest import Digests
@@ -101,6 +102,8 @@ class Engine(Protocol):
     height: int
     """The last height applied; durable a moment later."""
     time_ns: int
+    begins_behind: int
+    """The block that this node's chain begins behind: 0, or the one of the snapshot it began at."""
     pace: Pace
 
     @property
@@ -143,6 +146,13 @@ class Engine(Protocol):
 
     def blocks_from(self, height: int) -> Iterator[CommittedBlock]:
         """Yield durable blocks from `height` on, as far as there are any now."""
+
+    @property
+    def first_height(self) -> int:
+        """The first block that this node has: 1, but where its chain began at a snapshot."""
+
+    def opening(self) -> Opening | None:
+        """Return what the ledger was where its chain begins behind a block, None where with block 1."""
 
     def receipts_until(self, height: int) -> int:
         """Return how many receipts the blocks up to a durable height have."""

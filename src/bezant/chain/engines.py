@@ -7,7 +7,10 @@ from typing import Unpack
 
 from bezant.chain.clock import Clock
 from bezant.chain.cometbft.engine import CometEngine
+from bezant.chain.cometbft.home import begins_at_snapshot
+from bezant.chain.cometbft.joining import Joining
 from bezant.chain.embedded.engine import EmbeddedEngine
+from bezant.chain.storage.base import begin_at_origin
 from bezant.chain.storage.chain import Options
 from bezant.config import Chain
 from bezant.errors import ConfigError
@@ -21,7 +24,8 @@ def open_engine(
     before_sync: Callable[[], None],
     **options: Unpack[Options],
 ) -> EmbeddedEngine | CometEngine:
-    """Open the chain of a data folder, replaying its journal.
+    """Open the chain of a data folder, replaying its journal. One that is to begin at a snapshot waits until
+    the network gave it one.
 
     Raises: ConfigError ``engine_differs`` where configuration and genesis name different engines;
     JournalDamaged, StorageError.
@@ -39,6 +43,20 @@ def open_engine(
     given = folder.chain, genesis, keys.node, keys.blinding
     if settings.engine == "embedded":
         return EmbeddedEngine(*given, clock=clock, before_sync=before_sync, **options)
+    joining: Joining | None = None
+    if not folder.chain.exists():
+        if begins_at_snapshot(folder.consensus):
+            joining = Joining(folder.abci_socket, folder.chain, genesis, keys.blinding)
+            joining.wait()
+        elif genesis.origin is not None:
+            begin_at_origin(folder.origin, folder.chain, genesis, keys.blinding)
+    if folder.earlier.exists():
+        options["earlier"] = folder.earlier
     return CometEngine(
-        *given, socket=folder.abci_socket, rpc_url=settings.rpc, before_sync=before_sync, **options
+        *given,
+        socket=folder.abci_socket,
+        rpc_url=settings.rpc,
+        before_sync=before_sync,
+        joining=joining,
+        **options,
     )

@@ -177,13 +177,22 @@ class Payments:
         for reasons that its own effect made. Raises: UnknownOutcome where that takes too long.
         """
         engine = self._desk.engine
-        try:
-            return self.look_up(identity)
-        except NotFound:
+        if (found := self._known(identity)) is None:
             engine.wait_durable(engine.height, PATIENCE_S)
+            found = self._known(identity)
+        return found
+
+    def _known(self, identity: PaymentId) -> Answered | None:
+        """Return what was answered under an id, None if it was never used, as far as that is durable.
+
+        Raises: NotFound ``before_beginning`` where it was used and only members that are longer there can say
+        for what.
+        """
         try:
             return self.look_up(identity)
-        except NotFound:
+        except NotFound as error:
+            if error.code == "before_beginning":
+                raise
             return None
 
     def carry_out(self, record: RecordArray, key: SigningKey, text: bytes = b"") -> Answered:

@@ -128,6 +128,8 @@ CODES: Final[dict[str, Reason]] = {
     "party_unknown": Reason(404, "BE06", "The party is not known"),
     "account_unknown": Reason(404, "AC01", "The account is not known"),
     "payment_unknown": Reason(404, "AG09", "The payment is not known"),
+    "before_beginning": Reason(404, "AG09", "It is from before this node's chain begins"),
+    "pruned": Reason(410, "", "This node keeps no votes of so long ago"),
     "not_held": Reason(409, "AG09", "Nothing is held any more"),
     "in_review": Reason(409, "", "The payment waits for a person"),
     "not_settled": Reason(409, "AG09", "Nothing was paid that could be paid back"),

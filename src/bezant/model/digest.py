@@ -36,6 +36,8 @@ TAG_LOCK = b"bezant/lock/1"
 TAG_LABEL = b"bezant/label/1"
 TAG_RULEBOOK = b"bezant/rulebook/1"
 TAG_INSTRUMENT = b"bezant/instrument/1"
+TAG_ARCHIVE = b"bezant/archive/1"
+TAG_STANDING = b"bezant/standing/1"
 # These three are short so that blinding a side takes four compressions and no more.
 TAG_BLIND_SEED = b"seed/1\0"
 TAG_BLIND = b"blind/1"

@@ -74,6 +74,20 @@ class Stake(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """After how many blocks in a row without its vote it is away."""
 
 
+class Origin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The ledger that a network goes on from, as its last block left it; hashes are hexadecimal."""
+
+    genesis: str
+    """The id of that ledger's own genesis, under which its receipts verify for ever."""
+    height: int
+    time_ns: int
+    app_hash: str
+    state_root: str
+    """The root over the whole state, as its own chain computes it."""
+    archive_root: str
+    """The root over every answer that was given until then; see `storage.archive`."""
+
+
 class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What every node must agree on, fixed for the life of a network: no command changes it yet."""
 
@@ -108,6 +122,11 @@ class Genesis(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     canonical bytes then."""
     stake: Stake | None = None
     """Without it nobody bonds, and votes stay as they are granted here."""
+    snapshot_interval: int = 0
+    """Every so many blocks of a network the app hash covers the state as of that very block, so that a new
+    member can begin there; 0: never."""
+    origin: Origin | None = None
+    """What a network goes on from; without it the first block is number 1, and there is no money before."""
 
     def asset(self, code: str) -> Asset:
         """Return an asset by its code; raises KeyError."""
@@ -187,6 +206,8 @@ def _problem(genesis: Genesis) -> str:
         return "a validator is operated by an institution that does not exist"
     if genesis.stake is not None and (problem := _stake_problem(genesis.stake, len(genesis.assets))):
         return problem
+    if problem := _beginning_problem(genesis):
+        return problem
     rules = genesis.rules
     if not (0 < rules.id_window_s <= 7 * 86_400 and 0 <= rules.id_future_s <= 3_600):
         return "id_window_s is 1 to 604800 and id_future_s 0 to 3600"
@@ -197,6 +218,22 @@ def _problem(genesis: Genesis) -> str:
         return "schemes are 1 (Ed25519) and 2 (secp256k1), each at most once and one at least"
     if not 0 <= rules.recovery_delay_s < 2**32:
         return f"recovery_delay_s is 0 to {2**32 - 1}"
+    return ""
+
+
+def _beginning_problem(genesis: Genesis) -> str:
+    every, interval, origin = genesis.snapshot_interval, genesis.rules.checkpoint_interval, genesis.origin
+    if every and (every < 0 or not genesis.validators or interval < 2 or every % interval):
+        return "snapshot_interval is for networks, and a multiple of checkpoint_interval, which is 2 at least"
+    if origin is None:
+        return ""
+    if not genesis.validators:
+        return "only a network goes on from another ledger"
+    hashes = origin.genesis, origin.app_hash, origin.state_root, origin.archive_root
+    if any(len(text) != 64 or set(text) - set("0123456789abcdef") for text in hashes):
+        return "what the origin names are hashes of 64 lower-case hexadecimal digits"
+    if not (0 < origin.height < 2**62 and 0 < origin.time_ns <= genesis.created_ms * 1_000_000):
+        return "the origin's last block is number 1 at least, and older than this genesis"
     return ""
 
 

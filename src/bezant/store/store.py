@@ -15,10 +15,12 @@ from typing import Final
 import sqlalchemy as sa
 
 from bezant.chain.blocks import CommittedBlock
+from bezant.chain.storage.base import Opening
 from bezant.errors import ConfigError, InvariantViolation
 from bezant.model.identifiers import AccountId
 from bezant.store import reviews, schema, slashes
 from bezant.store.database import Database
+from bezant.store.opening import opening_rows
 from bezant.store.outbox import Event, Outbox
 from bezant.store.projection import (
     UNREMEMBERED,
@@ -195,8 +197,22 @@ class Store:
             self._app_hash = fresh[-1].app_hash if fresh else bytes(at.app_hash)
         return len(fresh)
 
-    def rebuild(self, blocks: Iterable[CommittedBlock]) -> None:
-        """Empty what blocks say and project them again from height 1.
+    def begin(self, opening: Opening) -> None:
+        """Forget what blocks said, and go on from where a chain begins behind a block."""
+        rows, at = opening_rows(opening), opening.position
+        with self._state_lock:
+            with self._database.write() as connection:
+                for table in schema.PROJECTED:
+                    connection.execute(table.delete())
+                self._write(connection, rows)
+                told = checkpoint.c.events_height
+                values = {"height": at.height, "app_hash": at.app_hash, "receipts": at.receipts}
+                later = sa.case((told > at.height, told), else_=at.height)
+                connection.execute(checkpoint.update().values(events_height=later, **values))
+            self._height, self._receipts, self._app_hash = at.height, at.receipts, at.app_hash
+
+    def rebuild(self, blocks: Iterable[CommittedBlock], opening: Opening | None = None) -> None:
+        """Empty what blocks say and project them again, from height 1 or from where their chain begins.
 
         Parties, the outbox and what was already told stay. After a crash in between, the follower
         goes on from where the rebuild was.
@@ -207,6 +223,8 @@ class Store:
                     connection.execute(table.delete())
                 connection.execute(checkpoint.update().values(height=0, app_hash=b"", receipts=0))
             self._height, self._receipts, self._app_hash = 0, 0, b""
+        if opening is not None:
+            self.begin(opening)
         for group in in_groups(blocks):
             self.project(group)
 

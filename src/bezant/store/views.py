@@ -135,6 +135,11 @@ class StatementEntry:
     balance: int
 
     @property
+    def is_brought_forward(self) -> bool:
+        """Whether this is what the account had where the node's chain begins, and no payment."""
+        return not self.payment
+
+    @property
     def signed_amount(self) -> int:
         """The amount, negative for a debit."""
         return self.amount if self.side == "credit" else -self.amount

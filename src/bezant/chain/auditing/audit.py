@@ -20,12 +20,13 @@ import numpy as np
 import numpy.typing as npt
 
 from bezant.chain import history
+from bezant.chain.auditing.beginning import checkpoint_at, find_beginning
 from bezant.chain.auditing.differences import Difference, Report, first_field, shown
 from bezant.chain.auditing.replica import Recomputed, Replica
 from bezant.chain.checkpoints import Checkpoint, Note, is_signed, parse_note
 from bezant.chain.signatures import Signatures, gateway_accepted, gateway_keys
 from bezant.chain.storage import frames
-from bezant.chain.storage.archive import ENTRY, ReceiptArchive, next_entry
+from bezant.chain.storage.archive import ENTRY, ReceiptArchive
 from bezant.chain.storage.columns import Columns, join_orders
 from bezant.chain.storage.disk import ReadOnlyDisk
 from bezant.chain.storage.frames import JournaledBlock
@@ -70,8 +71,6 @@ class Audit:
         self._signatures = Signatures(self._network, executor, THREADS)
         self._gateways = gateway_keys(genesis.gateways)
         self._replica = Replica(genesis, ledger_seed)
-        self._entry = np.zeros(1, ENTRY)
-        self._rows = 0
         self._report = Report(self._network.hex(), first, 0)
         self._known = tuple(known)
 
@@ -90,11 +89,9 @@ class Audit:
             except InvariantViolation as error:
                 self._differ(height, "journal", "invariant", str(error), "all invariants hold")
                 break
-            self._entry = next_entry(self._entry, made.block, self._rows)
             if compared:
                 self._compare(made)
                 self._report.last = height
-            self._rows += len(made.block.receipts)
             for name, note in self._notes.get(height, ()):
                 self._compare_checkpoint(name, note)
             progress(height, self._total)
@@ -108,20 +105,32 @@ class Audit:
         folder, disk = self._folder, self._disk
         if not (folder / "journal").is_dir():
             raise StorageError(f"{folder} has no journal to audit", code="nothing_to_audit")
-        self._journal = Journal(folder / "journal", self._network, segment_bytes=SEGMENT_BYTES, disk=disk)
+        base = find_beginning(folder, self._genesis, self._seed, disk)
+        if base is not None:
+            self._replica.begin(base)
+            self._report.begins_behind = self._replica.height
+            self._report.first = max(self._first, self._replica.height + 1)
+        behind = self._replica.height
+        self._journal = Journal(
+            folder / "journal", self._network, segment_bytes=SEGMENT_BYTES, disk=disk, base=behind
+        )
         self._tables = {
-            name: _rows(folder / name, dtype, disk)
-            for name, dtype in (
-                ("receipts.log", RECEIPT),
-                ("blocks.log", ENTRY),
-                ("history.tree", NODE),
-                ("places.log", PLACE),
+            name: _rows(folder / name, dtype, disk, first)
+            for name, dtype, first in (
+                ("receipts.log", RECEIPT, 0),
+                ("blocks.log", ENTRY, 0),
+                ("history.tree", NODE, 0),
+                ("places.log", PLACE, behind),
             )
         }
         self._total = max(len(self._tables["blocks.log"]), 1) if self._last is None else self._last
         self._snapshots = Snapshots(folder / "snapshots", self._network, disk)
         self._snapshot_at = {int(path.stem): path for path in self._snapshots.paths()}
         self._notes = self._kept_notes()
+        for height in sorted(height for height in self._notes if 1 <= height <= behind):
+            for name, note in self._notes[height]:
+                right = checkpoint_at(folder, self._genesis, height, note.checkpoint.network, disk)
+                self._compare_note(name, note, right)
 
     def _blocks(self) -> Iterator[JournaledBlock]:
         """Yield the blocks as far as they can be read and follow from one another."""
@@ -170,7 +179,7 @@ class Audit:
         """Look up again what records name as their original, in the receipts compared so far."""
         height, accounts = self._replica.height, self._replica.ledger.accounts
         archive = ReceiptArchive(
-            self._folder, self._genesis.rules, self._disk, blocks=height, rows=self._rows
+            self._folder, self._genesis.rules, self._disk, blocks=height, rows=self._replica.rows
         )
         known = find_originals(records, archive, accounts, height)
         archive.close()
@@ -187,8 +196,10 @@ class Audit:
         height = block.height
         self._report.records += len(block.records)
         self._report.state_roots += block.state_root is not None
-        self._compare_rows("receipts.log", height, self._rows, block.receipts, block.system_count)
-        self._compare_rows("blocks.log", height, height - 1, self._entry)
+        entry = self._replica.entry
+        first = int(entry["first"][0])
+        self._compare_rows("receipts.log", height, first, block.receipts, block.system_count)
+        self._compare_rows("blocks.log", height, height - 1, entry)
         nodes = np.frombuffer(b"".join(made.nodes), NODE)
         self._compare_rows("history.tree", height, place(height - 1), nodes)
         where = self._journal.place(height)
@@ -230,7 +241,7 @@ class Audit:
             ("time_ns", at.time_ns, replica.time_ns),
             ("app_hash", at.app_hash.hex(), replica.app_hash.hex()),
             ("history_root", at.history_root.hex(), replica.history.root().hex()),
-            ("receipts", at.receipts, self._rows + int(self._entry["count"][0])),
+            ("receipts", at.receipts, replica.rows),
             ("segment", at.segment, stands.segment),
             ("offset", at.offset, stands.offset),
             ("waiting", at.waiting, waiting),
@@ -269,8 +280,7 @@ class Audit:
 
     def _compare_checkpoint(self, name: str, note: Note) -> None:
         """Compare a signed checkpoint with the history recomputed up to its height."""
-        self._report.checkpoints += 1
-        replica, made = self._replica, note.checkpoint
+        replica = self._replica
         covered = replica.covered
         right = Checkpoint(
             self._network,
@@ -281,12 +291,17 @@ class Audit:
             covered.height if covered else 0,
             covered.root if covered else bytes(32),
         )
+        self._compare_note(name, note, right)
+
+    def _compare_note(self, name: str, note: Note, right: Checkpoint) -> None:
+        self._report.checkpoints += 1
+        made = note.checkpoint
         if made != right:
             pairs = ((one, getattr(made, one), getattr(right, one)) for one in Checkpoint.__slots__)
             field_name, was, expected = next(pair for pair in pairs if pair[1] != pair[2])
-            self._differ(replica.height, name, field_name, shown(was), shown(expected))
+            self._differ(right.height, name, field_name, shown(was), shown(expected))
         elif not any(is_signed(note, bytes.fromhex(key)) for key in self._genesis.sealers):
-            self._differ(replica.height, name, "signature", "by nobody whom the genesis names", "a sealer's")
+            self._differ(right.height, name, "signature", "by nobody whom the genesis names", "a sealer's")
 
     def _prove_consistency(self) -> None:
         """Show with the tree in the folder that this history begins with the oldest checkpoint given."""
@@ -352,7 +367,7 @@ class Audit:
         return report
 
 
-def _rows(path: Path, dtype: np.dtype[Any], disk: ReadOnlyDisk) -> RowFile:
-    """Return the rows that a file has; none where it is missing."""
+def _rows(path: Path, dtype: np.dtype[Any], disk: ReadOnlyDisk, first: int) -> RowFile:
+    """Return the rows that a file has, numbered from `first` on; none where it is missing."""
     size = path.stat().st_size if path.exists() else 0
-    return RowFile(path, dtype, disk, keep=size // dtype.itemsize)
+    return RowFile(path, dtype, disk, keep=first + size // dtype.itemsize, first=first)

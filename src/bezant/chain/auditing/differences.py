@@ -29,6 +29,8 @@ class Report:
     first: int
     last: int
     """The last block compared; the journal may have ended or broken before the one asked for."""
+    begins_behind: int = 0
+    """The block that the chain begins behind, where it began at a snapshot: blocks before are not there."""
     records: int = 0
     signatures: int = 0
     state_roots: int = 0

@@ -8,6 +8,7 @@ from pathlib import Path
 from bezant.chain.blocks import AppHash, CommittedBlock
 from bezant.chain.storage import frames
 from bezant.chain.storage.archive import ENTRY
+from bezant.chain.storage.base import opening_tables, read_base
 from bezant.chain.storage.columns import batch_of, block_of, join_orders
 from bezant.chain.storage.disk import ReadOnlyDisk
 from bezant.chain.storage.journal import SEGMENT_BYTES, Journal
@@ -35,6 +36,11 @@ class Rerun:
         self._folder, self._network = folder, network_id(genesis)
         self.ledger = ColumnarLedger(genesis)
         """The ledger as it is after the block that was given last."""
+        base = read_base(folder, genesis, ReadOnlyDisk())
+        self.begins_behind = base.position.height if base else 0
+        """The block that what is given begins behind: 0, but where the chain began at a snapshot."""
+        if base is not None:
+            self.ledger.restore(opening_tables(base, genesis), self.begins_behind)
 
     @property
     def expected(self) -> int:
@@ -45,7 +51,11 @@ class Rerun:
     def __iter__(self) -> Iterator[CommittedBlock]:
         """Yield the blocks. Raises: JournalDamaged, DecodeError, InvariantViolation."""
         journal = Journal(
-            self._folder / "journal", self._network, segment_bytes=SEGMENT_BYTES, disk=ReadOnlyDisk()
+            self._folder / "journal",
+            self._network,
+            segment_bytes=SEGMENT_BYTES,
+            disk=ReadOnlyDisk(),
+            base=self.begins_behind,
         )
         for frame in journal.survey():
             journaled = frames.decode_block(frame.body, self._network)

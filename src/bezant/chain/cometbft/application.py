@@ -22,8 +22,9 @@ from typing import assert_never
 
 import numpy as np
 
-from bezant.chain.cometbft import lanes, messages, peers, voters
+from bezant.chain.cometbft import home, lanes, messages, offering, peers, voters
 from bezant.chain.cometbft.messages import (
+    ApplyChunk,
     CheckTx,
     Commit,
     Echo,
@@ -31,6 +32,9 @@ from bezant.chain.cometbft.messages import (
     Flush,
     Info,
     InitChain,
+    ListSnapshots,
+    LoadChunk,
+    OfferSnapshot,
     PrepareProposal,
     ProcessProposal,
     Query,
@@ -108,11 +112,19 @@ class Application:
                     lanes.choose(self._orders, request.orders, request.max_bytes)
                 )
             case Info():
-                return messages.info(NAME, VERSION, self._kept_height, self._kept_app_hash())
+                return self._info()
             case InitChain():
                 return self._begin(request)
             case Query():
                 return self._query(request)
+            case ListSnapshots():
+                return messages.list_snapshots(offering.described(self._chain.offers.all()))
+            case LoadChunk():
+                return messages.load_chunk(offering.chunk_of(self._chain.offers, request))
+            case OfferSnapshot():
+                return messages.offer_snapshot(messages.Offered.REJECT)
+            case ApplyChunk():
+                return messages.apply_chunk(messages.Chunk.REJECT_SNAPSHOT)
             case Echo() | Flush() | Unused():
                 raise StorageError("this is answered without the application", code="abci_misled")
             case _:
@@ -219,16 +231,24 @@ class Application:
 
     def _begin(self, request: InitChain) -> bytes:
         genesis, expected = self._chain.genesis, chain_id(self._chain.network)
+        first = home.first_height(genesis)
         theirs = {(one.key.hex(), one.power) for one in request.validators}
         ours = {(one.key, one.power) for one in genesis.validators}
-        if request.chain_id != expected or theirs != ours or request.initial_height != 1:
+        if request.chain_id != expected or theirs != ours or request.initial_height != first:
             raise ConfigError(
                 f"the genesis of CometBFT is of chain {request.chain_id[:50]} with {len(theirs)} validators, "
-                f"and genesis.json of this node of {expected} with {len(genesis.validators)}: make both "
-                "from the same genesis.json",
+                f"and genesis.json of this node of {expected} with {len(genesis.validators)}, from block "
+                f"{first} on: make both from the same genesis.json",
                 code="genesis_differs",
             )
-        return messages.init_chain(bytes(32))
+        return messages.init_chain(self._kept_app_hash())
+
+    def _info(self) -> bytes:
+        """Say where this node is. What a network goes on from CometBFT did not decide: it begins then."""
+        origin = self._chain.genesis.origin
+        if origin is not None and self._kept_height == origin.height:
+            return messages.info(NAME, VERSION, 0, b"")
+        return messages.info(NAME, VERSION, self._kept_height, self._kept_app_hash())
 
     def _kept_app_hash(self) -> bytes:
         return self._chain.app_hash_at(self._kept_height) if self._kept_height else bytes(32)

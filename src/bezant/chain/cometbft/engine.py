@@ -19,8 +19,10 @@ from pathlib import Path
 from typing import Unpack
 
 from bezant.chain.balances import AccountEvidence
+from bezant.chain.cometbft import home
 from bezant.chain.cometbft.application import Application, Decided
 from bezant.chain.cometbft.broadcast import Broadcaster, Sending
+from bezant.chain.cometbft.joining import Joining
 from bezant.chain.cometbft.orders import KnownOrders
 from bezant.chain.cometbft.outcomes import Outcomes
 from bezant.chain.cometbft.peers import Cut
@@ -70,14 +72,16 @@ class CometEngine(StoredChain):
         rpc_url: str,
         before_sync: Callable[[], None] = lambda: None,
         patience_s: float = PATIENCE_S,
+        joining: Joining | None = None,
         **options: Unpack[Options],
     ) -> None:
         """Open the chain in `folder` and replay its journal; CometBFT is answered from `start` on.
 
         `socket` is where CometBFT asks, and in its folder is who it is cut off from; `rpc_url` is where
-        CometBFT is asked. `ledger_seed` must be the same on every
-        validator, for the app hash covers what is blinded with it. `before_sync` makes durable what must
-        be so before an Order is sent (the vault). Raises: ConfigError, JournalDamaged, StorageError.
+        CometBFT is asked. `joining` is what it asked until there was a chain, and goes on asking.
+        `ledger_seed` must be the same on every validator, for the app hash covers what is blinded with it.
+        `before_sync` makes durable what must be so before an Order is sent (the vault). Raises: ConfigError,
+        JournalDamaged, StorageError.
         """
         super().__init__(folder, genesis, node_key, ledger_seed, **options)
         self._still = threading.RLock()
@@ -87,7 +91,8 @@ class CometEngine(StoredChain):
         self._broadcaster = Broadcaster(self._rpc, self._outcomes, before_sync, self._stop)
         cut = Cut(socket.parent)
         self._application = Application(self, self._known, self._settle, cut.refuses)
-        self._server = AbciServer(socket, self._application, self._stop)
+        self._joining = joining
+        self._server = joining.server if joining else AbciServer(socket, self._application, self._stop)
         self.watch_failure(self._outcomes.lose)
 
     @property
@@ -109,7 +114,10 @@ class CometEngine(StoredChain):
         """Answer CometBFT from now on. Compiled code is loaded first: while a block waits for it, block time
         falls behind, and what clients sign meanwhile has ids in its future."""
         self.load_kernels()
-        self._server.start()
+        if self._joining is not None:
+            self._joining.hand_over(self._application, self._stop)
+        else:
+            self._server.start()
 
     def submit(
         self,
@@ -141,6 +149,9 @@ class CometEngine(StoredChain):
     def prove(self, payment: int) -> Evidence:
         """Return everything a receipt file needs, with the votes under its block. Raises: NotFound."""
         evidence = self.find(payment)
+        if evidence.height < home.first_height(self.genesis):
+            # Ordered before there was a network: the seal of the node that ordered it vouches.
+            return evidence
         return replace(evidence, finality=finality(self._rpc, self.genesis, evidence.height))
 
     def prove_account(self, account: AccountId) -> AccountEvidence:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import tomllib
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,6 +47,51 @@ class Peer:
 
     def __str__(self) -> str:
         return f"{self.node_id}@{self.host}:{self.port}"
+
+
+def first_height(genesis: Genesis) -> int:
+    """Return the number of a network's first block."""
+    return 1 if genesis.origin is None else genesis.origin.height + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """From where a new node follows the votes to a snapshot: addresses of two RPC servers, and a block's hash
+    (hexadecimal) that somebody vouches for."""
+
+    servers: tuple[str, ...]
+    height: int
+    hash: str
+
+
+def begin_at_snapshot(home: Path, trust: Trust) -> None:
+    """Have CometBFT begin at a snapshot of the network where it has no blocks yet."""
+    path = home / "config" / "config.toml"
+    kept = re.sub(r"\n\[statesync\]\n[^\[]*", "\n", path.read_text("utf-8")).rstrip("\n")
+    servers = trust.servers if len(trust.servers) > 1 else trust.servers * 2
+    path.write_text(
+        f"""{kept}
+
+[statesync]
+enable = true
+rpc_servers = "{",".join(servers)}"
+trust_height = {trust.height}
+trust_hash = "{trust.hash}"
+trust_period = "{EVIDENCE_HOURS}h0m0s"
+discovery_time = "5s"
+chunk_request_timeout = "10s"
+""",
+        "utf-8",
+    )
+
+
+def begins_at_snapshot(home: Path) -> bool:
+    """Return whether CometBFT is to begin at a snapshot where it has no blocks yet."""
+    try:
+        settings = tomllib.loads((home / "config" / "config.toml").read_text("utf-8"))
+    except FileNotFoundError:
+        return False
+    return bool(settings.get("statesync", {}).get("enable", False))
 
 
 def node_id(seed: bytes) -> str:
@@ -96,7 +143,7 @@ def engine_genesis(genesis: Genesis) -> dict[str, object]:
     return {
         "genesis_time": made,
         "chain_id": chain_id(network),
-        "initial_height": "1",
+        "initial_height": str(first_height(genesis)),
         "consensus_params": {
             # Without a bound of its own CometBFT hands over its whole mempool, which lanes are chosen from.
             "block": {"max_bytes": "-1", "max_gas": "-1"},

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 
 from bezant.chain.cometbft.wire import (
     Value,
+    encode_varint,
     fields,
     integer,
     octets,
@@ -121,8 +123,50 @@ class FinalizeBlock:
 
 
 @dataclass(frozen=True, slots=True)
+class ListSnapshots:
+    """Where could a new member begin?"""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A snapshot as members offer it: `digest` names it, `metadata` says what it consists of."""
+
+    height: int
+    format: int
+    chunks: int
+    digest: bytes
+    metadata: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class OfferSnapshot:
+    """May this node begin at a snapshot? `app_hash` is what the network has after its block."""
+
+    snapshot: Snapshot
+    app_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LoadChunk:
+    """Somebody wants a chunk of a snapshot."""
+
+    height: int
+    format: int
+    chunk: int
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyChunk:
+    """A chunk of the snapshot that was accepted, and which peer sent it."""
+
+    index: int
+    chunk: bytes
+    sender: str
+
+
+@dataclass(frozen=True, slots=True)
 class Unused:
-    """A request whose answer is always the same here: snapshots are not served, votes carry nothing."""
+    """A request whose answer is always the same here: votes carry nothing."""
 
     number: int
 
@@ -138,6 +182,10 @@ Request = (
     | PrepareProposal
     | ProcessProposal
     | FinalizeBlock
+    | ListSnapshots
+    | OfferSnapshot
+    | LoadChunk
+    | ApplyChunk
     | Unused
 )
 
@@ -225,6 +273,27 @@ def _read_finalize(body: memoryview) -> FinalizeBlock:
     return FinalizeBlock(*_read_block(body), tuple(absent), tuple(misbehaving))
 
 
+def _read_offer(body: memoryview) -> OfferSnapshot:
+    found = dict(fields(body))
+    inner = dict(fields(octets(found.get(1, _NOTHING))))
+    height, kind, chunks = (integer(inner.get(number, 0)) for number in (1, 2, 3))
+    digest, metadata = (bytes(octets(inner.get(number, _NOTHING))) for number in (4, 5))
+    snapshot = Snapshot(height, kind, chunks, digest, metadata)
+    return OfferSnapshot(snapshot, bytes(octets(found.get(2, _NOTHING))))
+
+
+def _read_load_chunk(body: memoryview) -> LoadChunk:
+    found = dict(fields(body))
+    height, kind, chunk = (integer(found.get(number, 0)) for number in (1, 2, 3))
+    return LoadChunk(height, kind, chunk)
+
+
+def _read_apply_chunk(body: memoryview) -> ApplyChunk:
+    found = dict(fields(body))
+    chunk, sender = bytes(octets(found.get(2, _NOTHING))), text(found.get(3, _NOTHING))
+    return ApplyChunk(integer(found.get(1, 0)), chunk, sender)
+
+
 def _address(validator: Value) -> bytes:
     """Return the address of a validator as votes and evidence name it."""
     return bytes(octets(dict(fields(octets(validator))).get(1, _NOTHING)))
@@ -266,6 +335,10 @@ _READERS: dict[int, Callable[[memoryview], Request]] = {
     6: _read_query,
     8: _read_check_tx,
     11: lambda body: Commit(),
+    12: lambda body: ListSnapshots(),
+    13: _read_offer,
+    14: _read_load_chunk,
+    15: _read_apply_chunk,
     16: _read_prepare,
     17: _read_process,
     20: _read_finalize,
@@ -332,16 +405,58 @@ def finalize_block(codes: Sequence[int], app_hash: bytes, voters: Sequence[Valid
     return put_part(21, results + changes + put_bytes(5, app_hash))
 
 
-_OFFER_REJECTED, _CHUNK_REJECTED = 3, 5
+class Offered(IntEnum):
+    """What becomes of a snapshot that is offered."""
+
+    ACCEPT = 1
+    REJECT = 3
+    REJECT_FORMAT = 4
+
+
+class Chunk(IntEnum):
+    """What becomes of a chunk."""
+
+    ACCEPT = 1
+    RETRY = 3
+    REJECT_SNAPSHOT = 5
+
+
+def list_snapshots(snapshots: Sequence[Snapshot]) -> bytes:
+    parts = [
+        put_part(
+            1,
+            put_integer(1, one.height)
+            + put_integer(2, one.format)
+            + put_integer(3, one.chunks)
+            + put_bytes(4, one.digest)
+            + put_bytes(5, one.metadata),
+        )
+        for one in snapshots
+    ]
+    return put_part(13, b"".join(parts))
+
+
+def offer_snapshot(result: Offered) -> bytes:
+    return put_part(14, put_integer(1, result))
+
+
+def load_chunk(chunk: bytes) -> bytes:
+    """An empty chunk says that there is none."""
+    return put_part(15, put_bytes(1, chunk))
+
+
+def apply_chunk(result: Chunk, refetch: int | None = None, rejected: str = "") -> bytes:
+    """`refetch`: the chunk to ask for again; `rejected`: the peer that nothing more is taken from."""
+    again = b"" if refetch is None else put_part(2, encode_varint(refetch))
+    sender = put_part(3, rejected.encode()) if rejected else b""
+    return put_part(16, put_integer(1, result) + again + sender)
+
+
 _FIXED_ANSWERS = {
-    12: put_part(13, b""),
-    13: put_part(14, put_integer(1, _OFFER_REJECTED)),
-    14: put_part(15, b""),
-    15: put_part(16, put_integer(1, _CHUNK_REJECTED)),
     18: put_part(19, b""),
     19: put_part(20, put_integer(1, ACCEPT)),
 }
-"""By request: list, offer, load and apply of snapshots, and votes, which nothing is added to."""
+"""By request: votes, which nothing is added to."""
 
 
 def fixed_answer(request: Unused) -> bytes:

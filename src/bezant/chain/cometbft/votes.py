@@ -11,11 +11,20 @@ from base64 import b64decode
 
 import msgspec
 
-from bezant.chain.cometbft.headers import header_fields, signed_header
+from bezant.chain.cometbft.headers import header_fields, nanoseconds, signed_header
+from bezant.chain.cometbft.home import first_height
 from bezant.chain.cometbft.rpc import Json, Rpc
-from bezant.chain.finality import Finality, SignedHeader, drop_invalid_votes, validators_hash
+from bezant.chain.finality import (
+    Finality,
+    SignedHeader,
+    chain_id,
+    check_finality,
+    drop_invalid_votes,
+    header_hash,
+    validators_hash,
+)
 from bezant.errors import DecodeError, NotFound
-from bezant.model.genesis import Genesis
+from bezant.model.genesis import Genesis, network_id
 
 PATIENCE_S = 5.0
 """The next block follows within a block's time, because the app hash changed."""
@@ -49,6 +58,28 @@ def finality(rpc: Rpc, genesis: Genesis, height: int, patience_s: float = PATIEN
         raise DecodeError(f"the engine's header does not parse: {error!r}", code="rpc_malformed") from None
 
 
+def vouched(rpc: Rpc, genesis: Genesis) -> tuple[int, str]:
+    """Return the height and hash (hexadecimal) of a recent block that the validators signed, as the genesis
+    names them and every change since: whoever answers is not trusted.
+
+    Raises: NotFound, Overloaded, DecodeError, ProofError.
+    """
+    height = int(rpc.ask("status")["sync_info"]["latest_block_height"]) - 1
+    proof = finality(rpc, genesis, height)
+    own, after = (rpc.ask("header", height=at)["header"] for at in (height, height + 1))
+    check_finality(
+        proof,
+        genesis.validators,
+        chain_id(network_id(genesis)),
+        height=height,
+        time_ns=nanoseconds(own["time"]),
+        previous=bytes.fromhex(own["app_hash"]),
+        app_hash=bytes.fromhex(after["app_hash"]),
+    )
+    fields = [bytes.fromhex(text) for text in proof.after.fields]
+    return height + 1, header_hash(fields).hex().upper()
+
+
 def _changes(rpc: Rpc, genesis: Genesis, until: int) -> tuple[SignedHeader, ...]:
     """Return the headers that lead from the genesis's validators to those of header `until`, oldest first.
 
@@ -57,7 +88,7 @@ def _changes(rpc: Rpc, genesis: Genesis, until: int) -> tuple[SignedHeader, ...]
     """
     wanted, known = _voting(rpc, until), validators_hash(genesis.validators).hex()
     found: list[SignedHeader] = []
-    low = 1
+    low = first_height(genesis)
     while known != wanted:
         high = until
         while high - low > 1:

@@ -18,8 +18,10 @@ from bezant.chain.blocks import CommittedBlock, StateRoot
 from bezant.chain.storage.disk import Disk, SystemDisk
 from bezant.chain.storage.rows import RowFile
 from bezant.errors import NotFound, StorageError
+from bezant.model.digest import TAG_ARCHIVE, sha256
 from bezant.model.genesis import Rules
 from bezant.model.identifiers import U64_MASK, payment_time_ms, words
+from bezant.model.merkle import LEAF
 from bezant.model.outcomes import Outcome
 from bezant.model.records import NO_ROW, RECEIPT, RecordArray
 
@@ -64,6 +66,15 @@ def next_entry(last: RecordArray, block: CommittedBlock, first: int) -> RecordAr
     return entry
 
 
+def archive_leaf(entry: RecordArray, receipts: RecordArray) -> bytes:
+    """Return the leaf hash of a block's ENTRY (1,) and its receipts (n,) in the tree over the archive.
+
+    Where a network offers snapshots, that tree is kept beside the archive: its root stands in the state that
+    the app hash covers, so whoever begins at a snapshot knows that these are the answers that were given.
+    """
+    return sha256(LEAF, TAG_ARCHIVE, entry.tobytes(), np.ascontiguousarray(receipts).view(np.uint8).data)
+
+
 def _entry_check(entry: np.void) -> int:
     return zlib.crc32(entry.tobytes()[: -ENTRY["check"].itemsize])
 
@@ -95,12 +106,17 @@ class ReceiptArchive:
         entry = self._entry(height)
         return int(entry["first"]) + int(entry["count"])
 
-    def append(self, block: CommittedBlock) -> None:
-        """Add the next block's receipts."""
+    def append(self, block: CommittedBlock) -> RecordArray:
+        """Add the next block's receipts; return its ENTRY (1,)."""
         entry = next_entry(self._state, block, self.rows)
         self._rows.append(block.receipts)
         self._entries.append(entry)
         self._state = entry
+        return entry
+
+    def entry(self, height: int) -> RecordArray:
+        """Return the ENTRY (1,) of a block. Raises: NotFound, StorageError ``archive_damaged``."""
+        return self._entry(height).reshape(1)
 
     def receipts(self, height: int) -> RecordArray:
         """Return the receipts of a block. Raises: NotFound, StorageError ``archive_damaged``."""
@@ -112,6 +128,10 @@ class ReceiptArchive:
 
     def time_ns(self, height: int) -> int:
         return int(self._entry(height)["time_ns"])
+
+    def height_at(self, time_ns: int) -> int:
+        """Return the last block of a time or before, 0 where there is none."""
+        return self._entries.search("time_ns", max(time_ns, 0), after=True)
 
     def app_hash(self, height: int) -> bytes:
         return self._entry(height)["app_hash"].tobytes() if height else bytes(32)
@@ -214,6 +234,7 @@ class ReceiptArchive:
 def _damaged(name: str, height: int) -> StorageError:
     return StorageError(
         f"{name} does not hold what was written of block {height}. Stop the node and delete receipts.log and "
-        "blocks.log: both are made again from the journal",
+        "blocks.log: both are made again from the journal; where the chain began at a snapshot, take them "
+        "again with: bezant network resync",
         code="archive_damaged",
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypedDict
 
@@ -23,26 +24,29 @@ from bezant.chain.receipts import Evidence
 from bezant.chain.signatures import Checked, Signatures, gateway_accepted, gateway_keys
 from bezant.chain.storage import frames
 from bezant.chain.storage.background import Runner, run_in_thread
+from bezant.chain.storage.base import Opening, opening_tables, read_base
 from bezant.chain.storage.columns import Columns, batch_of, block_of, join_orders
 from bezant.chain.storage.disk import Disk, SystemDisk
-from bezant.chain.storage.files import ChainFiles, Place, candidates
+from bezant.chain.storage.earlier import Earlier
+from bezant.chain.storage.files import Place
 from bezant.chain.storage.frames import JournaledBlock
 from bezant.chain.storage.journal import SEGMENT_BYTES
+from bezant.chain.storage.offers import Offers
 from bezant.chain.storage.originals import find_originals
 from bezant.chain.storage.reader import BlockReader
 from bezant.chain.storage.snapshot_writer import Cadence, SnapshotWriter
-from bezant.chain.storage.snapshots import Arrays, Snapshot, Snapshots
-from bezant.chain.storage.state_roots import StateRoots, is_request
+from bezant.chain.storage.snapshots import Arrays, Snapshots
+from bezant.chain.storage.starting import start_chain
+from bezant.chain.storage.state_roots import Taken, is_offered, is_request, standing_digest
 from bezant.chain.storage.writer import Applied, BlockWriter
-from bezant.errors import BezantError, InvariantViolation, JournalDamaged, NotFound, StorageError
-from bezant.ledger import state as layout
+from bezant.errors import BezantError, InvariantViolation, JournalDamaged, NotFound
 from bezant.ledger.batch import Batch, no_faults
 from bezant.ledger.columnar import ColumnarLedger
 from bezant.model.digest import Digests, as_rows
 from bezant.model.genesis import Genesis, network_id
 from bezant.model.identifiers import AccountId
 from bezant.model.keys import SigningKey
-from bezant.model.merkle import leaf_hashes
+from bezant.model.merkle import leaf_hashes, path
 from bezant.model.orders import Order, signed_roots
 from bezant.model.records import AUTHORISATION, DECISION, NO_ROW, RecordArray, new_records
 
@@ -67,6 +71,7 @@ class Options(TypedDict, total=False):
     dump_companions: Callable[[], Arrays]
     load_companions: Callable[[Arrays], None]
     cadence: Cadence | None
+    earlier: Path | None
 
 
 class StoredChain:
@@ -88,42 +93,54 @@ class StoredChain:
         dump_companions: Callable[[], Arrays] = dict,
         load_companions: Callable[[Arrays], None] = lambda arrays: None,
         cadence: Cadence | None = None,
+        earlier: Path | None = None,
     ) -> None:
         """Open the chain in `folder` and replay its journal.
 
         `on_applied` is called for every block, replayed or new, by the thread that applies it (learning).
         `progress` hears every height while replaying. What `dump_companions` returns goes into snapshots
         with the ledger, and `load_companions` is given it back on a restart that uses one; it refuses with
-        a BezantError what it cannot use. `cadence` says how often snapshots are made.
+        a BezantError what it cannot use. `cadence` says how often snapshots are made. `earlier` is the folder
+        of the ledger that the genesis goes on from, on the member that ran it.
         Raises: JournalDamaged, StorageError.
         """
         self.genesis = genesis
         self.network = network_id(genesis)
         self.signatures = signatures or Signatures(self.network)
-        self.height = 0
-        """The last height applied; durable a moment later."""
-        self.time_ns = 0
-        self._app = AppHash.known(bytes(32))
         self._node_key, self._ledger_seed = node_key, ledger_seed
         self._on_applied = on_applied
         self._gateways = gateway_keys(genesis.gateways)
         disk = disk or SystemDisk()
         snapshots = Snapshots(folder / "snapshots", self.network, disk)
         place = Place(folder, genesis, segment_bytes, disk, runner)
-        self._files = self._open(snapshots, place, load_companions)
+        self._base = partial(read_base, folder, genesis, disk)
+        base = self._base()
+        self.begins_behind = base.position.height if base else 0
+        """The block that this node's chain begins behind: 0, or the one of the snapshot it began at."""
+        start = start_chain(snapshots, place, base, ledger_seed, load_companions)
+        self.ledger, self._roots, self._files = start.ledger, start.roots, start.files
+        self.height = start.height
+        """The last height applied; durable a moment later."""
+        self.time_ns, self._app = start.time_ns, AppHash.known(start.app_hash)
         self._journal, self._archive = self._files.journal, self._files.archive
         self._snapshots = SnapshotWriter(
             snapshots, self._files, dump_companions, cadence or Cadence(), runner
         )
+        self.offers = Offers(folder / "offers", self._files, self.network, disk, runner)
         self._reader = BlockReader(self._files, self.ledger, node_key, ledger_seed)
         self._reading = self._reader.reading
-        self._writer = BlockWriter(self.network, self._files, self._reading, self._snapshots)
+        self._writer = BlockWriter(self.network, self._files, self._reading, self._snapshots, self.offers)
+        self._earlier: Earlier | None = None
         self._closed = False
         try:
+            if earlier is not None:
+                self._earlier = Earlier(earlier, genesis, self.ledger, node_key, ledger_seed)
             self._replay(progress)
         except BaseException:
             self._files.close()
             raise
+        if genesis.snapshot_interval:
+            self.offers.resume(self.height)
 
     def start(self) -> None:
         """Begin: nothing more is needed where no other node decides."""
@@ -145,8 +162,22 @@ class StoredChain:
         self._writer.on_failure.append(listener)
 
     def blocks_from(self, height: int) -> Iterator[CommittedBlock]:
-        for number in range(max(height, 1), self._journal.durable_height + 1):
-            yield self._reader.load(number)
+        for number in range(max(height, self.first_height), self._journal.durable_height + 1):
+            earlier = self._earlier if number <= self.begins_behind else None
+            yield (earlier or self._reader).load(number)
+
+    @property
+    def first_height(self) -> int:
+        """The first block that this node has: 1, but where its chain began at a snapshot."""
+        return 1 if self._earlier is not None else self.begins_behind + 1
+
+    def opening(self) -> Opening | None:
+        """Return what the ledger was where its chain begins behind a block, None where with block 1.
+
+        Raises: StorageError.
+        """
+        base = self._base()
+        return None if base is None else Opening(base.position, opening_tables(base, self.genesis))
 
     def receipts_until(self, height: int) -> int:
         """Return how many receipts the blocks up to a durable height have."""
@@ -160,9 +191,18 @@ class StoredChain:
         """Return the state root that a durable block's app hash covers, if it does. Raises: NotFound."""
         return self._reader.state_root_in(height)
 
+    def height_at(self, time_ns: int) -> int:
+        """Return the last block that is not younger than a time, 0 where all are."""
+        return self._reader.height_at(time_ns)
+
     def find(self, payment: int) -> Evidence:
         """Return a record and its answer with the way up to its block. Raises: NotFound."""
-        return self._reader.payment(payment)
+        try:
+            return self._reader.payment(payment)
+        except NotFound as error:
+            if error.code != "before_beginning" or self._earlier is None:
+                raise
+            return self._earlier.payment(payment)
 
     def prove(self, payment: int) -> Evidence:
         """Return everything a receipt file needs; here the node's own seal vouches. Raises: NotFound."""
@@ -193,7 +233,10 @@ class StoredChain:
             self._closed = True
             if self.failure is None:
                 self._snapshots.close(self.time_ns, self.app_hash, self._roots, self.ledger)
+            self.offers.close()
         self._files.close()
+        if self._earlier is not None:
+            self._earlier.close()
 
     def checkpoint(self, height: int | None = None) -> Note:
         """Return the signed checkpoint of the first `height` blocks, or of all that are durable.
@@ -284,7 +327,8 @@ class StoredChain:
         journaled, columns, hashes = composed.journaled, composed.columns, composed.hashes
         receipts = self.ledger.apply(batch_of(journaled, columns, hashes))
         asked = is_request(self.genesis, journaled)
-        state = self._roots.due(journaled.height, asked=asked)
+        offered = self._cover(journaled, columns, receipts) if is_offered(self.genesis, journaled) else None
+        state = offered.state if offered else self._roots.due(journaled.height, asked=asked)
         # The accounts as they are now: a table that grows is another one, and ids of rows never change.
         self._app = leaves.commit_to(
             self._app, receipts, hashes, columns.decisions, self._ledger_seed, self.ledger.accounts, state
@@ -293,10 +337,28 @@ class StoredChain:
         block = block_of(journaled, columns, receipts, self._app, state)
         self._on_applied(block)
         self._snapshots.count(block)
+        if offered is not None:
+            self.offers.begin(block, offered.tables, self._path_to_state(block, hashes))
+            return block
         taken = self._roots.applied(block, asked=asked, keep=self._snapshots.is_due)
         if taken is not None and taken.kept:
             self._snapshots.begin(block, taken)
         return block
+
+    def _cover(self, journaled: JournaledBlock, columns: Columns, receipts: RecordArray) -> Taken:
+        """Have the app hash of a block cover the state after it: new members may begin there."""
+        answers, height = self._files.answers, journaled.height
+        if answers is None or answers.size != height - 1:
+            raise InvariantViolation(f"block {height} is applied before the one in front of it was kept")
+        standing = standing_digest(height, journaled.time_ns, answers.root(), receipts)
+        return self._roots.cover(height, columns.records, receipts, standing)
+
+    def _path_to_state(self, block: CommittedBlock, hashes: Digests) -> list[bytes]:
+        """Return the path from the state root of a block, its last leaf, to the root over its leaves."""
+        built = leaves.build_leaves(
+            block.receipts, hashes, block.decisions, self._ledger_seed, self.ledger.accounts, block.state_root
+        )
+        return path(leaves.hash_leaves(built), len(built) - 1)
 
     def keep(self, applied: Applied) -> None:
         """Make one block durable now and tell its subscribers. Where that fails the engine stops."""
@@ -309,40 +371,6 @@ class StoredChain:
             self._writer.wake()
 
     # Starting.
-
-    def _open(
-        self, snapshots: Snapshots, place: Place, load_companions: Callable[[Arrays], None]
-    ) -> ChainFiles:
-        """Open the files where the newest snapshot that can be used left off, the ledger with them."""
-        interval = self.genesis.rules.checkpoint_interval
-        for files, snapshot in candidates(snapshots, place):
-            self.height, self.time_ns, self._app = 0, 0, AppHash.known(bytes(32))
-            self.ledger = ColumnarLedger(self.genesis)
-            self._roots = StateRoots(self.ledger, self._ledger_seed, interval, place.runner)
-            try:
-                if snapshot is not None:
-                    self._restore(snapshot, files)
-                    load_companions(snapshot.companions)
-            except BezantError:
-                files.close()
-                continue
-            return files
-        raise StorageError("there is nothing to open")
-
-    def _restore(self, snapshot: Snapshot, files: ChainFiles) -> None:
-        """Be where a snapshot left off. Raises: StorageError where it contradicts itself."""
-        at = snapshot.position
-        expected = {name: (rows.dtype, 1) for name, rows in layout.tables(self.ledger.state).items()}
-        if {name: (rows.dtype, rows.ndim) for name, rows in snapshot.tables.items()} != expected:
-            raise StorageError("the snapshot's tables are not the ledger's", code="snapshot_differs")
-        try:
-            self.ledger.restore(snapshot.tables, at.height)
-        except InvariantViolation as error:
-            raise StorageError(f"the snapshot cannot be used: {error}", code="snapshot_differs") from error
-        covered = files.archive.state_root(at.height)
-        self._roots.restore(at.height, at.waiting, covered[1] if covered else None)
-        self.height, self.time_ns = at.height, at.time_ns
-        self._app = AppHash.known(at.app_hash)
 
     def _replay(self, progress: Callable[[int], None]) -> None:
         for frame in self._journal.recover():

@@ -1,4 +1,4 @@
-"""The files of a chain, opened together where a snapshot left off, or from the beginning."""
+"""The files of a chain, opened together where a snapshot left off, or where it begins."""
 
 from __future__ import annotations
 
@@ -35,6 +35,8 @@ class ChainFiles:
     journal: Journal
     archive: ReceiptArchive
     history: HistoryTree
+    answers: HistoryTree | None
+    """The tree over the archive (`archive_leaf`), where a network offers snapshots or began at one."""
 
     def position_after(self, height: int, time_ns: int, app_hash: bytes) -> Position:
         """Return the position after a written block, nothing waiting."""
@@ -55,32 +57,40 @@ class ChainFiles:
         self.journal.sync_places()
         self.archive.sync()
         self.history.sync()
+        if self.answers is not None:
+            self.answers.sync()
 
     def close(self) -> None:
         self.journal.close()
         self.archive.close()
         self.history.close()
+        if self.answers is not None:
+            self.answers.close()
 
 
-def candidates(snapshots: Snapshots, place: Place) -> Iterator[tuple[ChainFiles, Snapshot | None]]:
-    """Yield the chain's files as of each usable snapshot, the newest first, and last from the beginning.
+def candidates(
+    snapshots: Snapshots, place: Place, base: Snapshot | None
+) -> Iterator[tuple[ChainFiles, Snapshot | None]]:
+    """Yield the chain's files as of each usable snapshot, the newest first, and last from the beginning:
+    behind `base` where the chain does not begin with block 1.
 
     Whoever takes one closes it. Raises: StorageError where not even the last can be opened.
     """
+    begins_behind = base.position.height if base else 0
     for snapshot in snapshots.usable():
         try:
-            yield _open(place, snapshot), snapshot
+            yield open_files(place, snapshot, begins_behind), snapshot
         except StorageError:
             continue
-    yield _open(place, None), None
+    yield open_files(place, base, begins_behind), base
 
 
-def _open(place: Place, snapshot: Snapshot | None) -> ChainFiles:
+def open_files(place: Place, snapshot: Snapshot | None, begins_behind: int = 0) -> ChainFiles:
     """Open what there is. Raises: StorageError ``snapshot_differs`` where it is not the snapshot's."""
     at = snapshot.position if snapshot else None
     height = at.height if at else 0
     with ExitStack() as opened:
-        start = Start(at.height, at.segment, at.offset) if at else Start()
+        start = Start(at.height, at.segment, at.offset) if at else Start(begins_behind)
         journal = Journal(
             place.folder / "journal",
             network_id(place.genesis),
@@ -88,6 +98,7 @@ def _open(place: Place, snapshot: Snapshot | None) -> ChainFiles:
             disk=place.disk,
             runner=place.runner,
             start=start,
+            base=begins_behind,
         )
         opened.callback(journal.close)
         archive = ReceiptArchive(
@@ -100,6 +111,10 @@ def _open(place: Place, snapshot: Snapshot | None) -> ChainFiles:
         opened.callback(archive.close)
         history = HistoryTree(place.folder / "history.tree", place.disk, height)
         opened.callback(history.close)
+        answers: HistoryTree | None = None
+        if place.genesis.snapshot_interval or place.genesis.origin is not None:
+            answers = HistoryTree(place.folder / "archive.tree", place.disk, height)
+            opened.callback(answers.close)
         if at is not None:
             found = (
                 history.root(),
@@ -110,4 +125,4 @@ def _open(place: Place, snapshot: Snapshot | None) -> ChainFiles:
             if found != (at.history_root, at.app_hash, at.receipts, start):
                 raise StorageError("what lies beside the snapshot is not its", code="snapshot_differs")
         opened.pop_all()
-        return ChainFiles(journal, archive, history)
+        return ChainFiles(journal, archive, history, answers)

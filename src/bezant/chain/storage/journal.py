@@ -50,8 +50,11 @@ class Journal:
         disk: Disk | None = None,
         runner: Runner = run_in_thread,
         start: Start | None = None,
+        base: int = 0,
     ) -> None:
-        self._start = start or Start()
+        """Open the journal of the blocks behind block `base`, to be read on from `start`."""
+        self._base = base
+        self._start = start or Start(base)
         self._folder = folder
         self._disk = disk or SystemDisk()
         self._network = network
@@ -62,12 +65,12 @@ class Journal:
         self._offset = 0
         self.height = self._start.height
         """The last height written."""
-        self.durable_height = 0
+        self.durable_height = base
         self._confirmed = self.height
         self._disk.make_folder(folder)
         # Without this a power cut soon after the very first start could take the folder with all in it.
         self._disk.sync_folder(folder.parent)
-        self._places = RowFile(folder.parent / "places.log", PLACE, self._disk, keep=self.height)
+        self._places = RowFile(folder.parent / "places.log", PLACE, self._disk, keep=self.height, first=base)
 
     def recover(self) -> Iterator[Frame]:
         """Yield every intact frame in order behind where to start, cut off what a crash tore, be ready.
@@ -137,7 +140,14 @@ class Journal:
         return height
 
     def read(self, height: int) -> memoryview:
-        """Return the body of a block. Raises: NotFound, JournalDamaged."""
+        """Return the body of a block. Raises: NotFound, ``before_beginning`` for one that was never here;
+        JournalDamaged."""
+        if 1 <= height <= self._base:
+            raise NotFound(
+                f"this node's chain begins behind block {self._base}, and block {height} is not here; ask a "
+                "member that has been there longer",
+                code="before_beginning",
+            )
         if not 1 <= height <= self.height:
             raise NotFound(f"there is no block {height}; the last one is {self.height}", code="block_unknown")
         place = self._places.read(height - 1, 1)[0]
@@ -156,7 +166,9 @@ class Journal:
         return self._places.read(height - 1, 1)
 
     def end_of(self, height: int) -> Start:
-        """Return where to read on behind a block that was written."""
+        """Return where to read on behind a block that was written, or that the journal begins behind."""
+        if height == self._base:
+            return Start(height)
         place = self.place(height)[0]
         return Start(height, int(place["segment"]), int(place["offset"]) + int(place["size"]))
 
@@ -283,11 +295,11 @@ class Journal:
         A segment may be without frames: begun before a crash, and too small for what came after it.
         """
         first = self._first_height(path)
-        if not 1 <= first <= self._start.height:
+        if not self._base < first <= self._start.height:
             return 0
         number, place = int(path.stem), self._places.read(first - 1, 1)[0]
         begins = place["segment"] == number and place["offset"] == SEGMENT_HEADER.itemsize
-        before = int(self._places.read(first - 2, 1)["segment"][0]) if first > 1 else 0
+        before = int(self._places.read(first - 2, 1)["segment"][0]) if first > self._base + 1 else 0
         return first if begins or before < number < place["segment"] else 0
 
     def _is_torn_start(self, data: bytes) -> bool:

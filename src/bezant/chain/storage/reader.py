@@ -21,7 +21,7 @@ from bezant.chain.storage.state_roots import AccountProof
 from bezant.errors import NotFound
 from bezant.ledger.columnar import ColumnarLedger
 from bezant.model.digest import as_rows
-from bezant.model.genesis import network_id
+from bezant.model.genesis import Genesis, network_id
 from bezant.model.identifiers import AccountId, AuthorityId
 from bezant.model.keys import SigningKey
 from bezant.model.merkle import leaf_hashes
@@ -36,11 +36,18 @@ class BlockReader:
     """
 
     def __init__(
-        self, files: ChainFiles, ledger: ColumnarLedger, node_key: SigningKey, ledger_seed: bytes
+        self,
+        files: ChainFiles,
+        ledger: ColumnarLedger,
+        node_key: SigningKey,
+        ledger_seed: bytes,
+        genesis: Genesis | None = None,
     ) -> None:
+        """`genesis` is the one that the blocks were ordered under, where it is not the ledger's."""
         self.reading = threading.Lock()
         self._journal, self._archive, self._history = files.journal, files.archive, files.history
-        self._ledger, self._network = ledger, network_id(ledger.genesis)
+        self._genesis = genesis or ledger.genesis
+        self._ledger, self._network = ledger, network_id(self._genesis)
         self._node_key, self._ledger_seed = node_key, ledger_seed
 
     def receipts_until(self, height: int) -> int:
@@ -52,6 +59,11 @@ class BlockReader:
         """Return the app hash after a durable block. Raises: NotFound."""
         with self.reading:
             return self._archive.app_hash(height)
+
+    def height_at(self, time_ns: int) -> int:
+        """Return the last block of a time or before, 0 where there is none."""
+        with self.reading:
+            return self._archive.height_at(time_ns)
 
     def state_root_in(self, height: int) -> StateRoot | None:
         """Return the state root that a durable block covers, if it does. Raises: NotFound."""
@@ -84,7 +96,7 @@ class BlockReader:
                     code="account_not_covered",
                 )
             return AccountEvidence(
-                genesis=self._ledger.genesis,
+                genesis=self._genesis,
                 row=proof.row,
                 blind=state_blind(self._ledger_seed, account),
                 position=proof.position,
@@ -159,7 +171,7 @@ class BlockReader:
         index = int(receipts[position]["order_index"])
         row = int(np.searchsorted(columns.authorisations["first"].astype(np.int64), index, "right")) - 1
         return Evidence(
-            genesis=self._ledger.genesis,
+            genesis=self._genesis,
             height=height,
             time_ns=journaled.time_ns,
             position=position,

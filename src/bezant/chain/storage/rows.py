@@ -19,15 +19,22 @@ from bezant.errors import StorageError
 class RowFile:
     """A table on disk. One thread appends; any may read what was appended."""
 
-    def __init__(self, path: Path, dtype: np.dtype[Any], disk: Disk, keep: int = 0) -> None:
-        """Open with the first `keep` rows, or anew. Raises: StorageError ``rows_missing``."""
-        self._disk, self._dtype, self._path = disk, dtype, path
+    def __init__(
+        self, path: Path, dtype: np.dtype[Any], disk: Disk, keep: int = 0, *, first: int = 0
+    ) -> None:
+        """Open with the rows below number `keep`, or anew; the first row has the number `first`.
+
+        Raises: StorageError ``rows_missing``.
+        """
+        keep = max(keep, first)
+        self._disk, self._dtype, self._path, self._first = disk, dtype, path, first
         self._file = -1
         try:
-            self._file = disk.open(path) if keep else disk.create(path)
-            if disk.size(self._file) < keep * dtype.itemsize:
+            self._file = disk.open(path) if keep > first else disk.create(path)
+            if disk.size(self._file) < (keep - first) * dtype.itemsize:
                 raise StorageError(
-                    f"{path.name} has fewer than the {keep} rows it had at the snapshot", code="rows_missing"
+                    f"{path.name} has fewer than the {keep - first} rows it had at the snapshot",
+                    code="rows_missing",
                 )
         except OSError as error:
             raise storage_error(f"open {path.name}", error) from error
@@ -37,20 +44,23 @@ class RowFile:
         self._count = keep
 
     def __len__(self) -> int:
+        """The number of the row that would be next."""
         return self._count
 
     def append(self, rows: npt.NDArray[Any]) -> None:
         """Write rows behind the last; readers see them afterwards."""
-        write_all(self._disk, self._file, rows.tobytes(), self._count * self._dtype.itemsize)
+        place = (self._count - self._first) * self._dtype.itemsize
+        write_all(self._disk, self._file, rows.tobytes(), place)
         self._count += len(rows)
 
     def read(self, first: int, count: int) -> npt.NDArray[Any]:
         """Return a copy of rows `first..first + count`, all of which were appended. Raises: StorageError."""
         width = self._dtype.itemsize
+        start = (first - self._first) * width
         try:
-            data = self._disk.pread(self._file, count * width, first * width)
+            data = self._disk.pread(self._file, count * width, start)
             while len(data) < count * width:
-                more = self._disk.pread(self._file, count * width - len(data), first * width + len(data))
+                more = self._disk.pread(self._file, count * width - len(data), start + len(data))
                 if not more:
                     raise StorageError(
                         f"{self._path.name} ends before row {first + count}", code="rows_missing"
@@ -62,7 +72,7 @@ class RowFile:
 
     def search(self, field: str, value: int, *, after: bool = False) -> int:
         """Return the first row whose `field`, which never falls, is at least `value` (`after`: above it)."""
-        low, high = 0, self._count
+        low, high = self._first, self._count
         while low < high:
             middle = (low + high) // 2
             found = int(self.read(middle, 1)[field][0])

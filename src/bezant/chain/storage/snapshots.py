@@ -102,8 +102,16 @@ class Snapshots:
 
     def write(self, snapshot: Snapshot) -> None:
         """Write a snapshot durably, then delete all but the newest. Raises: StorageError; the rest stays."""
+        self.write_to(self._folder / f"{snapshot.position.height:016d}.snapshot", snapshot)
+        try:
+            for old in self.paths()[KEPT:]:
+                self._disk.unlink(old)
+        except OSError as error:
+            raise storage_error("delete an old snapshot", error) from error
+
+    def write_to(self, path: Path, snapshot: Snapshot) -> None:
+        """Write a snapshot durably into a file of this folder. Raises: StorageError; then there is none."""
         disk = self._disk
-        path = self._folder / f"{snapshot.position.height:016d}.snapshot"
         partial = path.with_suffix(".partial")
         try:
             file = disk.create(partial)
@@ -114,8 +122,6 @@ class Snapshots:
                 disk.close(file)
             disk.rename(partial, path)
             disk.sync_folder(self._folder)
-            for old in self.paths()[KEPT:]:
-                disk.unlink(old)
         except (OSError, StorageError) as error:
             with contextlib.suppress(OSError):
                 disk.unlink(partial)
@@ -150,8 +156,11 @@ class Snapshots:
             for at in range(0, array.length, STEP):
                 write_all(self._disk, file, data[at : at + STEP], start + array.offset + at)
 
-    def read(self, path: Path) -> Snapshot:
-        """Return the snapshot in a file. Raises: StorageError ``snapshot_unusable``, or `OTHER_LAYOUT`."""
+    def read(self, path: Path, *, any_layout: bool = False) -> Snapshot:
+        """Return the snapshot in a file; of `any_layout` where the caller sees to which tables there are.
+
+        Raises: StorageError ``snapshot_unusable``, or `OTHER_LAYOUT`.
+        """
         prefix = read_span(self._disk, path, 0, _PREFIX_BYTES)
         length = int.from_bytes(prefix[8:16], "little")
         if len(prefix) != _PREFIX_BYTES or prefix[:8] != MAGIC or length > MAX_HEADER_BYTES:
@@ -165,7 +174,7 @@ class Snapshots:
             raise _unusable(path, "its header is of another release") from None
         if header.network != self._network.hex():
             raise _unusable(path, "it is of another network")
-        if (header.format, header.layout) != (FORMAT, layout_id()):
+        if header.format != FORMAT or not (any_layout or header.layout == layout_id()):
             raise _unusable(path, "its tables are laid out as another release has them", OTHER_LAYOUT)
         try:
             position = _position(header)

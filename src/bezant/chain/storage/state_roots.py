@@ -6,11 +6,15 @@ most of it in slices over the blocks before; a task beside the applying thread h
 the root half an interval later, or in the next block that asks: both follow from the ordered blocks
 alone, so every node that applies them puts the same root into the same block. A root that is the same
 again is left out.
+
+Where a network offers snapshots, the state after every `snapshot_interval`-th block is covered by that very
+block instead, and with it where the chain stands: whoever knows that block's app hash can begin there.
 """
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,12 +32,12 @@ from bezant.chain.state_tree import (
 )
 from bezant.chain.storage.background import Runner, Task
 from bezant.chain.storage.frames import JournaledBlock
-from bezant.errors import StorageError
+from bezant.errors import InvariantViolation, StorageError
 from bezant.ledger import state as layout
 from bezant.ledger.columnar import ColumnarLedger
-from bezant.model.digest import as_rows
+from bezant.model.digest import TAG_STANDING, as_rows, sha256
 from bezant.model.genesis import Genesis
-from bezant.model.records import COMMAND_KINDS, NO_ROW
+from bezant.model.records import COMMAND_KINDS, NO_ROW, RecordArray
 
 SLICES = 16
 """Over how many blocks before a checkpoint most of what changed is copied: at a million accounts that
@@ -67,9 +71,15 @@ class Taken:
     generation: int
     kept: bool = False
     task: Task | None = None
+    standing: bytes = b""
     root: bytes = b""
     digest: bytes = b""
     failure: BaseException | None = field(default=None)
+
+    @property
+    def state(self) -> StateRoot:
+        """What it hashed to."""
+        return StateRoot(self.height, self.root)
 
     def wait(self) -> None:
         """Return once it is hashed; raises what stopped that."""
@@ -77,6 +87,29 @@ class Taken:
             self.task.join()
         if self.failure is not None:
             raise self.failure
+
+
+def is_offered(genesis: Genesis, journaled: JournaledBlock) -> bool:
+    """Return whether the app hash of a block covers the state after itself: others may begin there."""
+    return bool(genesis.snapshot_interval) and journaled.height % genesis.snapshot_interval == 0
+
+
+def standing_digest(height: int, time_ns: int, archive_root: bytes, receipts: RecordArray) -> bytes:
+    """Return where a chain stands after a block, as the state there has it: the root over the archive in
+    front of that block, and the block's own receipts."""
+    numbers = height.to_bytes(8, "little") + time_ns.to_bytes(8, "little")
+    own = sha256(np.ascontiguousarray(receipts).view(np.uint8).data)
+    return sha256(TAG_STANDING, numbers, archive_root, own)
+
+
+def root_of(tables: Mapping[str, npt.NDArray[Any]], ledger_seed: bytes, standing: bytes = b"") -> bytes:
+    """Return the state root of tables that came from elsewhere: they are hashed, and nothing in them is
+    followed. `standing` is empty but where a snapshot is offered."""
+    accounts = as_rows(np.ascontiguousarray(tables["accounts"]))
+    tree = AccountTree(ledger_seed, layout.ACCOUNT.itemsize)
+    accounts_root = tree.update(np.arange(len(accounts)), accounts)
+    once = {name: WriteOnceDigest() for name in layout.WRITE_ONCE}
+    return state_root(len(accounts), accounts_root, _digest_tables(tables, once, 0, standing))
 
 
 def is_request(genesis: Genesis, journaled: JournaledBlock) -> bool:
@@ -129,13 +162,31 @@ class StateRoots:
 
     def applied(self, block: CommittedBlock, *, asked: bool, keep: bool = False) -> Taken | None:
         """Note what a block changed; return its state if it is a checkpoint, whole if it is to `keep`."""
-        self._mark(block)
+        self._mark(block.records, block.receipts)
         if len(block.receipts):
             self._changed_at = block.height
         to_go = -block.height % self._interval
         if 0 < to_go <= SLICES:
             self._copy_slice(SLICES - to_go)
         return None if to_go and not asked else self._take(block.height, keep)
+
+    def cover(self, height: int, records: RecordArray, receipts: RecordArray, standing: bytes) -> Taken:
+        """Take, hash and cover the state after block `height` at once, with where the chain stands there.
+
+        In place of `due` and `applied`, for the blocks whose state is offered to new members.
+        """
+        if self._taken is not None:
+            raise InvariantViolation(f"the state before block {height} is not covered yet")
+        self._mark(records, receipts)
+        taken = self._take(height, True, standing)
+        taken.wait()
+        self._taken = None
+        with self._proving:
+            self._tree.cover()
+            self._last = StateRoot(height, taken.root)
+            self._covered, self._covered_through = (self._last, taken.digest), height
+            self._changed_at = height
+        return taken
 
     # For proofs and snapshots.
 
@@ -180,14 +231,15 @@ class StateRoots:
             return
         self._taken = Taken(waiting.height, [], {}, 0, root=waiting.root)
         if waiting.height == height:
-            digest = self._digest_tables(layout.tables(self._ledger.state), self._generation())
+            tables = layout.tables(self._ledger.state)
+            digest = _digest_tables(tables, self._write_once, self._generation())
             if state_root(len(accounts), accounts_root, digest) != waiting.root:
                 raise StorageError("the restored state has another root", code="snapshot_differs")
             self._taken.digest = digest
 
     # Within.
 
-    def _mark(self, block: CommittedBlock) -> None:
+    def _mark(self, records: RecordArray, receipts: RecordArray) -> None:
         count = self._ledger.account_count
         known = len(self._dirty)
         if count > known:
@@ -195,10 +247,10 @@ class StateRoots:
             bigger[:known] = self._dirty
             self._dirty = bigger
         for side in ("debtor_row", "creditor_row"):
-            self._mark_rows(block.receipts[side])
-        commands = block.records["kind"] >= COMMAND_KINDS
+            self._mark_rows(receipts[side])
+        commands = records["kind"] >= COMMAND_KINDS
         if commands.any():
-            chosen = block.records[commands]
+            chosen = records[commands]
             for side in ("debtor", "creditor"):
                 self._mark_rows(self._ledger.account_rows(chosen[f"{side}_lo"], chosen[f"{side}_hi"]))
 
@@ -214,14 +266,14 @@ class StateRoots:
         self._dirty[at] = False
         self._parts.append((at, np.take(as_rows(self._ledger.accounts), at, axis=0)))
 
-    def _take(self, height: int, keep: bool) -> Taken:
+    def _take(self, height: int, keep: bool, standing: bytes = b"") -> Taken:
         self._copy(0, self._ledger.account_count)
         tables = {
             name: rows if name in layout.WRITE_ONCE else rows.copy()
             for name, rows in layout.tables(self._ledger.state).items()
             if name != "accounts"
         }
-        taken = Taken(height, self._parts, tables, self._generation(), keep)
+        taken = Taken(height, self._parts, tables, self._generation(), keep, standing=standing)
         self._parts = []
         self._taken = taken
 
@@ -243,7 +295,7 @@ class StateRoots:
         with self._proving:
             accounts_root = self._tree.update(at, rows)
             count = self._tree.image.count
-        taken.digest = self._digest_tables(taken.tables, taken.generation)
+        taken.digest = _digest_tables(taken.tables, self._write_once, taken.generation, taken.standing)
         taken.root = state_root(count, accounts_root, taken.digest)
         taken.parts = []
         if taken.kept:
@@ -251,18 +303,25 @@ class StateRoots:
         else:
             taken.tables = {}
 
-    def _digest_tables(self, tables: dict[str, npt.NDArray[Any]], generation: int) -> bytes:
-        digests = {
-            name: (
-                len(rows),
-                self._write_once[name].digest(generation, rows)
-                if name in self._write_once
-                else table_digest(rows),
-            )
-            for name, rows in tables.items()
-            if name != "accounts" and (len(rows) or name not in layout.LATER)
-        }
-        return tables_digest(digests)
+
+def _digest_tables(
+    tables: Mapping[str, npt.NDArray[Any]],
+    write_once: Mapping[str, WriteOnceDigest],
+    generation: int,
+    standing: bytes = b"",
+) -> bytes:
+    """Return the digest of the tables beside the accounts, and where it is said, of where the chain is."""
+    digests = {
+        name: (
+            len(rows),
+            write_once[name].digest(generation, rows) if name in write_once else table_digest(rows),
+        )
+        for name, rows in tables.items()
+        if name != "accounts" and (len(rows) or name not in layout.LATER)
+    }
+    if standing:
+        digests["standing"] = 1, standing
+    return tables_digest(digests)
 
 
 def _merge(parts: list[tuple[Positions, Rows]]) -> tuple[Positions, Rows]:

@@ -44,6 +44,10 @@ class HistoryTree:
         """Return the root of the first `size` leaves, or of all."""
         return history.root(self, self.size if size is None else size)
 
+    def peaks(self) -> history.Peaks:
+        """Return the tree as it is now, in memory."""
+        return history.Peaks(self.size, self._read_peaks(self.size))
+
     def sync(self) -> None:
         self._rows.sync()
 

@@ -10,8 +10,10 @@ from bezant.chain import history
 from bezant.chain.blocks import CommittedBlock
 from bezant.chain.engine import Subscriber
 from bezant.chain.storage import frames
+from bezant.chain.storage.archive import archive_leaf
 from bezant.chain.storage.files import ChainFiles
 from bezant.chain.storage.frames import JournaledBlock
+from bezant.chain.storage.offers import Offers
 from bezant.chain.storage.snapshot_writer import SnapshotWriter
 from bezant.errors import BezantError, StorageError, UnknownOutcome
 
@@ -28,11 +30,17 @@ class BlockWriter:
     """Makes blocks durable and tells of them, in order. One thread writes; any may wait."""
 
     def __init__(
-        self, network: bytes, files: ChainFiles, reading: threading.Lock, snapshots: SnapshotWriter
+        self,
+        network: bytes,
+        files: ChainFiles,
+        reading: threading.Lock,
+        snapshots: SnapshotWriter,
+        offers: Offers,
     ) -> None:
         self._network = network
         self._journal, self._archive, self._history = files.journal, files.archive, files.history
-        self._reading, self._snapshots = reading, snapshots
+        self._answers = files.answers
+        self._reading, self._snapshots, self._offers = reading, snapshots, offers
         self._durable = threading.Condition()
         self.subscribers: list[Subscriber] = []
         self.on_failure: list[Callable[[BezantError], None]] = []
@@ -45,7 +53,8 @@ class BlockWriter:
             self._journal.append(frames.encode_block(self._network, item.journaled))
             self.file(item.block)
         self._journal.sync()
-        self._snapshots.durable(self._journal.durable_height)
+        for follower in (self._snapshots, self._offers):
+            follower.durable(self._journal.durable_height)
         for item in applied:
             for subscriber in self.subscribers:
                 subscriber(item.block)
@@ -53,10 +62,12 @@ class BlockWriter:
     def file(self, block: CommittedBlock) -> None:
         """Add a block that is, or is becoming, durable to what is derived from the journal."""
         with self._reading:
-            self._archive.append(block)
+            entry = self._archive.append(block)
             self._history.append(
                 history.block_leaf(block.height, block.time_ns, block.leaf_count, block.app_hash)
             )
+            if self._answers is not None:
+                self._answers.append(archive_leaf(entry, block.receipts))
 
     @property
     def confirmed(self) -> bool:

@@ -7,11 +7,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import typer
 
 from bezant.interfaces.cli.output import AsJson, Commands, Data, progress_bar, show
 
 if TYPE_CHECKING:
+    from rich.progress import TaskID
+
     from bezant.interfaces.network.control import Network
 
 Folder = Annotated[Path, typer.Option("--dir", envvar="BEZANT_NETWORK_FOLDER", help="The network's folder.")]
@@ -57,6 +60,53 @@ def up(
     _show(network, as_json)
     if not as_json:
         print(f"\ntokens are in {folder}/node*/keys/operator.token; take it down with: bezant network down")
+
+
+@app.command()
+def genesis(
+    data: Annotated[
+        Path, typer.Option("--from", help="The data folder of a node by itself, which is stopped.")
+    ],
+    validators: Annotated[int, typer.Option(min=1, max=16, help="How many members.")] = 4,
+    folder: Folder = DEFAULT_FOLDER,
+    as_json: AsJson = False,
+) -> None:
+    """Found a network that goes on from the ledger of a node by itself: balances, ids, holds and keys intact.
+
+    The node's folder is not changed. Member 1 is who ran it: it gets the keys, the vault, the store and the
+    blocks. The others are new institutions; they get every account and every answer, and no names. The
+    genesis names the ledger it goes on from, and a member whose copy is another one refuses to start.
+
+    \b
+    bezant network genesis --from data --validators 4
+    bezant network up
+    """
+    from bezant.interfaces.network.moving import found_from
+    from bezant.interfaces.network.plan import read_plan
+    from bezant.model.genesis import decode_genesis
+
+    with progress_bar() as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def show_progress(doing: str, done: int) -> None:
+            if doing not in tasks:
+                tasks[doing] = bar.add_task(doing, total=None)
+            bar.update(tasks[doing], completed=done)
+
+        plan = found_from(data, folder, validators, progress=show_progress)
+    origin = decode_genesis((folder / plan.members[0].name / "genesis.json").read_bytes()).origin
+    told = {
+        "genesis_hash": read_plan(folder).genesis_hash,
+        "origin": msgspec.to_builtins(origin),
+        "members": [str(folder / one.name) for one in plan.members],
+    }
+    show(told, as_json, "genesis_hash", "members")
+    if not as_json and origin is not None:
+        print(
+            f"\nIt goes on behind block {origin.height} of ledger {origin.genesis}, whose receipts verify "
+            f"as they did.\nStart it with: bezant network up --dir {folder}\nDo not start {data} again: "
+            "payments there would be no part of the network."
+        )
 
 
 @app.command()
@@ -149,19 +199,53 @@ def restart(member: Name, folder: Folder = DEFAULT_FOLDER) -> None:
 
 
 @app.command()
-def resync(member: Name, folder: Folder = DEFAULT_FOLDER) -> None:
+def add(
+    like: Annotated[str, typer.Option("--like", help="A member of the institution that runs the new node.")],
+    folder: Folder = DEFAULT_FOLDER,
+    as_json: AsJson = False,
+) -> None:
+    """Add a node to an institution: it begins at a snapshot, follows from there, and can become a validator.
+
+    It shares the keys of its institution and gateway, and has a vault of its own, which is empty. Blocks from
+    before the snapshot are not there; their answers are. It has votes once its own key, which is printed, is
+    bonded.
+
+    \b
+    bezant network add --like node4
+    bezant validators bond KEY ACCOUNT 2000 --data network/node4
+    """
+    from bezant.interfaces.network.control import Network
+
+    network = Network(folder)
+    with progress_bar() as bar:
+        bar.add_task("begin at a snapshot", total=None)
+        one = network.add(network.plan.member(like))
+    told = {"name": one.name, "url": network.url(one), "voting_key": network.voting_key(one)}
+    show(told, as_json)
+
+
+@app.command()
+def resync(
+    member: Name,
+    folder: Folder = DEFAULT_FOLDER,
+    snapshot: Annotated[
+        bool, typer.Option("--snapshot", help="Begin at a snapshot, not at the first block.")
+    ] = False,
+) -> None:
     """Have a member whose blocks cannot be trusted forget them, and take them from the others again.
 
-    Keys, vault and what it has voted for stay; webhooks that wait to be delivered are lost.
+    Keys, vault and what it has voted for stay; webhooks that wait to be delivered are lost. From a snapshot
+    it is quicker, and the blocks before are not there any more.
 
     \b
     bezant network resync node4
+    bezant network resync node4 --snapshot
     """
     from bezant.interfaces.network.control import Network
 
     network = Network(folder)
     one = network.plan.member(member)
-    network.resync(one)
+    network.resync(one, from_snapshot=snapshot)
     print(f"{one.name} answers at {network.url(one)}")
 
 

@@ -10,18 +10,30 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from bezant.chain.cometbft.home import node_id, secret_of
+from bezant.chain.cometbft.home import Trust, begin_at_snapshot, begins_at_snapshot, node_id, secret_of
 from bezant.chain.cometbft.peers import Cut
+from bezant.chain.cometbft.rpc import Rpc
+from bezant.chain.cometbft.votes import block_of, vouched
 from bezant.errors import BezantError
-from bezant.interfaces.network.plan import Member, Plan, read_plan
+from bezant.folder import check_unused, lay_out, new_secrets, read_secrets
+from bezant.interfaces.network.founding import (
+    Secrets,
+    give_engine,
+    members_of,
+    peer_of,
+    with_settings,
+)
+from bezant.interfaces.network.plan import Member, Plan, read_plan, write_plan
 from bezant.interfaces.network.supervisor import STOPPED, processes
+from bezant.model.genesis import Genesis, decode_genesis
+from bezant.model.keys import SigningKey
 
 START_S = 600.0
 DOWN_S = 60.0
@@ -135,7 +147,10 @@ class Network:
                 self.end(member, "cometbft_pid")
 
     def _node_id(self, member: Member) -> str:
-        return node_id(secret_of(self.data(member) / "consensus" / "config" / "node_key.json"))
+        return node_id(secret_of(self._node_key(member)))
+
+    def _node_key(self, member: Member) -> Path:
+        return self.data(member) / "consensus" / "config" / "node_key.json"
 
     def end(self, member: Member, process: str) -> None:
         """Kill one process of a member, by its name in `pids`; its supervisor starts both again."""
@@ -165,13 +180,64 @@ class Network:
         if before is not None:
             before.wait()
 
-    def resync(self, member: Member, timeout_s: float = START_S) -> None:
-        """Have a member forget its blocks, and take all of them from the others again.
+    def add(self, like: Member, timeout_s: float = START_S) -> Member:
+        """Make another node of a member's institution, which begins at a snapshot, and start it; return it.
+
+        It shares the keys of the institution and of its gateway, and votes once its own key has a bond.
+        Raises: BezantError.
+        """
+        member = members_of([f"node{len(self.members) + 1}"])[0]
+        data, known = self.data(member), self.data(like)
+        check_unused(data)
+        genesis = decode_genesis((known / "genesis.json").read_bytes())
+        if not genesis.snapshot_interval:
+            raise BezantError("this network's genesis has no snapshots to begin at", code="no_snapshots")
+        trust = self._trust(genesis, self.members)
+        shared = {name: secret for name, secret in read_secrets(known).items() if name != "node"}
+        own = Secrets(new_secrets() | shared)
+        data.mkdir(parents=True)
+        (data / "bezant.toml").write_text(with_settings(known / "bezant.toml", member), "utf-8")
+        lay_out(data, own.folder, genesis)
+        peers = [peer_of(one, secret_of(self._node_key(one))) for one in self.members]
+        give_engine(data, member, own, genesis, peers)
+        begin_at_snapshot(data / "consensus", trust)
+        self.plan = Plan(self.plan.genesis_hash, (*self.members, member))
+        write_plan(self.folder, self.plan)
+        self.start([member])
+        self.wait_ready([member], timeout_s)
+        return member
+
+    def voting_key(self, member: Member) -> str:
+        """Return the public key that a member votes with, hexadecimal."""
+        key = self.data(member) / "consensus" / "config" / "priv_validator_key.json"
+        return SigningKey(secret_of(key)).public.hex()
+
+    def _trust(self, genesis: Genesis, members: Sequence[Member]) -> Trust:
+        """Return from where a new node follows the votes: a block that those of the genesis lead to."""
+        running = [one for one in members if self.pids(one)]
+        for member in running:
+            rpc = Rpc(f"http://127.0.0.1:{member.rpc_port}", ASK_S)
+            try:
+                servers = tuple(f"http://127.0.0.1:{one.rpc_port}" for one in running)
+                return Trust(servers, *vouched(rpc, genesis))
+            except BezantError:
+                continue
+            finally:
+                rpc.close()
+        raise BezantError("no member that runs can show its votes; start the network", code="not_running")
+
+    def resync(self, member: Member, timeout_s: float = START_S, *, from_snapshot: bool = False) -> None:
+        """Have a member forget its blocks, and take them from the others again: all of them, or those behind
+        a snapshot, as one does that began at a snapshot.
 
         Its keys, its vault and what it has voted for stay. It is started twice: which accounts are whose is
         read from the vault once the accounts are there. Raises: BezantError.
         """
         data = self.data(member)
+        if from_snapshot or begins_at_snapshot(data / "consensus"):
+            genesis = decode_genesis((data / "genesis.json").read_bytes())
+            others = [one for one in self.members if one != member]
+            begin_at_snapshot(data / "consensus", self._trust(genesis, others))
         self.stop([member])
         goal = max(one.height for one in self.status())
         for path in (data / "chain", *data.glob("store.sqlite*")):
@@ -198,12 +264,14 @@ class Network:
 
     def block(self, member: Member, height: int = 0) -> dict[str, Any]:
         """Return what a member has of a block, 0 for its last. Raises: BezantError."""
-        from bezant.chain.cometbft.rpc import Rpc
-        from bezant.chain.cometbft.votes import block_of
+        return next(self.blocks(member, [height]))
 
+    def blocks(self, member: Member, heights: Iterable[int]) -> Iterator[dict[str, Any]]:
+        """Yield what a member has of each block. Raises: BezantError."""
         rpc = Rpc(f"http://127.0.0.1:{member.rpc_port}", ASK_S)
         try:
-            return block_of(rpc, height)
+            for height in heights:
+                yield block_of(rpc, height)
         finally:
             rpc.close()
 

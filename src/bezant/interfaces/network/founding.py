@@ -7,8 +7,11 @@ cannot open a balance. All else, voting key included, is a member's own.
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bezant.chain.cometbft.home import Peer, Ports, node_id, write_home
@@ -34,6 +37,22 @@ STAKE = Stake(asset=1, unit=100_000, away_blocks=10_000)
 """A vote for every 1,000.00 EUR; who misses so many blocks, an hour or so under load, has to rejoin."""
 CHECKPOINT_BLOCKS = 100
 """Blocks between state roots: a network makes a few a second."""
+SNAPSHOT_BLOCKS = 1_000
+"""Blocks between snapshots that new members may begin at: a few minutes under load."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Secrets:
+    """What only one member has: the keys of its data folder, the one that votes, the one that names it."""
+
+    folder: dict[str, bytes]
+    voting: bytes = field(default_factory=lambda: secrets.token_bytes(32))
+    naming: bytes = field(default_factory=lambda: secrets.token_bytes(32))
+
+    @property
+    def validator(self) -> str:
+        """The public key that votes, hexadecimal."""
+        return SigningKey(self.voting).public.hex()
 
 
 def found(
@@ -43,6 +62,7 @@ def found(
     network: str = "bezant",
     rules: Rules | None = None,
     stake: Stake = STAKE,
+    snapshot_interval: int = SNAPSHOT_BLOCKS,
     settings: str = "",
 ) -> Plan:
     """Make the folders of a network's members; nothing is started.
@@ -50,17 +70,10 @@ def found(
     Member 1 issues the assets. `settings` are lines for every member's ``bezant.toml``.
     Raises: ConfigError where there is something already; InputError for no number of validators.
     """
-    if not 1 <= validators <= MAX_MEMBERS:
-        raise InputError(f"a network here has 1 to {MAX_MEMBERS} validators", param="validators")
-    if (folder / PLAN).exists():
-        raise ConfigError(f"{folder} has a network already; nothing was changed", code="already_initialised")
-    names = [f"node{number}" for number in range(1, validators + 1)]
-    for name in names:
-        check_unused(folder / name)
+    names = check_room(folder, validators)
     blinding = secrets.token_bytes(32)
-    made = [new_secrets() | {"blinding": blinding} for _ in names]
-    voting, naming = ([secrets.token_bytes(32) for _ in names] for _ in range(2))
-    public = [public_keys(one) for one in made]
+    made = [Secrets(new_secrets() | {"blinding": blinding}) for _ in names]
+    public = [public_keys(one.folder) for one in made]
     genesis = Genesis(
         version=1,
         network=network,
@@ -76,39 +89,80 @@ def found(
         gateways=tuple(keys["gateway"] for keys in public),
         sealers=tuple(keys["node"] for keys in public),
         validators=tuple(
-            GenesisValidator(SigningKey(seed).public.hex(), POWER, number)
-            for number, seed in enumerate(voting, 1)
+            GenesisValidator(one.validator, POWER, number) for number, one in enumerate(made, 1)
         ),
         stake=stake,
+        snapshot_interval=snapshot_interval,
     )
     check_genesis(genesis)
-    ports = free_ports(3 * validators)
-    members = tuple(Member(name, *ports[3 * place : 3 * place + 3]) for place, name in enumerate(names))
-    peers = [
-        Peer(node_id(seed), "127.0.0.1", member.peer_port)
-        for seed, member in zip(naming, members, strict=True)
-    ]
-    for place, (member, own) in enumerate(zip(members, made, strict=True)):
+    members = members_of(names)
+    for member, own in zip(members, made, strict=True):
         data = folder / member.name
         data.mkdir(parents=True)
-        (data / "bezant.toml").write_text(_settings(member) + settings, "utf-8")
-        lay_out(data, own, genesis)
-        write_home(
-            data / "consensus",
-            genesis,
-            validator_seed=voting[place],
-            node_seed=naming[place],
-            abci_address=f"unix://{(data / 'abci.sock').absolute()}",
-            ports=Ports(member.peer_port, member.rpc_port),
-            peers=[peer for other, peer in enumerate(peers) if other != place],
-            moniker=member.name,
-        )
-    plan = Plan(network_id(genesis).hex(), members)
+        (data / "bezant.toml").write_text(settings_of(member) + settings, "utf-8")
+        lay_out(data, own.folder, genesis)
+    return finish(folder, members, made, genesis)
+
+
+def check_room(folder: Path, validators: int) -> list[str]:
+    """Return the names of so many members where nothing is in the way. Raises: ConfigError, InputError."""
+    if not 1 <= validators <= MAX_MEMBERS:
+        raise InputError(f"a network here has 1 to {MAX_MEMBERS} validators", param="validators")
+    if (folder / PLAN).exists():
+        raise ConfigError(f"{folder} has a network already; nothing was changed", code="already_initialised")
+    names = [f"node{number}" for number in range(1, validators + 1)]
+    for name in names:
+        check_unused(folder / name)
+    return names
+
+
+def members_of(names: Sequence[str]) -> tuple[Member, ...]:
+    """Return members under these names, on ports that nobody listens on."""
+    ports = free_ports(3 * len(names))
+    return tuple(Member(name, *ports[3 * place : 3 * place + 3]) for place, name in enumerate(names))
+
+
+def finish(folder: Path, members: Sequence[Member], made: Sequence[Secrets], genesis: Genesis) -> Plan:
+    """Give every member's data folder its CometBFT, with all others as its peers, and write the plan."""
+    peers = [peer_of(member, one.naming) for one, member in zip(made, members, strict=True)]
+    for place, (member, own) in enumerate(zip(members, made, strict=True)):
+        others = [peer for other, peer in enumerate(peers) if other != place]
+        give_engine(folder / member.name, member, own, genesis, others)
+    plan = Plan(network_id(genesis).hex(), tuple(members))
     write_plan(folder, plan)
     return plan
 
 
-def _settings(member: Member) -> str:
+def peer_of(member: Member, naming: bytes) -> Peer:
+    """Return a member as its peers call it."""
+    return Peer(node_id(naming), "127.0.0.1", member.peer_port)
+
+
+def give_engine(data: Path, member: Member, own: Secrets, genesis: Genesis, peers: Sequence[Peer]) -> None:
+    """Make CometBFT's home in a member's data folder."""
+    write_home(
+        data / "consensus",
+        genesis,
+        validator_seed=own.voting,
+        node_seed=own.naming,
+        abci_address=f"unix://{(data / 'abci.sock').absolute()}",
+        ports=Ports(member.peer_port, member.rpc_port),
+        peers=peers,
+        moniker=member.name,
+    )
+
+
+def with_settings(known: Path, member: Member, settings: str = "") -> str:
+    """Return another node's settings as a member's: a port of its own, and its own engine."""
+    text = known.read_text("utf-8") if known.exists() else ""
+    kept = re.sub(r"(?ms)^\[(http|chain)\]\s*$.*?(?=^\[|\Z)", "", text)
+    # What stands outside of sections has to come first.
+    loose, section, rest = ("", "", kept) if kept.startswith("[") else kept.partition("\n[")
+    return f"{loose.rstrip()}\n{settings_of(member)}{settings}{section}{rest}"
+
+
+def settings_of(member: Member) -> str:
+    """Return what a member's ``bezant.toml`` begins with."""
     return f"""# A member of a network; made with it.
 [http]
 port = {member.http_port}

@@ -1,10 +1,11 @@
 """One member's two processes, the node and its CometBFT: they live together, and are started again together.
 
 Neither can go on without the other: CometBFT stops when its application goes, and what the node had under way
-is known again only from CometBFT's store. So when one ends, both are ended and begun anew. Two things are
+is known again only from CometBFT's store. So when one ends, both are ended and begun anew. Some things are
 not mended by starting again, and stop the member with a word why: a state that differs from what the others
-agreed on, and processes that end again and again, as on a full disk. Where a supervisor was killed its
-processes live on; the next one ends them first, for two of a kind cannot share a folder.
+agreed on, files that the node refuses, no snapshot to begin at, and processes that end again and again, as on
+a full disk. Where a supervisor was killed its processes live on; the next one ends them first, for two of a
+kind cannot share a folder.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -34,9 +36,29 @@ SOCKET_WAIT_S = 600.0
 """The first start compiles, and a long journal is replayed, before the node answers CometBFT."""
 GRACE_S = 20.0
 POLL_S = 0.1
+MAX_SAID_BYTES = 1 << 20
 RESTARTS, RESTARTS_WITHIN_S = 5, 120.0
 FAILURE_MARK = b"CONSENSUS FAILURE"
 APP_HASH_MARK = b"wrong Block.Header.AppHash"
+SNAPSHOT_MARK = b"State sync failed"
+REFUSALS = (
+    "journal_damaged",
+    "history_differs",
+    "base_unusable",
+    "origin_differs",
+    "origin_missing",
+    "engine_differs",
+    "vault_missing",
+    "key_missing",
+    "genesis_differs",
+    "store_of_another_chain",
+)
+"""Codes with which a node does not start however often it is asked."""
+_ERROR = re.compile(rb"^error \[(\w+)\](?: \([^)]*\))?: (.*)$", re.MULTILINE)
+_NO_SNAPSHOT = (
+    f"STOPPED: no snapshot of the network could be begun at; see {CONSENSUS_LOG} and {NODE_LOG}, and try "
+    "again with: bezant network resync"
+)
 _DIVERGED = (
     "STOPPED: its ledger came to another state than the other validators agreed on. Nothing it signed counts "
     f"against the others, and they go on. Look at {CONSENSUS_LOG} for the height and find the cause; then "
@@ -74,6 +96,8 @@ class Supervisor:
         self._consensus: subprocess.Popen[bytes] | None = None
         self._reader: threading.Thread | None = None
         self._fatal = self._last_end = ""
+        self._code = "state_diverged"
+        self._said_from = 0
         self._gave_up = ""
         """What CometBFT said when it stopped working, after which it stays there and does nothing."""
 
@@ -82,7 +106,8 @@ class Supervisor:
         self._stopping.set()
 
     def run(self) -> None:
-        """Keep both running. Raises: StorageError ``state_diverged`` or ``restarts_exhausted``."""
+        """Keep both running. Raises: StorageError ``state_diverged``, ``no_snapshot``,
+        ``restarts_exhausted``, or with the code with which the node refuses to start."""
         started: deque[float] = deque(maxlen=RESTARTS)
         (self._data / STOPPED).unlink(missing_ok=True)
         self._end_orphans()
@@ -98,7 +123,7 @@ class Supervisor:
                 started.append(time.monotonic())
                 self._run_once()
                 if self._fatal:
-                    raise StorageError(self._fatal, code="state_diverged")
+                    raise StorageError(self._fatal, code=self._code)
         except BezantError as error:
             told = {"code": error.code, "message": error.message, "at": int(time.time())}
             (self._data / STOPPED).write_text(json.dumps(told) + "\n")
@@ -112,6 +137,7 @@ class Supervisor:
         self._gave_up = ""
         command = [sys.executable, "-m", "bezant", "run", "--data", str(self._data), "--no-model"]
         with _log(self._data / NODE_LOG) as log:
+            self._said_from = log.tell()
             # In a group of its own: a key pressed at a terminal is the supervisor's to hear.
             self._node = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         try:
@@ -123,6 +149,7 @@ class Supervisor:
                     pass
             self._last_end = self._what_ended()
             if not self._stopping.is_set():
+                self._note_refusal()
                 self._say(f"{self._data.name}: {self._fatal or self._last_end + '; both are started again'}")
         finally:
             self._end()
@@ -155,6 +182,19 @@ class Supervisor:
                     self._fatal = _DIVERGED
                 elif FAILURE_MARK in line:
                     self._gave_up = line.decode(errors="replace").strip()[:300]
+                elif SNAPSHOT_MARK in line:
+                    self._fatal, self._code = _NO_SNAPSHOT, "no_snapshot"
+
+    def _note_refusal(self) -> None:
+        """Take the node's own word for it where it ended with what starting again does not mend."""
+        if self._node is None or not self._node.poll():
+            return
+        with (self._data / NODE_LOG).open("rb") as log:
+            log.seek(self._said_from)
+            found = _ERROR.findall(log.read(MAX_SAID_BYTES))
+        code, message = (part.decode(errors="replace") for part in found[-1]) if found else ("", "")
+        if code in REFUSALS:
+            self._fatal, self._code = f"STOPPED: its node refuses to start: {message}", code
 
     @property
     def _ended(self) -> bool:

@@ -157,12 +157,13 @@ def _statement_view(services: Services, statement: Statement) -> StatementView:
     lines = tuple(
         StatementLine(
             booked_at=render_time(entry.time_ns),
-            payment_id=render_payment_id(entry.payment),
             credit_debit="CRDT" if entry.side == "credit" else "DBIT",
             amount=render.amount(asset, entry.amount),
             balance=render.amount(asset, entry.balance),
-            counterparty=render_id(entry.counterparty),
             block=entry.height,
+            payment_id=None if entry.is_brought_forward else render_payment_id(entry.payment),
+            counterparty=None if entry.is_brought_forward else render_id(entry.counterparty),
+            brought_forward=entry.is_brought_forward or None,
         )
         for entry in statement.entries
     )

@@ -70,7 +70,7 @@ def create_services(node: Node) -> Services:
     """Return what the handlers share, following the node's committed blocks from now on."""
     ledger = node.engine.ledger
     render = Renderer(node.engine.genesis, lambda: ledger.in_force.rules.review_for_s)
-    feed = Feed(render, node.engine.blocks_from, node.engine.durable_height)
+    feed = Feed(render, node.engine.blocks_from, node.engine.durable_height, node.engine.first_height)
     node.engine.subscribe(feed.on_durable)
     node.drift.listeners.append(lambda event: feed.tell(event.kind, drift.drift_view(event)))
     return Services(

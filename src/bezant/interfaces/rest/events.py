@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 
 from bezant.chain.blocks import CommittedBlock
-from bezant.errors import InputError
+from bezant.errors import InputError, NotFound
 from bezant.gateway.events import TYPE_OF, is_news, render_time, type_of
 from bezant.interfaces.rest.render import Renderer, verdict_word
 from bezant.interfaces.rest.shapes import Money
@@ -58,8 +58,9 @@ class PaymentEvent(msgspec.Struct, frozen=True, omit_defaults=True):
 class Feed:
     """Remembers the last blocks and wakes whoever streams them."""
 
-    def __init__(self, render: Renderer, blocks_from: BlocksFrom, height: int) -> None:
-        """`height` is that of the last durable block."""
+    def __init__(self, render: Renderer, blocks_from: BlocksFrom, height: int, first_height: int = 1) -> None:
+        """`height` is that of the last durable block, `first_height` of the first that this node has."""
+        self._first_height = first_height
         self._render, self._blocks_from = render, blocks_from
         self._blocks: deque[CommittedBlock] = deque()
         self._records = 0
@@ -125,7 +126,8 @@ class Feed:
             del self._listeners[news]
 
     def check(self, last_event_id: str | None) -> None:
-        """Raise InputError for an id that no event of this stream can have."""
+        """Raise InputError for an id that no event of this stream can have, NotFound ``before_beginning`` for
+        one from before what this node has."""
         self._start(last_event_id)
 
     def _start(self, last_event_id: str | None) -> tuple[int, int]:
@@ -135,6 +137,13 @@ class Feed:
         if not (dash and height.isdecimal() and position.isdecimal() and len(last_event_id) < 40):
             raise InputError(
                 f"{last_event_id[:40]!r} is not an event id of this stream", param="Last-Event-ID"
+            )
+        if int(height) < self._first_height - 1:
+            raise NotFound(
+                f"this node's chain begins with block {self._first_height}; ask for what came before it "
+                "a member that has been there longer",
+                code="before_beginning",
+                param="Last-Event-ID",
             )
         return int(height), int(position)
 

@@ -122,13 +122,16 @@ class AccountPage(Out, frozen=True):
 
 
 class StatementLine(Out, frozen=True):
+    """`brought_forward`: what the account had where this node's chain begins, with no payment behind it."""
+
     booked_at: str
-    payment_id: str
     credit_debit: Literal["CRDT", "DBIT"]
     amount: str
     balance: str
-    counterparty: str
     block: int
+    payment_id: str | None = None
+    counterparty: str | None = None
+    brought_forward: bool | None = None
 
 
 class StatementView(Out, frozen=True):

@@ -6,6 +6,7 @@ import pytest
 
 from bezant.chain.cometbft import messages, wire
 from bezant.chain.cometbft.messages import (
+    ApplyChunk,
     CheckTx,
     Commit,
     Echo,
@@ -13,9 +14,13 @@ from bezant.chain.cometbft.messages import (
     Flush,
     Info,
     InitChain,
+    ListSnapshots,
+    LoadChunk,
+    OfferSnapshot,
     PrepareProposal,
     ProcessProposal,
     Query,
+    Snapshot,
     Unused,
     Validator,
     decode_request,
@@ -26,6 +31,8 @@ _BLOCK = (
     "0a01610ac801" + "62" * 200 + "12200801121c0a180a14" + "07" * 20 + "180a18022220" + "09" * 32
     + "28ac02320c0880e2cfaa0610ff93ebdc033a016e420170"
 )  # fmt: skip
+_SNAPSHOT = "08c801100118032204646967652a026d64"
+SNAPSHOT = Snapshot(200, 1, 3, b"dige", b"md")
 _TIME_NS = 1_700_000_000_999_999_999
 
 REQUESTS = [
@@ -53,7 +60,11 @@ REQUESTS = [
     ),
     ("8a01a902" + _BLOCK, ProcessProposal((b"a", b"b" * 200), b"\x09" * 32, 300, _TIME_NS)),
     ("a201a902" + _BLOCK, FinalizeBlock((b"a", b"b" * 200), b"\x09" * 32, 300, _TIME_NS)),
-    *((wire.put_part(number, b"").hex(), Unused(number)) for number in (12, 13, 14, 15, 18, 19)),
+    ("6200", ListSnapshots()),
+    ("6a350a11" + _SNAPSHOT + "1220" + "05" * 32, OfferSnapshot(SNAPSHOT, b"\x05" * 32)),
+    ("720708c80110011802", LoadChunk(200, 1, 2)),
+    ("7a09080212026162" + "1a0161", ApplyChunk(2, b"ab", "a")),
+    *((wire.put_part(number, b"").hex(), Unused(number)) for number in (18, 19)),
 ]  # fmt: skip
 
 ANSWERS = [
@@ -71,10 +82,13 @@ ANSWERS = [
     ("9201020801", messages.process_proposal(True)),
     ("9201020802", messages.process_proposal(False)),
     ("aa01281200120208012a20" + "06" * 32, messages.finalize_block([0, 1], b"\x06" * 32)),
-    ("6a00", messages.fixed_answer(Unused(12))),
-    ("72020803", messages.fixed_answer(Unused(13))),
-    ("7a00", messages.fixed_answer(Unused(14))),
-    ("8201020805", messages.fixed_answer(Unused(15))),
+    ("6a00", messages.list_snapshots(())),
+    ("6a130a11" + _SNAPSHOT, messages.list_snapshots([SNAPSHOT])),
+    ("72020803", messages.offer_snapshot(messages.Offered.REJECT)),
+    ("7a00", messages.load_chunk(b"")),
+    ("7a040a026162", messages.load_chunk(b"ab")),
+    ("8201020805", messages.apply_chunk(messages.Chunk.REJECT_SNAPSHOT)),
+    ("8201080803120100" + "1a0161", messages.apply_chunk(messages.Chunk.RETRY, 0, "a")),
     ("9a0100", messages.fixed_answer(Unused(18))),
     ("a201020801", messages.fixed_answer(Unused(19))),
 ]

@@ -1,0 +1,231 @@
+"""Members that begin elsewhere than at the first block: at a snapshot, or with an existing ledger."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bezant.chain.cometbft.program import usable_program
+from bezant.chain.receipts import verify_receipt
+from bezant.errors import ConfigError
+from bezant.interfaces.network.control import Network
+from bezant.interfaces.network.moving import found_from
+from bezant.interfaces.network.plan import Member, Plan, write_plan
+from bezant.interfaces.self_test import run_self_test
+from bezant.model.genesis import decode_genesis, network_id
+from bezant.model.identifiers import render_id, render_payment_id
+from bezant.testing.gateways import Gateway, uuid7
+from bezant.testing.nodes import SmallNode
+
+from .conftest import CHECKPOINT_BLOCKS, SETTINGS, SNAPSHOT_BLOCKS, Four, until
+from .test_faults import Load, balances, check_everywhere
+
+
+@pytest.fixture
+def load(four: Four) -> Load:
+    return Load(four.gateways[0], four.alice, four.bob)
+
+
+@pytest.fixture
+def fifth(four: Four) -> Iterator[list[Member]]:
+    """Whoever is added here is taken away again."""
+    added: list[Member] = []
+    yield added
+    network = four.network
+    for one in added:
+        network.stop([one])
+    network.plan = Plan(network.plan.genesis_hash, network.plan.members[:4])
+    write_plan(network.folder, network.plan)
+
+
+def flip(path: Path, at: int) -> None:
+    """Change one bit of a file."""
+    with path.open("r+b") as file:
+        file.seek(at)
+        (byte,) = file.read(1)
+        file.seek(at)
+        file.write(bytes([byte ^ 1]))
+
+
+def refused(four: Four, member: Member, why: str) -> None:
+    """Start a member, and return once it has said why it does not start."""
+    four.network.start([member])
+    place = four.network.members.index(member)
+    until(lambda: four.network.status()[place].state == "stopped", f"{member.name} refuses to start")
+    problem = four.network.status()[place].problem
+    assert "refuses to start" in problem
+    assert why in problem, problem
+
+
+def test_a_fifth_begins_at_a_snapshot_while_payments_run_and_again_when_that_is_damaged(
+    four: Four, load: Load, fifth: list[Member]
+) -> None:
+    network = four.network
+    with load.running():
+        until(lambda: four.height(network.members[0]) > SNAPSHOT_BLOCKS + 2, "a snapshot is offered")
+        fifth.append(network.add(network.members[3]))
+        load.wait_for(5)
+    assert not load.unknown
+    four.settle()
+    data = network.data(fifth[0])
+    assert (data / "chain" / "base.snapshot").exists()
+    four.check_one_history()
+    gateway = Gateway(network, fifth[0])
+    for account in (four.alice, four.bob):
+        assert gateway.balance(account) == four.gateways[0].balance(account)
+    statement = gateway.get(f"/v1/accounts/{four.bob}/statement")
+    assert statement["entries"][0]["brought_forward"] is True
+    assert statement["closing_balance"] == four.gateways[0].balance(four.bob)
+    gone = gateway.send("GET", f"/v1/payments/{load.acknowledged[0]}")
+    assert (gone.status_code, gone.json()["code"]) == (404, "before_beginning")
+    last = load.acknowledged[-1]
+    assert gateway.get(f"/v1/payments/{last}")["status"] == "settled"
+    shown = gateway.send("GET", f"/v1/payments/{last}/receipt")
+    verify_receipt(shown.content, genesis_hash=network.plan.genesis_hash)
+    gateway.close()
+
+    network.stop([fifth[0]])
+    base = data / "chain" / "base.snapshot"
+    flip(base, base.stat().st_size - 200)
+    refused(four, fifth[0], "base.snapshot cannot be used")
+    network.resync(fifth[0])
+    four.settle()
+    four.check_one_history()
+
+
+def test_one_with_a_changed_bit_in_its_journal_refuses_to_start_and_takes_its_blocks_again(
+    four: Four, load: Load
+) -> None:
+    before, last = balances(four), four.network.members[3]
+    with load.running():
+        load.wait_for(3)
+    four.settle()
+    four.network.stop([last])
+    flip(four.network.data(last) / "chain" / "journal" / "00000001.segment", 600)
+    with load.running():
+        refused(four, last, "is damaged, but what follows says that every block up to")
+        four.network.resync(last)
+        load.wait_for(2)
+    assert not load.unknown
+    check_everywhere(four, load, before)
+    four.check_one_history()
+
+
+class Moved:
+    """A ledger with payments, a hold and ids that still count, and the network that goes on from it."""
+
+    def __init__(self, folder: Path) -> None:
+        small = SmallNode(folder / "data", settings=SETTINGS, with_store=True)
+        small.clock.time_ns = time.time_ns()
+        node, payments = small.node, small.node.payments
+        self.alice, self.bob = (render_id(one) for one in (small.alice, small.bob))
+        paid, _ = small.pay("12.50")
+        held, _ = small.pay("40.00", hold_for_s=3_600)
+        self.paid, self.held = map(render_payment_id, (paid, held))
+        self.balances = [small.balance(one) for one in (small.alice, small.bob)]
+        self.receipt = payments.receipt(paid)
+        self.old_network = network_id(node.folder.genesis).hex()
+        node.close()
+        self.before = {path: path.read_bytes() for path in (folder / "data" / "keys").iterdir()}
+        self.plan = found_from(
+            folder / "data",
+            folder / "net",
+            4,
+            checkpoint_interval=CHECKPOINT_BLOCKS,
+            snapshot_interval=SNAPSHOT_BLOCKS,
+            settings=SETTINGS.partition("[policy]")[0].partition("[pipeline]")[0],
+        )
+        self.data = folder / "data"
+        self.network = Network(folder / "net")
+        self.network.start(self.network.members)
+
+
+@pytest.fixture(scope="module")
+def moved(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Moved]:
+    try:
+        usable_program()
+    except ConfigError as error:
+        pytest.skip(error.message)
+    run_self_test()
+    made = Moved(tmp_path_factory.mktemp("moved"))
+    try:
+        made.network.wait_ready(made.network.members)
+        yield made
+    finally:
+        made.network.stop(made.network.members)
+
+
+def test_a_ledger_goes_on_as_a_network_with_balances_ids_and_holds(moved: Moved) -> None:
+    network = moved.network
+    genesis = decode_genesis((network.data(network.members[0]) / "genesis.json").read_bytes())
+    assert genesis.origin is not None
+    assert genesis.origin.genesis == moved.old_network
+    gateways = [Gateway(network, one) for one in network.members]
+    first, *others = gateways
+    for gateway in gateways:
+        for account, minor in zip((moved.alice, moved.bob), moved.balances, strict=True):
+            assert gateway.balance(account).replace(".", "") == str(minor)
+    # An id from before counts: the same payment is answered, not made again.
+    again = first.pay(moved.alice, moved.bob, "12.50", moved.paid)
+    assert (again.status_code, again.headers["idempotency-replayed"]) == (201, "true")
+    assert first.pay(moved.alice, moved.bob, "12.51", moved.paid).status_code == 422
+    captured = first.send("POST", f"/v1/payments/{moved.held}/capture", json={})
+    assert captured.status_code == 200, captured.text
+    refunded = first.send("POST", f"/v1/payments/{moved.paid}/refunds", json={})
+    assert refunded.status_code == 201, refunded.text
+    fresh = first.pay(moved.alice, moved.bob, "1.00", uuid7())
+    assert fresh.status_code == 201, fresh.text
+    expected = [moved.balances[0] - 4_000 + 1_250 - 100, moved.balances[1] + 4_000 - 1_250 + 100]
+    for gateway in gateways:
+        until(
+            lambda gateway=gateway: (
+                [int(gateway.balance(one).replace(".", "")) for one in (moved.alice, moved.bob)] == expected
+            ),
+            "every member has the same balances",
+        )
+    # What was proved is proved as it was, and what comes now by the network's votes.
+    shown = first.send("GET", f"/v1/payments/{moved.paid}/receipt")
+    verify_receipt(shown.content, genesis_hash=moved.old_network)
+    shown = first.send("GET", f"/v1/payments/{fresh.json()['id']}/receipt")
+    verify_receipt(shown.content, genesis_hash=network.plan.genesis_hash)
+    told = others[0].send("GET", f"/v1/payments/{moved.paid}")
+    assert (told.status_code, told.json()["code"]) == (404, "before_beginning")
+    entries = first.get(f"/v1/accounts/{moved.bob}/statement")["entries"]
+    assert [one.get("brought_forward") for one in entries] == [None] * len(entries)
+    brought = others[0].get(f"/v1/accounts/{moved.bob}/statement")["entries"]
+    assert [one.get("brought_forward") for one in brought] == [True] + [None] * (len(brought) - 1)
+    for gateway in gateways:
+        gateway.close()
+
+
+def test_members_of_a_moved_ledger_come_back_and_have_one_history(moved: Moved) -> None:
+    network = moved.network
+    network.stop(network.members[:1])
+    network.start(network.members[:1])
+    network.wait_ready(network.members)
+    top = min(int(network.block(one)["height"]) for one in network.members)
+    heights = range(1, top + 1)
+    for told in zip(*(network.blocks(one, heights) for one in network.members), strict=True):
+        assert all(one == told[0] for one in told), f"block {told[0]['height']} differs"
+    first = Gateway(network, network.members[0])
+    assert first.get(f"/v1/payments/{moved.paid}")["status"] == "settled"
+    first.close()
+    assert {path: path.read_bytes() for path in (moved.data / "keys").iterdir()} == moved.before
+
+
+def test_a_member_with_another_origin_than_the_genesis_names_refuses_to_start(moved: Moved) -> None:
+    network, last = moved.network, moved.network.members[3]
+    network.stop([last])
+    data = network.data(last)
+    (data / "chain").rename(data / "chain.away")
+    flip(data / "origin" / "receipts.log", 40)
+    network.start([last])
+    until(lambda: network.status()[3].state == "stopped", "it refuses to start")
+    assert "refuses to start" in network.status()[3].problem
+    flip(data / "origin" / "receipts.log", 40)
+    (data / "chain.away").rename(data / "chain")
+    network.start([last])
+    network.wait_ready([last])
