@@ -84,6 +84,8 @@ class Chain(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Path of the CometBFT program; empty looks beside Python and on the path."""
     rpc: str = "http://127.0.0.1:26657"
     """Where this node's CometBFT answers."""
+    keep_blocks: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """How many of CometBFT's blocks are kept at least; 0 keeps all. Those that evidence may be about stay."""
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -58,5 +58,6 @@ def open_engine(
         rpc_url=settings.rpc,
         before_sync=before_sync,
         joining=joining,
+        keep_blocks=settings.keep_blocks,
         **options,
     )

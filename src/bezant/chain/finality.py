@@ -166,6 +166,11 @@ def validators_hash(validators: Sequence[Validator | GenesisValidator]) -> bytes
     return _root([_validator(bytes.fromhex(one.key), one.power) for one in rows])
 
 
+def next_validators(signed: SignedHeader) -> bytes:
+    """Return the hash of the validators that a header names for the next block. Raises: ProofError."""
+    return _hash_in(_fields(signed.fields)[NEXT_VALIDATORS])
+
+
 def address(key: bytes) -> bytes:
     """Return a validator's address, 20 bytes."""
     return sha256(key)[:20]

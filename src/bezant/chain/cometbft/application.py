@@ -81,11 +81,13 @@ class Application:
         orders: KnownOrders,
         on_kept: Callable[[Decided], None],
         refuses: Callable[[str], bool] = lambda peer: False,
+        retain: Callable[[StoredChain], int] = lambda chain: 0,
     ) -> None:
         """`on_kept` hears of every block once it is durable and its subscribers were told; `refuses` says
-        which peers, by their ids, CometBFT is not to talk to."""
+        which peers, by their ids, CometBFT is not to talk to; `retain` from which block on it has to keep
+        them, 0: all."""
         self._chain, self._orders, self._on_kept = chain, orders, on_kept
-        self._refuses = refuses
+        self._refuses, self._retain = refuses, retain
         self._kept_height = chain.durable_height
         self._decided: Decided | None = None
         self._broken: Exception | None = None
@@ -216,7 +218,7 @@ class Application:
         for place in decided.placed:
             self._orders.forget(place.name)
         self._on_kept(decided)
-        return messages.commit()
+        return messages.commit(self._retain(self._chain))
 
     @contextmanager
     def _whole(self) -> Iterator[None]:

@@ -26,10 +26,13 @@ from bezant.chain.cometbft.joining import Joining
 from bezant.chain.cometbft.orders import KnownOrders
 from bezant.chain.cometbft.outcomes import Outcomes
 from bezant.chain.cometbft.peers import Cut
+from bezant.chain.cometbft.retention import Retention, TrailKeeper, evidence_age
 from bezant.chain.cometbft.rpc import Rpc
 from bezant.chain.cometbft.server import AbciServer
+from bezant.chain.cometbft.trail import Trail
 from bezant.chain.cometbft.votes import finality
 from bezant.chain.engine import Awaited, Pace
+from bezant.chain.finality import Finality
 from bezant.chain.receipts import Evidence
 from bezant.chain.signatures import Checked, gateway_keys
 from bezant.chain.storage.chain import Options, StoredChain
@@ -56,6 +59,11 @@ def _nothing() -> None:
     """Prepare nothing: the Orders have no evidence to seal."""
 
 
+def _keep_all(chain: StoredChain) -> int:
+    """Have CometBFT forget no block."""
+    return 0
+
+
 class CometEngine(StoredChain):
     """A validator's chain; see `Engine` for the protocol."""
 
@@ -73,12 +81,14 @@ class CometEngine(StoredChain):
         before_sync: Callable[[], None] = lambda: None,
         patience_s: float = PATIENCE_S,
         joining: Joining | None = None,
+        keep_blocks: int = 0,
         **options: Unpack[Options],
     ) -> None:
         """Open the chain in `folder` and replay its journal; CometBFT is answered from `start` on.
 
         `socket` is where CometBFT asks, and in its folder is who it is cut off from; `rpc_url` is where
-        CometBFT is asked. `joining` is what it asked until there was a chain, and goes on asking.
+        CometBFT is asked. `joining` is what it asked until there was a chain, and goes on asking;
+        `keep_blocks` is how many blocks it keeps at least, 0: all.
         `ledger_seed` must be the same on every validator, for the app hash covers what is blinded with it.
         `before_sync` makes durable what must be so before an Order is sent (the vault). Raises: ConfigError,
         JournalDamaged, StorageError.
@@ -90,7 +100,14 @@ class CometEngine(StoredChain):
         self._rpc = Rpc(rpc_url)
         self._broadcaster = Broadcaster(self._rpc, self._outcomes, before_sync, self._stop)
         cut = Cut(socket.parent)
-        self._application = Application(self, self._known, self._settle, cut.refuses)
+        self._trail = Trail(socket.parent)
+        self._keeper: TrailKeeper | None = None
+        retain = _keep_all
+        if keep_blocks:
+            age = evidence_age(socket.parent / "consensus")
+            retain = Retention(keep_blocks, age, self._trail).after
+            self._keeper = TrailKeeper(self._trail, self._rpc, genesis, lambda: self.durable_height)
+        self._application = Application(self, self._known, self._settle, cut.refuses, retain)
         self._joining = joining
         self._server = joining.server if joining else AbciServer(socket, self._application, self._stop)
         self.watch_failure(self._outcomes.lose)
@@ -152,13 +169,16 @@ class CometEngine(StoredChain):
         if evidence.height < home.first_height(self.genesis):
             # Ordered before there was a network: the seal of the node that ordered it vouches.
             return evidence
-        return replace(evidence, finality=finality(self._rpc, self.genesis, evidence.height))
+        return replace(evidence, finality=self._finality(evidence.height))
 
     def prove_account(self, account: AccountId) -> AccountEvidence:
         """Return an account as the last covered state root has it, with the votes. Raises: NotFound."""
         evidence = super().prove_account(account)
-        votes = finality(self._rpc, self.genesis, evidence.block.height)
+        votes = self._finality(evidence.block.height)
         return replace(evidence, block=replace(evidence.block, finality=votes))
+
+    def _finality(self, height: int) -> Finality:
+        return finality(self._rpc, self.genesis, height, self._trail.changes)
 
     def close(self) -> None:
         """Send what is queued, give its blocks a moment, then stop answering CometBFT."""
@@ -168,11 +188,15 @@ class CometEngine(StoredChain):
                 self._outcomes.wait_until_empty(CLOSING_S)
             self._server.close()
             self._outcomes.lose(Overloaded("it was closed"))
+            if self._keeper is not None:
+                self._keeper.close()
             self._rpc.close()
         super().close()
 
     def _settle(self, decided: Decided) -> None:
         self._outcomes.settle(decided.applied.block, decided.placed)
+        if self._keeper is not None:
+            self._keeper.on_durable(decided.applied.block.height)
 
     def _stop(self, error: Exception) -> None:
         if self.failure is None:

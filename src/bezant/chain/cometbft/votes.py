@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from base64 import b64decode
+from collections.abc import Sequence
 
 import msgspec
 
@@ -21,6 +22,7 @@ from bezant.chain.finality import (
     check_finality,
     drop_invalid_votes,
     header_hash,
+    next_validators,
     validators_hash,
 )
 from bezant.errors import DecodeError, NotFound
@@ -29,14 +31,24 @@ from bezant.model.genesis import Genesis, network_id
 PATIENCE_S = 5.0
 """The next block follows within a block's time, because the app hash changed."""
 AGAIN_S = 0.05
+TRAIL = "trail.json"
+"""The file in which a member keeps the headers in front of changes; see `trail`."""
 PAGE = 100
 """Validators that CometBFT tells of at once, at most."""
 
 
-def finality(rpc: Rpc, genesis: Genesis, height: int, patience_s: float = PATIENCE_S) -> Finality:
+def finality(
+    rpc: Rpc,
+    genesis: Genesis,
+    height: int,
+    trail: Sequence[SignedHeader] = (),
+    patience_s: float = PATIENCE_S,
+) -> Finality:
     """Return the votes under a block's app hash, which stand in the next block's header.
 
-    Raises: NotFound ``not_provable_yet`` where there is no next block yet; Overloaded; DecodeError.
+    `trail` are the headers in front of changes of validators that are known already. Raises: NotFound
+    ``not_provable_yet`` where there is no next block yet, ``pruned`` where CometBFT has the block no more;
+    Overloaded; DecodeError.
     """
     until_s = time.monotonic() + patience_s
     while True:
@@ -44,6 +56,7 @@ def finality(rpc: Rpc, genesis: Genesis, height: int, patience_s: float = PATIEN
             signed = rpc.ask("commit", height=height + 1)
             break
         except NotFound:
+            _check_kept(rpc, height)
             if time.monotonic() > until_s:
                 raise NotFound(
                     f"block {height} is final, and proved once the next one is; ask again in a moment",
@@ -51,21 +64,24 @@ def finality(rpc: Rpc, genesis: Genesis, height: int, patience_s: float = PATIEN
                 ) from None
             time.sleep(AGAIN_S)
     try:
+        _check_kept(rpc, height)
         own = rpc.ask("header", height=height)["header"]
         after = _signed(rpc, signed["signed_header"], height + 1)
-        return Finality(_changes(rpc, genesis, height + 1), header_fields(own), after)
+        return Finality(tuple(changes(rpc, genesis, height + 1, trail)), header_fields(own), after)
     except (KeyError, TypeError, ValueError) as error:
         raise DecodeError(f"the engine's header does not parse: {error!r}", code="rpc_malformed") from None
 
 
-def vouched(rpc: Rpc, genesis: Genesis) -> tuple[int, str]:
+def vouched(
+    rpc: Rpc, genesis: Genesis, trail: Sequence[SignedHeader] = ()
+) -> tuple[int, str, tuple[SignedHeader, ...]]:
     """Return the height and hash (hexadecimal) of a recent block that the validators signed, as the genesis
-    names them and every change since: whoever answers is not trusted.
+    names them and every change since, and the headers of those changes: whoever answers is not trusted.
 
     Raises: NotFound, Overloaded, DecodeError, ProofError.
     """
     height = int(rpc.ask("status")["sync_info"]["latest_block_height"]) - 1
-    proof = finality(rpc, genesis, height)
+    proof = finality(rpc, genesis, height, trail)
     own, after = (rpc.ask("header", height=at)["header"] for at in (height, height + 1))
     check_finality(
         proof,
@@ -77,18 +93,45 @@ def vouched(rpc: Rpc, genesis: Genesis) -> tuple[int, str]:
         app_hash=bytes.fromhex(after["app_hash"]),
     )
     fields = [bytes.fromhex(text) for text in proof.after.fields]
-    return height + 1, header_hash(fields).hex().upper()
+    return height + 1, header_hash(fields).hex().upper(), proof.changes
 
 
-def _changes(rpc: Rpc, genesis: Genesis, until: int) -> tuple[SignedHeader, ...]:
+def _check_kept(rpc: Rpc, height: int) -> None:
+    """Raise NotFound ``pruned`` where CometBFT had a block and has it no more."""
+    earliest = _earliest(rpc)
+    if height < earliest:
+        raise NotFound(
+            f"the votes for block {height} are not here any more: CometBFT has blocks from {earliest} on. "
+            "Ask a member that keeps all of them ([chain] keep_blocks = 0)",
+            code="pruned",
+        )
+
+
+def _earliest(rpc: Rpc) -> int:
+    return int(rpc.ask("status")["sync_info"]["earliest_block_height"])
+
+
+def changes(rpc: Rpc, genesis: Genesis, until: int, trail: Sequence[SignedHeader] = ()) -> list[SignedHeader]:
     """Return the headers that lead from the genesis's validators to those of header `until`, oldest first.
 
-    Found by halving: between a header of the validators that are known and one of others there is one
-    whose next are others. Where the same came back, what lay between is left out, and proves as much.
+    Those of `trail` are known already. Others are found by halving: between a header of the validators that
+    are known and one of others there is one whose next are others. Where the same came back, what lay between
+    is left out, and proves as much. Raises: NotFound ``pruned`` where a header on the way is not kept.
     """
     wanted, known = _voting(rpc, until), validators_hash(genesis.validators).hex()
-    found: list[SignedHeader] = []
+    found = [one for one in trail if one.height < until]
     low = first_height(genesis)
+    if found:
+        known, low = next_validators(found[-1]).hex(), found[-1].height + 1
+    earliest = _earliest(rpc) if known != wanted else 0
+    if low < earliest:
+        low = earliest
+        if _voting(rpc, low) != known:
+            raise NotFound(
+                f"how validators changed before block {earliest} is not here any more; copy {TRAIL} from a "
+                "member that knows it",
+                code="pruned",
+            )
     while known != wanted:
         high = until
         while high - low > 1:
@@ -100,7 +143,7 @@ def _changes(rpc: Rpc, genesis: Genesis, until: int) -> tuple[SignedHeader, ...]
         told = rpc.ask("commit", height=low)["signed_header"]
         found.append(_signed(rpc, told, low))
         known, low = _voting(rpc, high), high
-    return tuple(found)
+    return found
 
 
 def _signed(rpc: Rpc, told: Json, height: int) -> SignedHeader:

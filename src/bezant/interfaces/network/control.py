@@ -20,7 +20,9 @@ import httpx
 from bezant.chain.cometbft.home import Trust, begin_at_snapshot, begins_at_snapshot, node_id, secret_of
 from bezant.chain.cometbft.peers import Cut
 from bezant.chain.cometbft.rpc import Rpc
+from bezant.chain.cometbft.trail import Trail
 from bezant.chain.cometbft.votes import block_of, vouched
+from bezant.chain.finality import SignedHeader
 from bezant.errors import BezantError
 from bezant.folder import check_unused, lay_out, new_secrets, read_secrets
 from bezant.interfaces.network.founding import (
@@ -192,7 +194,7 @@ class Network:
         genesis = decode_genesis((known / "genesis.json").read_bytes())
         if not genesis.snapshot_interval:
             raise BezantError("this network's genesis has no snapshots to begin at", code="no_snapshots")
-        trust = self._trust(genesis, self.members)
+        trust, changes = self._trust(genesis, self.members)
         shared = {name: secret for name, secret in read_secrets(known).items() if name != "node"}
         own = Secrets(new_secrets() | shared)
         data.mkdir(parents=True)
@@ -201,6 +203,7 @@ class Network:
         peers = [peer_of(one, secret_of(self._node_key(one))) for one in self.members]
         give_engine(data, member, own, genesis, peers)
         begin_at_snapshot(data / "consensus", trust)
+        Trail(data).keep(trust.height, changes)
         self.plan = Plan(self.plan.genesis_hash, (*self.members, member))
         write_plan(self.folder, self.plan)
         self.start([member])
@@ -212,14 +215,17 @@ class Network:
         key = self.data(member) / "consensus" / "config" / "priv_validator_key.json"
         return SigningKey(secret_of(key)).public.hex()
 
-    def _trust(self, genesis: Genesis, members: Sequence[Member]) -> Trust:
-        """Return from where a new node follows the votes: a block that those of the genesis lead to."""
+    def _trust(self, genesis: Genesis, members: Sequence[Member]) -> tuple[Trust, Sequence[SignedHeader]]:
+        """Return from where a new node follows the votes: a block that those of the genesis lead to, and the
+        headers that lead there."""
         running = [one for one in members if self.pids(one)]
         for member in running:
             rpc = Rpc(f"http://127.0.0.1:{member.rpc_port}", ASK_S)
             try:
                 servers = tuple(f"http://127.0.0.1:{one.rpc_port}" for one in running)
-                return Trust(servers, *vouched(rpc, genesis))
+                known = Trail(self.data(member)).changes
+                height, name, changes = vouched(rpc, genesis, known)
+                return Trust(servers, height, name), changes
             except BezantError:
                 continue
             finally:
@@ -237,7 +243,9 @@ class Network:
         if from_snapshot or begins_at_snapshot(data / "consensus"):
             genesis = decode_genesis((data / "genesis.json").read_bytes())
             others = [one for one in self.members if one != member]
-            begin_at_snapshot(data / "consensus", self._trust(genesis, others))
+            trust, changes = self._trust(genesis, others)
+            begin_at_snapshot(data / "consensus", trust)
+            Trail(data).keep(trust.height, changes)
         self.stop([member])
         goal = max(one.height for one in self.status())
         for path in (data / "chain", *data.glob("store.sqlite*")):

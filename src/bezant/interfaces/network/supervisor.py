@@ -52,6 +52,7 @@ REFUSALS = (
     "key_missing",
     "genesis_differs",
     "store_of_another_chain",
+    "trail_damaged",
 )
 """Codes with which a node does not start however often it is asked."""
 _ERROR = re.compile(rb"^error \[(\w+)\](?: \([^)]*\))?: (.*)$", re.MULTILINE)
