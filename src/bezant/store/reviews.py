@@ -113,7 +113,10 @@ def open_reviews(
         key = id_key(wanted.account)
         query = query.where(sa.or_(reviews.c.debtor == key, reviews.c.creditor == key))
     if wanted.escalated is not None:
-        query = query.where(passed_on if wanted.escalated else ~passed_on)
+        # Asked for by id, the few that were passed on are where the database begins.
+        query = query.where(
+            reviews.c.id.in_(sa.select(escalations.c.payment)) if wanted.escalated else ~passed_on
+        )
     if wanted.until_ns is not None:
         query = query.where(reviews.c.created_ns <= wanted.until_ns)
     if wanted.among is not None:

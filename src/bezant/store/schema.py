@@ -189,7 +189,7 @@ reviews = sa.Table(
 )
 """What waits for a person, and nothing else: a row goes when its payment is captured, released or expires.
 `priority` is the expected loss in minor units, eight big-endian bytes: as large as an amount can be."""
-sa.Index("reviews_priority", reviews.c.asset, reviews.c.priority, reviews.c.ordinal)
+sa.Index("reviews_order", reviews.c.asset, reviews.c.priority.desc(), reviews.c.ordinal)
 sa.Index("reviews_id", reviews.c.id)
 sa.Index("reviews_debtor", reviews.c.debtor)
 sa.Index("reviews_creditor", reviews.c.creditor)

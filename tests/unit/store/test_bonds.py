@@ -13,7 +13,8 @@ from bezant.store import Store
 from bezant.testing.blocks import BlockScribe
 from bezant.testing.ledgers import BANK, STAKE, fault, record
 
-KEY = bytes([7]) * 32
+KEY, OTHER = bytes([7]) * 32, bytes([8]) * 32
+"""Two validators: the last that votes is never punished."""
 
 
 @pytest.fixture
@@ -32,7 +33,11 @@ def test_a_bond_moves_nothing_and_what_is_taken_of_it_does(store: Store) -> None
     bond = record(
         Kind.BOND, id=world.new_id(), debtor=world.alice, creditor=world.treasury, amount=105, commitment=KEY
     )
-    assert world.commit((BANK, bond)).receipts["outcome"].tolist() == [Outcome.BONDED]
+    other = record(
+        Kind.BOND, id=world.new_id(), debtor=world.bob, creditor=world.treasury, amount=105, commitment=OTHER
+    )
+    both = world.commit((BANK, bond), (BANK, other))
+    assert both.receipts["outcome"].tolist() == [Outcome.BONDED] * 2
     store.project(world.blocks)
     before = balance(store, world.alice), balance(store, world.treasury)
     block = world.commit(faults=fault(KEY, Fault.DOUBLE_SIGN))
