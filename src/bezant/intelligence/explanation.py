@@ -174,7 +174,7 @@ def _pair(seen: _Seen, payment: Payment) -> str:
 
 
 def _new_payees(seen: _Seen, payment: Payment) -> str:
-    ever = seen["debtor_fan_out"]
+    ever = max(0.0, seen["debtor_fan_out"])
     return f"{seen['new_payees_1d']:.0f} payees new to the customer within a day; {ever:.0f} payees ever."
 
 

@@ -158,10 +158,7 @@ def project_rows(
     rows.delegates = _delegates(run, np.flatnonzero(applied & (kind == Kind.SET_DELEGATE)))
     rows.limits = _limits(run, np.flatnonzero(applied & (kind == Kind.SET_LIMITS)))
     rows.closings = _closings(run, np.flatnonzero(applied & (kind == Kind.CLOSE_ACCOUNT)))
-    waits = np.flatnonzero(outcome == Outcome.HELD_FOR_REVIEW)
-    rows.reviews = review_rows(
-        run.records[waits], run.decisions[waits], run.ordinals[waits], run.times[waits]
-    )
+    rows.reviews = review_rows(run.records, run.decisions, run.receipts, run.ordinals, run.times)
     rows.labels = label_rows(*run.applied(Kind.LABEL))
     rows.model_changes = model_rows(*run.applied(Kind.SET_MODEL))
     return rows

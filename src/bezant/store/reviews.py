@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from bezant.errors import InputError
 from bezant.model.identifiers import AccountId, PaymentId
+from bezant.model.outcomes import Outcome
 from bezant.model.records import RecordArray
 from bezant.store import columns
 from bezant.store.cursors import decode_cursor, encode_cursor
@@ -66,10 +67,13 @@ def expected_loss(score_ppm: int, amount: int) -> int:
 def review_rows(
     records: RecordArray,
     decisions: RecordArray,
+    receipts: RecordArray,
     ordinals: npt.NDArray[np.int64],
     times: npt.NDArray[np.int64],
 ) -> list[Row]:
-    """Return the rows of `schema.reviews` for payments that were held for review, each (n,)."""
+    """Return the rows of `schema.reviews` for those of records (n,) that were held for review."""
+    at = np.flatnonzero(receipts["outcome"] == Outcome.HELD_FOR_REVIEW)
+    records, decisions, ordinals, times = records[at], decisions[at], ordinals[at], times[at]
     losses = map(expected_loss, decisions["score_ppm"].tolist(), records["amount"].tolist())
     return list(
         zip(

@@ -130,6 +130,7 @@ def test_the_rest_is_counted_as_people_count() -> None:
     assert said("pace", sent_count_1h=4.0, sent_count_1d=6.2, sent_count_30d=45.0) == (
         "Before it the customer made 4 payments within the hour and 6 payments within a day; usual 1.5 a day."
     )
+    assert said("new payees", debtor_fan_out=-0.0).endswith("; 0 payees ever.")
     assert said("payee and payer", pair_new=1.0) == "The customer has not paid this payee before."
     assert said("payee and payer", pair_gap=log(3 * 86_400), pair_count_30d=1.1) == (
         "The customer paid this payee 3 days ago, 1 payment in 30 days."
