@@ -98,11 +98,12 @@ KINDS = ("probe", "split", "warm_up", "mule_chain")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One attacker, its kind, and how much it is after."""
+    """One attacker, its kind, how much it is after, and who its mules are."""
 
     kind: str
     goal_minor: int
     attacker: Attacker
+    mules: tuple[int, ...]
 
 
 def plan_attacks(
@@ -120,13 +121,12 @@ def plan_attacks(
         start_s = float(rng.uniform(0, within_s))
         goal = [int(rng.uniform(0.3, 0.9) * world.parties.opening_minor[0]) for _ in range(4)]
         style = draw_style(rng) if varied else USUAL
-        plans += [
-            Plan("probe", goal[0], probe(next(people), next(people), goal[0], start_s, style)),
-            Plan("split", goal[1], split(next(people), next(people), goal[1], start_s, style)),
-            Plan("warm_up", goal[2], warm_up(next(people), next(people), goal[2], start_s, style)),
-        ]
+        for kind, sought, act in zip(KINDS, goal, (probe, split, warm_up), strict=False):
+            victim, mule = next(people), next(people)
+            plans.append(Plan(kind, sought, act(victim, mule, sought, start_s, style), (mule,)))
         ring = [next(people) for _ in range(6)]
-        plans.append(Plan("mule_chain", goal[3], mule_chain(ring, merchant, goal[3], start_s, style)))
+        attacker = mule_chain(ring, merchant, goal[3], start_s, style)
+        plans.append(Plan(KINDS[3], goal[3], attacker, tuple(ring[:3])))
     return plans
 
 

@@ -1,7 +1,7 @@
 """One world and its attackers against one node: what was stopped, what was missed, who was insulted.
 
 Honest payments come in simulated time, a quarter of an hour together once the attacks have begun; attackers
-are answered in between.
+are answered in between. Thefts become known a week later, where a layer is told of them.
 """
 
 from __future__ import annotations
@@ -20,13 +20,18 @@ from bezant.economy.training import START_NS
 from bezant.economy.world import World
 from bezant.gateway.accounts import Opening, PartyProfile
 from bezant.gateway.bulk import AccountColumns, new_ids, transfers
+from bezant.interfaces.bench.defences import Told
+from bezant.interfaces.replay.complaints import Complaints
 from bezant.model.identifiers import words
 from bezant.model.outcomes import Outcome
+from bezant.model.records import RecordArray
 from bezant.node import Node
 
 DAY_NS, QUARTER_NS = 86_400 * 10**9, 900 * 10**9
 MOST_ROWS = 512
 ATTACK_DAYS = 21
+ID_WINDOW_S = 86_400
+"""Of the networks that are defended: simulated payments lie further apart than live ones."""
 
 
 @dataclass
@@ -63,11 +68,12 @@ class Count:
 class Battle:
     """One world and its attackers against one node."""
 
-    def __init__(self, node: Node, clock: SetClock, world: World, plans: list[Plan]) -> None:
-        self._node, self._clock, self._world, self._plans = node, clock, world, plans
+    def __init__(self, node: Node, clock: SetClock, world: World, plans: list[Plan], told: Told = "") -> None:
+        self._node, self._clock, self._world, self._plans, self._told = node, clock, world, plans, told
         self._asset = node.accounts.asset("EUR")
         self._accounts = AccountColumns()
         self._random = np.random.default_rng(world.seed)
+        self._complaints = Complaints(np.random.default_rng([world.seed, 1]), ID_WINDOW_S)
         self._count = Count()
         for plan in plans:
             self._count.goal[plan.kind] = self._count.goal.get(plan.kind, 0) + plan.goal_minor
@@ -96,6 +102,7 @@ class Battle:
             rows = traffic.rows(start, end)
             while waiting and waiting[0][0] <= int(rows.time_ns[-1]):
                 self._attack(waiting)
+            self._complain(int(rows.time_ns[0]))
             outcomes = self._pay(rows.debtor, rows.creditor, rows.amount_minor, int(rows.time_ns[-1]))
             self._count.honest += len(rows)
             self._count.insulted += int(np.isin(outcomes, _STOPPED).sum())
@@ -107,8 +114,11 @@ class Battle:
         """Make the next attempt, tell its attacker, and queue what that thinks of next."""
         due_ns, number, attempt = heapq.heappop(waiting)
         debtor, creditor = np.array([attempt.debtor]), np.array([attempt.creditor])
-        outcome = int(self._pay(debtor, creditor, np.array([attempt.amount_minor]), due_ns)[0])
+        records, outcomes = self._order(debtor, creditor, np.array([attempt.amount_minor]), due_ns)
+        outcome = int(outcomes[0])
         answer = _answer(outcome)
+        if attempt.theft and (self._told == "all" or (self._told and answer is Answer.SETTLED)):
+            self._complaints.note(records, np.array([self._clock.time_ns]), np.ones(1, np.uint8), outcomes)
         plan = self._plans[number]
         self._count.attempts += 1
         self._count.stopped_attempts += outcome in _STOPPED
@@ -120,8 +130,20 @@ class Battle:
             return
         heapq.heappush(waiting, (due_ns + int(following.after_s * 1e9), number, following))
 
+    def _complain(self, now_ns: int) -> None:
+        """Label the thefts that have become known."""
+        known = self._complaints.due(now_ns, MOST_ROWS)
+        if len(known):
+            self._clock.time_ns = max(self._clock.time_ns, now_ns)
+            desk = self._node.desk
+            desk.intake.call(desk.sign(known, desk.institution_key))
+
     def _pay(self, debtor: Any, creditor: Any, amount: Any, time_ns: int) -> Any:
         """Pay (n,) at one time, never before the last; return the outcomes (n,)."""
+        return self._order(debtor, creditor, amount, time_ns)[1]
+
+    def _order(self, debtor: Any, creditor: Any, amount: Any, time_ns: int) -> tuple[RecordArray, Any]:
+        """Pay as `_pay` does; return the records too."""
         self._clock.time_ns = max(self._clock.time_ns, time_ns)
         records = transfers(
             new_ids(np.full(len(debtor), self._clock.time_ns // 1_000_000), self._random),
@@ -131,7 +153,7 @@ class Battle:
             np.asarray(amount).astype(np.uint64),
         )
         desk = self._node.desk
-        return desk.intake.call(desk.sign(records, desk.institution_key)).outcome
+        return records, desk.intake.call(desk.sign(records, desk.institution_key)).outcome
 
     def _open(self) -> None:
         parties, accounts = self._world.parties, self._node.accounts

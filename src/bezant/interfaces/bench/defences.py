@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +33,10 @@ BUDGET = 0.005
 """Share of honest payments that each layer may stop in the world it learned from; a model's usual budget."""
 LET_ALL_PASS = "review_ppm = 1000000\nblock = false\n"
 NEVER_PPM = 1_000_001
+LISTED = 4
+"""Of so many attackers one has a first mule whose name is on the watchlist: an assumption, and no finding."""
+Told = Literal["", "paid", "all"]
+"""Which thefts become known a week later: none, those that were paid, or those that were stopped too."""
 
 Note = Callable[[str, float], None]
 Scores = npt.NDArray[np.uint32]
@@ -39,7 +44,8 @@ Scores = npt.NDArray[np.uint32]
 
 @dataclass(frozen=True, slots=True)
 class Defence:
-    """A layer: its model, if it has one, its policy, and the score from which on rules stop a payment."""
+    """A layer, or several: a model and its policy, the score from which on rules stop a payment, configured
+    rules, screening by a list that knows some mules, and what it is told."""
 
     name: str
     model: Model | None = None
@@ -48,24 +54,23 @@ class Defence:
     """0: rules decide where there is no model, and not at all where there is one."""
     against: tuple[str, ...] = KINDS
     """The kinds of attackers that it is set against."""
+    configured: str = ""
+    """``[[rules]]`` of its node."""
+    screening: bool = False
+    told: Told = ""
 
 
 class RulesOf(Score):
-    """Rules from another score on than they are shipped with, and beside a model where there is one."""
+    """Built-in rules from another score on than they are shipped with."""
 
     def __init__(self, resources: Resources, rules_ppm: int) -> None:
         super().__init__(resources)
-        self._rules_ppm, self._review_ppm = rules_ppm, resources.policy.review_ppm
+        self._rules_ppm = rules_ppm
 
     def __call__(self, batch: PaymentBatch) -> PaymentBatch:
-        if self._model is None:
-            batch = self.fall_back(batch)
-            stopped = batch.score_ppm >= self._rules_ppm
-            batch.score_ppm = np.where(stopped, np.maximum(batch.score_ppm, REVIEW_PPM), 0).astype(np.uint32)
-            return batch
-        batch = super().__call__(batch)
-        stopped = batch.pays & (score_rules(batch.features)[0] >= self._rules_ppm)
-        batch.score_ppm[stopped] = np.maximum(batch.score_ppm[stopped], np.uint32(self._review_ppm))
+        batch = self.fall_back(batch)
+        stopped = batch.score_ppm >= self._rules_ppm
+        batch.score_ppm = np.where(stopped, np.maximum(batch.score_ppm, REVIEW_PPM), 0).astype(np.uint32)
         return batch
 
 
@@ -76,15 +81,30 @@ def defences(note: Note) -> list[Defence]:
     note("train", 0.2)
     taught, x = _learn("economy with attackers", KINDS)
     without, blind_x = _learn("economy with attackers, without the account graph", KINDS, graph=False)
-    rules, half = score_rules(honest_x)[0], BUDGET / 2
+    rules, half = score_rules(honest_x)[0], _review(taught, x, BUDGET / 2)
+    own_rule, half_rule = _configured(honest_x, BUDGET), _configured(honest_x, BUDGET / 2)
+    whole, unmet = _review(taught, x), _review(plain, honest_x)
     layers = [
         Defence("nothing", policy=LET_ALL_PASS, rules_ppm=NEVER_PPM),
-        Defence("rules", rules_ppm=_at_budget(rules, BUDGET)),
-        Defence("rules as shipped"),
-        Defence("model that never met an attacker", plain, _review(plain, honest_x)),
-        Defence("model", taught, _review(taught, x)),
+        Defence("screening", policy=LET_ALL_PASS, rules_ppm=NEVER_PPM, screening=True),
+        Defence("built-in rules", rules_ppm=_at_budget(rules, BUDGET)),
+        Defence("built-in rules as shipped"),
+        Defence("configured rule", policy=LET_ALL_PASS, rules_ppm=NEVER_PPM, configured=own_rule),
+        Defence("model that never met an attacker", plain, unmet),
+        Defence("the same, told of thefts that were paid", plain, unmet, told="paid"),
+        Defence("the same, told of those that were stopped too", plain, unmet, told="all"),
+        Defence("model", taught, whole),
         Defence("model without the account graph", without, _review(without, blind_x)),
-        Defence("rules and model", taught, _review(taught, x, half), _at_budget(rules, half)),
+        Defence("all: screening, configured rule, model", taught, half, configured=half_rule, screening=True),
+        Defence("all but screening", taught, half, configured=half_rule),
+        Defence("all but the configured rule", taught, whole, screening=True),
+        Defence(
+            "all but the model",
+            policy=LET_ALL_PASS,
+            rules_ppm=NEVER_PPM,
+            configured=own_rule,
+            screening=True,
+        ),
         Defence("model at its own thresholds", taught),
     ]
     for number, kind in enumerate(KINDS):
@@ -114,6 +134,18 @@ def _at_budget(score_ppm: Scores, budget: float) -> int:
     """Return the lowest score from which on there is at most that share of honest scores (n,)."""
     ranked = np.sort(score_ppm)[::-1]
     return int(ranked[int(budget * len(ranked))]) + 1
+
+
+def _configured(honest_x: FloatMatrix, budget: float) -> str:
+    """Return a rule as an operator would write it, that stops at most that share of honest payments (n, F):
+    more than so much to a payee who was never paid before."""
+    new_payee = honest_x[:, COLUMN["pair_new"]] > 0
+    amounts = np.where(new_payee, np.expm1(honest_x[:, COLUMN["amount"]].astype(np.float64)), 0.0)
+    least = np.sort(amounts)[::-1][int(budget * len(amounts))]
+    return (
+        '[[rules]]\nname = "large-and-new"\nverdict = "review"\nreason = "A large sum to a new payee."\n'
+        f'when = ["amount > {least:.2f} EUR", "pair_new = 1"]\n'
+    )
 
 
 def _review(model: Model, honest_x: FloatMatrix, budget: float = BUDGET) -> str:

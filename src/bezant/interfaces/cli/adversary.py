@@ -56,4 +56,4 @@ def adversary(
         shares = (layer[share] for share in ("share_stopped", "share_missed", "insult_rate"))
         table.add_row(name, *(f"{one['mean']:.2%} ± {one['spread']:.2%}" for one in shares))
     Console().print(table)
-    Console().print(f"not measured: {report['not_measured']}")
+    Console().print(f"assumed: {report['assumed']}")

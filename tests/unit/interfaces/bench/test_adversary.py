@@ -37,10 +37,16 @@ def test_layers_are_compared_on_the_same_attackers(monkeypatch: pytest.MonkeyPat
         worlds = {name: layers[name]["worlds"][seed] for name in layers}
         assert len({worlds[name]["all"]["value_sought"] for name in everybody}) == 1
         assert worlds["nothing"]["customers_insulted"] == worlds["nothing"]["attempts_stopped"] == 0
-        assert worlds["rules as shipped"]["attempts_stopped"] > 0
+        assert worlds["built-in rules as shipped"]["attempts_stopped"] > 0
+        assert worlds["screening"]["all"]["share_stopped"] > worlds["nothing"]["all"]["share_stopped"]
+        assert worlds["configured rule"]["attempts_stopped"] > 0
         assert worlds["model that never met split"]["by_attack"].keys() == {"split"}
     stopped = {name: layer["share_stopped"]["mean"] for name, layer in layers.items()}
     assert stopped["model"] > stopped["nothing"] + 0.2
-    assert stopped["rules as shipped"] > stopped["nothing"]
+    assert stopped["built-in rules as shipped"] > stopped["nothing"]
+    for without in ("screening", "the configured rule", "the model"):
+        assert f"all but {without}" in layers
+    told = {"the same, told of thefts that were paid", "the same, told of those that were stopped too"}
+    assert told <= layers.keys()
     shares = [world["all"]["share_stopped"] for world in layers["model"]["worlds"].values()]
     assert stopped["model"] == pytest.approx(sum(shares) / 2, abs=1e-4)
