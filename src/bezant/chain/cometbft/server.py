@@ -1,9 +1,9 @@
 """ABCI over a socket: four connections, answers in the order of requests, kept back until a flush.
 
 CometBFT opens a connection each for consensus, mempool, queries and snapshots, and never asks on one of
-them before it got in touch. Each has a thread; what they ask is answered under one lock, so the
-application is asked one thing at a time. After what cannot be read or answered CometBFT is told so and
-stops, as it must: going on would leave a gap in what was applied.
+them before it got in touch. Each has a thread that answers, and one that reads ahead of it, see `receiver`.
+What is asked is answered under one lock, so the application is asked one thing at a time. After what cannot
+be read or answered CometBFT is told so and stops, as it must: going on would leave a gap in what was applied.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import socket
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -23,6 +24,10 @@ from bezant.errors import BezantError, ConfigError, DecodeError
 MAX_FRAME_BYTES = 104_857_600
 """The most that CometBFT sends in one message (100 MiB); what claims more is refused unread."""
 READ_BYTES = 1 << 18
+PIECE_BYTES = 1 << 22
+"""How much is read at once of a long message (4 MiB)."""
+MAX_AHEAD_BYTES = 1 << 25
+"""Read and not yet answered, on one connection (32 MiB, eight full blocks); then reading waits."""
 MAX_HELD_BYTES = 1 << 20
 """Answers held for a flush; more than this go out at once, which the order allows."""
 BACKLOG = 16
@@ -34,15 +39,16 @@ Application = Callable[[Request], bytes]
 """Answers a request with a whole Response; called by one thread at a time."""
 
 
-def split_frames(chunks: Iterator[bytes], limit: int = MAX_FRAME_BYTES) -> Iterator[memoryview]:
+def split_frames(receive: Callable[[int], bytes], limit: int = MAX_FRAME_BYTES) -> Iterator[memoryview]:
     """Yield the messages in a stream of bytes, however it was cut.
 
-    Room is taken as bytes arrive, never as a length claims. Raises: DecodeError.
+    `receive` gets how many bytes the message still needs, 0 where that is not known yet, and returns one or
+    more, nothing at the end. Room is taken as bytes arrive, never as a length claims. Raises: DecodeError.
     """
-    held = bytearray()
-    for chunk in chunks:
+    held, at, missing = bytearray(), 0, 0
+    while chunk := receive(missing):
         held += chunk
-        at = 0
+        at = missing = 0
         while True:
             head = memoryview(bytes(held[at : at + MAX_VARINT_BYTES]))
             if len(head) < MAX_VARINT_BYTES and not any(byte < 0x80 for byte in head):
@@ -52,13 +58,87 @@ def split_frames(chunks: Iterator[bytes], limit: int = MAX_FRAME_BYTES) -> Itera
                 raise DecodeError(
                     f"a message claims {length} bytes, {limit} is the most", code="abci_too_long"
                 )
-            if at + start + length > len(held):
+            missing = max(at + start + length - len(held), 0)
+            if missing:
                 break
             yield memoryview(bytes(memoryview(held)[at + start : at + start + length]))
             at += start + length
         del held[:at]
     if held:
         raise DecodeError("the connection ended within a message", code="abci_malformed")
+
+
+def receiver(connection: socket.socket) -> Callable[[int], bytes]:
+    """Return what `split_frames` reads a connection with.
+
+    The rest of a message is waited for in the system, without the interpreter: while CometBFT cannot write,
+    its timer for flushes, which is set to 20 nanoseconds, keeps a core busy.
+    """
+
+    def receive(missing: int) -> bytes:
+        if missing:
+            return connection.recv(min(missing, PIECE_BYTES), socket.MSG_WAITALL)
+        return connection.recv(READ_BYTES)
+
+    return receive
+
+
+class ReadAhead:
+    """Reads the messages of a connection on a thread of its own, up to a bound; yields them in order."""
+
+    def __init__(self, connection: socket.socket, limit: int = MAX_AHEAD_BYTES) -> None:
+        self._connection, self._limit = connection, limit
+        self._read: deque[memoryview] = deque()
+        self._held = 0
+        self._ended = False
+        self._error: DecodeError | None = None
+        self._changed = threading.Condition()
+        threading.Thread(target=self._run, name="abci-reader", daemon=True).start()
+
+    def __enter__(self) -> Iterator[memoryview]:
+        return self._messages()
+
+    def __exit__(self, *_: object) -> None:
+        # A socket that somebody reads from is not closed by closing it.
+        with suppress(OSError):
+            self._connection.shutdown(socket.SHUT_RDWR)
+        self._end()
+
+    def _messages(self) -> Iterator[memoryview]:
+        """Yield messages until the connection ends. Raises: DecodeError."""
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._read or self._ended)
+                if not self._read:
+                    if self._error is not None:
+                        raise self._error
+                    return
+                message = self._read.popleft()
+                self._held -= len(message)
+                self._changed.notify_all()
+            yield message
+
+    def _run(self) -> None:
+        try:
+            for message in split_frames(receiver(self._connection)):
+                with self._changed:
+                    self._changed.wait_for(lambda: self._held < self._limit or self._ended)
+                    if self._ended:
+                        return
+                    self._read.append(message)
+                    self._held += len(message)
+                    self._changed.notify_all()
+        except DecodeError as error:
+            self._error = error
+        except OSError:
+            # CometBFT has gone, or this node is closing: whoever watches over both sees to it.
+            pass
+        self._end()
+
+    def _end(self) -> None:
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
 
 
 class AbciServer:
@@ -118,8 +198,8 @@ class AbciServer:
         held: list[bytes] = []
         size = 0
         try:
-            with connection:
-                for message in split_frames(_received(connection)):
+            with connection, ReadAhead(connection) as messages_read:
+                for message in messages_read:
                     answer, last = self._answer(message)
                     held.append(framed(answer))
                     size += len(answer)
@@ -131,7 +211,6 @@ class AbciServer:
             if not self._closed:
                 _LOG.error("what came over the socket of CometBFT cannot be read: %s", error.message)
         except OSError:
-            # CometBFT has gone, or this node is closing: whoever watches over both sees to it.
             return
         finally:
             self._open.discard(connection)
@@ -154,8 +233,3 @@ class AbciServer:
             _LOG.error("CometBFT is told to stop: %s", said)
             self._on_failure(error)
             return messages.exception(said), True
-
-
-def _received(connection: socket.socket) -> Iterator[bytes]:
-    while chunk := connection.recv(READ_BYTES):
-        yield chunk

@@ -11,7 +11,7 @@ import pytest
 
 from bezant.chain.cometbft import messages, wire
 from bezant.chain.cometbft.messages import CheckTx, Request
-from bezant.chain.cometbft.server import MAX_FRAME_BYTES, AbciServer, split_frames
+from bezant.chain.cometbft.server import MAX_FRAME_BYTES, AbciServer, ReadAhead, split_frames
 from bezant.errors import ConfigError, DecodeError, InputError
 
 _FLUSH = wire.put_part(2, b"")
@@ -61,7 +61,7 @@ def _connect(server: AbciServer) -> socket.socket:
 
 
 def _read(connection: socket.socket, count: int) -> list[bytes]:
-    frames = split_frames(iter(lambda: connection.recv(4096), b""))
+    frames = split_frames(lambda missing: connection.recv(4096))
     return [bytes(next(frames)) for _ in range(count)]
 
 
@@ -123,7 +123,7 @@ def test_frames_are_found_however_the_stream_is_cut(size: int) -> None:
     sent = [b"", b"a", b"b" * 127, b"c" * 128, b"d" * 20_000]
     stream = b"".join(wire.framed(message) for message in sent)
     cut = (stream[at : at + size] for at in range(0, len(stream), size))
-    assert [bytes(message) for message in split_frames(cut)] == sent
+    assert [bytes(message) for message in split_frames(lambda missing: next(cut, b""))] == sent
 
 
 def test_a_length_bomb_is_refused_before_anything_is_kept() -> None:
@@ -131,10 +131,54 @@ def test_a_length_bomb_is_refused_before_anything_is_kept() -> None:
         yield wire.encode_varint(2**62)
         raise AssertionError("more was read")
 
+    chunks = stream()
     with pytest.raises(DecodeError, match="is the most"):
-        next(split_frames(stream()))
+        next(split_frames(lambda missing: next(chunks)))
 
 
 def test_a_stream_that_ends_within_a_message_is_refused() -> None:
+    chunks = iter([wire.encode_varint(5) + b"abc"])
     with pytest.raises(DecodeError, match="ended within"):
-        list(split_frames(iter([wire.encode_varint(5) + b"abc"])))
+        list(split_frames(lambda missing: next(chunks, b"")))
+
+
+def test_what_a_message_still_needs_is_asked_for() -> None:
+    asked: list[int] = []
+    stream = wire.framed(b"a") + wire.framed(b"b" * 300)
+
+    def receive(missing: int) -> bytes:
+        nonlocal stream
+        asked.append(missing)
+        chunk, stream = stream[: missing or 10], stream[missing or 10 :]
+        return chunk
+
+    assert [len(message) for message in split_frames(receive)] == [1, 300]
+    assert asked == [0, 294, 0]
+
+
+def test_what_cometbft_writes_is_read_while_the_application_is_busy(
+    tmp_path: Path,
+) -> None:
+    busy, most = threading.Event(), 8 << 20
+
+    def application(request: Request) -> bytes:
+        busy.wait(10)
+        return messages.check_tx(messages.OK)
+
+    server = AbciServer(tmp_path / "abci.sock", application, lambda error: None)
+    server.start()
+    with _connect(server) as connection:
+        connection.settimeout(5)
+        sent = wire.framed(_check(bytes(1 << 20)))
+        connection.sendall(sent * (most // len(sent)))
+        busy.set()
+    server.close()
+
+
+def test_reading_ahead_has_a_bound() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs, ReadAhead(ours, limit=1 << 16) as ahead:
+        theirs.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            theirs.sendall(wire.framed(bytes(1 << 14)) * 200)
+        assert len(next(ahead)) == 1 << 14
