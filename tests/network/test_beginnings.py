@@ -214,18 +214,3 @@ def test_members_of_a_moved_ledger_come_back_and_have_one_history(moved: Moved) 
     assert first.get(f"/v1/payments/{moved.paid}")["status"] == "settled"
     first.close()
     assert {path: path.read_bytes() for path in (moved.data / "keys").iterdir()} == moved.before
-
-
-def test_a_member_with_another_origin_than_the_genesis_names_refuses_to_start(moved: Moved) -> None:
-    network, last = moved.network, moved.network.members[3]
-    network.stop([last])
-    data = network.data(last)
-    (data / "chain").rename(data / "chain.away")
-    flip(data / "origin" / "receipts.log", 40)
-    network.start([last])
-    until(lambda: network.status()[3].state == "stopped", "it refuses to start")
-    assert "refuses to start" in network.status()[3].problem
-    flip(data / "origin" / "receipts.log", 40)
-    (data / "chain.away").rename(data / "chain")
-    network.start([last])
-    network.wait_ready([last])
