@@ -56,6 +56,8 @@ class Screening(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Store(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    follow: bool = True
+    """Without it there is no read model, so no lists, statements or webhooks: for who serves no customers."""
     url: str = ""
     """SQLAlchemy URL; empty means SQLite in the data folder."""
     max_lag_payments: Annotated[int, msgspec.Meta(ge=1)] = 1_000_000

@@ -228,7 +228,7 @@ class Node:
         self.idempotency = IdempotencyKeys.open(self.config.store.url or self.folder.idempotency_url)
         opened.callback(self.idempotency.close)
         self.idempotency.prune(clock.now_ns() - KEYS_KEPT_NS)
-        if with_store:
+        if with_store and self.config.store.follow:
             self._open_store(opened)
         self.history = History(self.desk, self.payments, self.store, self.follower)
         self.holds = Holds(self.desk, self.payments, self.history)

@@ -230,6 +230,20 @@ def test_scores_after_a_restart_are_those_without_one(tmp_path: Path, model_file
     assert len(set(scores[0])) > 24, "the scores and features do move"
 
 
+def test_a_node_without_a_read_model_pays_and_proves_and_keeps_no_lists(
+    tmp_path: Path, model_file: Path
+) -> None:
+    settings = "[store]\nfollow = false\n"
+    with SmallNode(tmp_path / "node", model=model_file, settings=settings, with_store=True) as small:
+        node = small.node
+        assert node.store is None
+        assert node.engine.durable_height > 0
+        with pytest.raises(StorageError, match="without a read model") as refused:
+            node.history.payments()
+        assert refused.value.code == "no_store"
+    assert not (tmp_path / "node" / "store.sqlite").exists()
+
+
 def test_a_new_store_is_filled_again(stored: SmallNode) -> None:
     paid, _ = stored.pay("3.00", payload=TEXTS)
     stored.node.close()

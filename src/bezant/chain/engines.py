@@ -59,5 +59,6 @@ def open_engine(
         before_sync=before_sync,
         joining=joining,
         keep_blocks=settings.keep_blocks,
+        now_ns=clock.now_ns,
         **options,
     )

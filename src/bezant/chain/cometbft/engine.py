@@ -12,6 +12,7 @@ committed when a process ended is applied again from CometBFT's own store.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -37,6 +38,7 @@ from bezant.chain.receipts import Evidence
 from bezant.chain.signatures import Checked, gateway_keys
 from bezant.chain.storage.chain import Options, StoredChain
 from bezant.errors import Overloaded
+from bezant.ledger.batch import NS_PER_S
 from bezant.model.digest import Digests, sha256
 from bezant.model.genesis import Genesis
 from bezant.model.identifiers import AccountId
@@ -53,6 +55,9 @@ PATIENCE_S = 30.0
 STALLED_S = 10.0
 """Nothing more is accepted while somebody waits and nothing was agreed on for so long."""
 CLOSING_S = 3.0
+CAUGHT_UP_S = 50
+"""A block whose time lies further back was agreed on some time ago. In an idle network there is a block every
+20 s, each with the time of the one before."""
 
 
 def _nothing() -> None:
@@ -82,6 +87,7 @@ class CometEngine(StoredChain):
         patience_s: float = PATIENCE_S,
         joining: Joining | None = None,
         keep_blocks: int = 0,
+        now_ns: Callable[[], int] = time.time_ns,
         **options: Unpack[Options],
     ) -> None:
         """Open the chain in `folder` and replay its journal; CometBFT is answered from `start` on.
@@ -95,6 +101,9 @@ class CometEngine(StoredChain):
         """
         super().__init__(folder, genesis, node_key, ledger_seed, **options)
         self._still = threading.RLock()
+        self._now_ns = now_ns
+        self._agreed_ns = self.time_ns or genesis.created_ms * 1_000_000
+        """The time of the next block, nearly: it is when the votes on the last one were given."""
         self._known = KnownOrders(self.network, gateway_keys(genesis.gateways))
         self._outcomes = Outcomes(patience_s)
         self._rpc = Rpc(rpc_url)
@@ -145,7 +154,8 @@ class CometEngine(StoredChain):
     ) -> Awaited:
         """Send orders to the network; see `Engine.submit`.
 
-        Raises: Overloaded ``network_stalled`` while earlier ones wait for longer than they should.
+        Raises: Overloaded ``network_stalled`` while earlier ones wait for longer than they should, and
+        ``network_behind`` while the next block is to have the time from before a halt.
         """
         for order in orders:
             check_shape(order)
@@ -156,6 +166,14 @@ class CometEngine(StoredChain):
                 f"the network has not agreed on anything for {waited_s:.0f} s; nothing was accepted, try "
                 "again once enough validators are there",
                 code="network_stalled",
+                retry_after_s=5,
+            )
+        behind_ns = self._now_ns() - self._agreed_ns
+        if behind_ns > self.genesis.rules.id_future_s * NS_PER_S:
+            raise Overloaded(
+                f"the network agreed on its last block {behind_ns // NS_PER_S} s ago, and what is signed now "
+                "would be in the future of the next one; nothing was accepted, try again in a moment",
+                code="network_behind",
                 retry_after_s=5,
             )
         encoded = tuple(encode_order(self.network, order) for order in orders)
@@ -194,6 +212,8 @@ class CometEngine(StoredChain):
         super().close()
 
     def _settle(self, decided: Decided) -> None:
+        now_ns, time_ns = self._now_ns(), decided.applied.block.time_ns
+        self._agreed_ns = now_ns if now_ns - time_ns < CAUGHT_UP_S * NS_PER_S else time_ns
         self._outcomes.settle(decided.applied.block, decided.placed)
         if self._keeper is not None:
             self._keeper.on_durable(decided.applied.block.height)

@@ -31,6 +31,8 @@ CALLERS = 96
 """Submissions under way at once: enough that blocks are full while the network agrees on the last ones."""
 HALF_LOAD_S = 10.0
 SOCKET_WAIT_S = 120.0
+NO_READ_MODEL = "[store]\nfollow = false\n"
+"""As in the other benchmarks of the ledger; its own figures are those of ``bezant bench store``."""
 
 
 def run_network_bench(
@@ -143,7 +145,7 @@ class Gateway:
 @contextmanager
 def _members(folder: Path, validators: int, model: Model, note: Callable[[str], None]) -> Iterator[Gateway]:
     """Yield a network that runs."""
-    found(folder, validators, settings=POLICY)
+    found(folder, validators, settings=POLICY + NO_READ_MODEL)
     network = Network(folder)
     first, *others = network.members
     data = network.data(first)
