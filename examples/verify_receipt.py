@@ -31,22 +31,26 @@ FORMS = """bezant_receipt:i engine:s summary:d signed:d leaf:s leaf_index:i leaf
     account:s blind:s counters:s | number:i name:s key:s | version:i network:s created_ms:i rules:d assets:l
     institutions:l gateways:l sealers:l | version:i id_window_s:i id_future_s:i review_for_s:i max_live_ids:i
     checkpoint_interval:i schemes:l recovery_delay_s:i | number:i code:s scale:i issuer:i approve_holders:b
-    freezable:b pausable:b clawback:b member_credit:b refund_window_s:i"""
+    freezable:b pausable:b clawback:b member_credit:b refund_window_s:i | asset:i flat:i ppm:i
+    minimum:i maximum:i | genesis:s height:i time_ns:i app_hash:s state_root:s archive_root:s"""
+# Fields at an object's end that are there only where they say something, the last first.
+OPTIONAL = ["decision:s", "finality:d", "fees:l", "origin:d", "snapshot_interval:i", "stake:d"]
+OPTIONAL += ["validators:l"]
 RECORD, LEAF = struct.Struct("<16s16s16s16sQQ32sIIIHH"), struct.Struct("<HHHHBB6s16sQQ32s32s32s32s")
 # Outcomes by number; 0 stands for the numbers that none has.
 OUTCOMES = """applied held held_for_review captured released hold_expired locked captured_in_part
-    recovery_started bonded unbonding slashed jailed accepted declined 0 malformed unknown_authority
+    recovery_started bonded unbonding slashed jailed accepted declined rewarded malformed unknown_authority
     bad_signature gateway_not_accepted threshold_not_met 0 0 0 id_in_future expired 0 0 0 0 0 0 exists
     exists_with_other_content capacity 0 0 0 0 0 blocked review_not_permitted original_unknown
     refund_window_closed not_governed 0 0 0 debtor_unknown creditor_unknown not_authorised same_account
     asset_mismatch amount_zero asset_paused policy_forbids debtor_frozen creditor_frozen debtor_closed
     creditor_closed debtor_not_approved creditor_not_approved rule_out_of_bounds schedule_refused
     hold_unknown hold_mismatch amount_above_hold hold_exists preimage_mismatch mandate_expired above_mandate
-    above_mandate_period overflow insufficient_funds balance_limit above_original 0 0 account_not_empty
-    limit_below_balance authority_exists account_exists id_not_derived asset_unknown holder_unknown
-    credit_not_permitted key_slot threshold_unreachable recovery_waiting validator_jailed mandate_unknown
-    mandate_exists model_unknown models_full validator_unknown validators_full linked_failed chain_open
-    last_validator proposal_unknown proposal_exists proposals_full"""
+    above_mandate_period overflow insufficient_funds balance_limit above_original fee_above_max 0
+    account_not_empty limit_below_balance authority_exists account_exists id_not_derived asset_unknown
+    holder_unknown credit_not_permitted key_slot threshold_unreachable recovery_waiting validator_jailed
+    mandate_unknown mandate_exists model_unknown models_full validator_unknown validators_full linked_failed
+    chain_open last_validator proposal_unknown proposal_exists proposals_full"""
 
 
 def need(holds, why):
@@ -56,7 +60,7 @@ def need(holds, why):
 
 def read_object(pairs):
     form = [f"{name}:{type({} if value is None else value).__name__[0]}" for name, value in pairs]
-    for optional in ("decision:s", "finality:d", "stake:d", "validators:l"):  # Opened; where validators vote.
+    for optional in OPTIONAL:
         if form[-1] == optional and pairs[len(form) - 1][1]:
             form.pop()
     known = (FORMS + "|" + cometbft_votes.FORMS).split("|")
@@ -124,7 +128,7 @@ def verify(data, trust="", witnesses=(), quorum=0):
 
     # What was answered: a leaf for that record, under an app hash that the node sealed.
     leaf, place = unhex(receipt["leaf"], 176), (receipt["leaf_index"], receipt["leaf_count"])
-    version, same, outcome, _, mode, _, rest, id_, moved, _, hashed, chose, side_a, side_b = LEAF.unpack(leaf)
+    version, same, outcome, _, mode, _, rest, id_, moved, fee, hashed, chose, *sides = LEAF.unpack(leaf)
     answers = (version, same, rest, id_, hashed) == (1, kind, bytes(6), payment, digest(b"\0", record))
     need(answers, "the leaf does not answer this record")
     opened = unhex(receipt.get("decision", ""), 64) if "decision" in receipt else b""
@@ -142,7 +146,8 @@ def verify(data, trust="", witnesses=(), quorum=0):
         need(seal["key"] in genesis["sealers"], "the seal is by nobody whom the genesis names")
         pair = unhex(seal["key"]), unhex(seal["signature"], 64)
         need(is_signed(1, *pair, b"bezant/seal/1" + network + block), "the seal does not cover this block")
-    for side, account, commitment in (("debtor_side", debtor, side_a), ("creditor_side", creditor, side_b)):
+    sides = ("debtor_side", debtor, sides[0]), ("creditor_side", creditor, sides[1])
+    for side, account, commitment in sides:
         if receipt[side]:
             blind, counters = unhex(receipt[side]["blind"]), unhex(receipt[side]["counters"], 64)
             need(receipt[side]["account"] == account[::-1].hex(), "an opened side is another account's")
@@ -173,6 +178,8 @@ def verify(data, trust="", witnesses=(), quorum=0):
     keys = {"keys": len(shown), "keys_registered_first": ids.count(authority)}
     if opened:
         keys["decided_by_model"] = opened[32:48].hex()
+    if fee:
+        keys["fee_minor"] = fee
     return summary | keys | {"genesis": network.hex(), "co_signed_by": found, "votes": votes}
 
 

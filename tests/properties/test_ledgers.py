@@ -20,6 +20,7 @@ from hypothesis.errors import NoSuchExample
 from bezant.ledger.batch import NS_PER_S, Batch
 from bezant.ledger.books import Answer, Hold, State
 from bezant.ledger.columnar import ColumnarLedger
+from bezant.ledger.fees import collector_id
 from bezant.ledger.reference import ReferenceLedger
 from bezant.ledger.reference.holds import close_hold
 from bezant.ledger.reference.learning import set_model
@@ -28,7 +29,7 @@ from bezant.ledger.reference.parties import Request
 from bezant.ledger.reference.payments import pay, reverse
 from bezant.ledger.reference.stake import unbond
 from bezant.model.digest import sha256
-from bezant.model.genesis import Genesis, GenesisValidator, Stake
+from bezant.model.genesis import Fee, Genesis, GenesisValidator, Stake
 from bezant.model.governance import RANGES, Rule
 from bezant.model.identifiers import new_payment_id
 from bezant.model.keys import SigningKey, authority_id
@@ -47,6 +48,7 @@ VOTERS = [bytes([n]) * 32 for n in (21, 22, 23, 24)]
 RULES = {
     "stake": Stake(asset=1, unit=10, unbonding_s=4, slash_ppm=300_000, jail_s=3, away_blocks=2),
     "validators": (GenesisValidator(VOTERS[0].hex(), 2, 2), GenesisValidator(VOTERS[1].hex(), 1, 1)),
+    "fees": (Fee(1, ppm=300_000, maximum=3),),
     "id_window_s": 40,
     "id_future_s": 5,
     "review_for_s": 6,
@@ -70,6 +72,7 @@ FOCUS = {
     "keys": [20, 20, 20, 21, 21, 22, 22, 1, 1, 3, 23],
     "stake": [9, 9, 9, 9, 10, 10, 30, 30, 1, 3, 4, 27],
     "governance": [31, 31, 31, 32, 32, 32, 32, 32, 32, 9, 10],
+    "fees": [1, 1, 1, 1, 2, 2, 3, 3, 5, 9, 9, 9, 10],
     "learning": [1, 1, 1, 2, 8, 8, 8, 29, 29, 29, 29, 29],
     "policy": [18, 25, 26, 27, 28, 7, 7, 1, 1, 5, 2, 3],
     "every": [*PLAIN, 5, 5, 7, 20, 21, 22, 23, 24, 25, 26, 27, 28, MANDATED, LOCKED, 6, 8, 29, *VOTING],
@@ -89,7 +92,7 @@ AGES = {"plain": range(12), "keys": range(12), "policy": range(12)}
 def steps_of(focus: str) -> st.SearchStrategy[Step]:
     """Return steps: kind, debtor (0: the signer's own account), creditor, amount (of a capture: beyond what
     is held), which earlier record, flags, verdict, how the id is made."""
-    wild = focus not in ("holds", "refunds", "mandates", "learning", "stake", "governance")
+    wild = focus not in ("holds", "refunds", "mandates", "learning", "stake", "governance", "fees")
     return st.tuples(
         st.sampled_from(FOCUS[focus]),
         st.sampled_from([0, 0, 0, 0, 1, 2, 3, 4] if wild else [0, 0, 0, 1]),
@@ -106,7 +109,7 @@ def blocks_of(focus: str, blocks: int = 1) -> st.SearchStrategy[Any]:
     """Return at least so many blocks of the steps of a focus: seconds before each, what each signer asks
     for, which signatures are good, a bit for each in turn, and the faults of validators."""
     signers = range(len(SIGNERS)) if focus in ("keys", "every", "plain") else (0, 1, 2, 3, 6)
-    signers = (0, 1, 3, 3, 3, 3, 6) if focus in ("learning", "stake") else signers
+    signers = (0, 1, 3, 3, 3, 3, 6) if focus in ("learning", "stake", "fees") else signers
     signers = (0, 3, 3, 3, 6, 6) if focus == "governance" else signers
     part = st.tuples(st.sampled_from(signers), st.lists(steps_of(focus), min_size=1, max_size=6))
     good = st.sampled_from([255] * 9 + [0, 1, 2, 253])
@@ -195,6 +198,8 @@ class Play:
             fields["flags"] = 0
         if age == 8 and other is not None:
             fields["id"] = id_of(other[0], "id")
+        if kind in (Kind.TRANSFER, Kind.HOLD, MANDATED, LOCKED):
+            fields["max_fee"] = (3, 3, 3, 1)[which]
         if kind == LOCKED:
             return self.locked(fields, which)
         fields |= self.special(signer, step, other)
@@ -253,11 +258,16 @@ class Play:
             return named | {"related": id_of(bonded, "id"), "amount": 0, "flags": 0}
         if kind == Kind.PROPOSE:
             rule = Rule(1 + (max(amount, 0) + which) % len(Rule))
-            low, high = RANGES[rule]
+            low, high = RANGES.get(rule, (0, 0))
             value = (low, high, low + 1, high + 1, max(low - 1, 0))[(flags + creditor) % 5]
+            asset, values = 0, (value, 0, 0, 0)
+            if rule is Rule.FEE:
+                asset = (1, 1, 1, 2, 9)[(flags + creditor) % 5]
+                values = ((0, 200_000, 1, 2), (1, 0, 0, 1), (0, 0, 0, 0), (0, 0, 2, 1))[which]
             due = self.height + 20 + (1, 2, 5, 14)[which]
             when = {"max_fee": due, "hold_for_s": (2, 9, 60)[creditor % 3]}
-            said = {"amount": int(rule), "commitment": value.to_bytes(8, "little") + bytes(24), "asset": 0}
+            encoded = b"".join(number.to_bytes(8, "little") for number in values)
+            said = {"amount": int(rule), "commitment": encoded, "asset": asset}
             return {"debtor": own, "creditor": 0, "flags": 0} | when | said
         if kind == Kind.VOTE and self.proposals:
             asked = self.proposals[-1 - which % 2 % len(self.proposals)][0]
@@ -335,7 +345,7 @@ def test_the_books_stay_in_order(blocks: Any) -> None:
     """Value is conserved, nobody is below a limit, what is pending is what is held."""
     play = Play(ColumnarLedger)
     world = play.world
-    accounts = (world.alice, world.bob, world.carol, world.yen, world.treasury)
+    accounts = (world.alice, world.bob, world.carol, world.yen, world.treasury, world.collector)
     for drawn in blocks:
         receipts = play.apply(play.batch(drawn))
         assert len(receipts) >= sum(len(steps) for _, steps in drawn[1])
@@ -352,6 +362,12 @@ def test_the_books_stay_in_order(blocks: Any) -> None:
         assert (held == 0) == (sum(side[0] for side in sides.values()) == 0)
 
 
+def paid_out(world: World) -> list[int]:
+    """Return what every account paid, but for rewards: those are due in every block."""
+    collector = world._row(world.collector)
+    return np.delete(world.ledger.accounts["debits_posted_lo"], collector).tolist()
+
+
 @PROFILE
 @given(WITHOUT_KEYS)
 def test_a_batch_sent_again_changes_nothing(blocks: Any) -> None:
@@ -364,7 +380,7 @@ def test_a_batch_sent_again_changes_nothing(blocks: Any) -> None:
     for drawn in blocks:
         batch = play.batch(drawn)
         first = play.apply(batch)[-len(batch.records) or None :]
-        before = world.ledger.accounts["debits_posted_lo"].tolist()
+        before = paid_out(world)
         count = len(batch.records)
         again = world.ledger.apply(
             Batch(
@@ -378,7 +394,7 @@ def test_a_batch_sent_again_changes_nothing(blocks: Any) -> None:
                 batch.originals,
             )
         )
-        assert world.ledger.accounts["debits_posted_lo"].tolist() == before
+        assert paid_out(world) == before
         if not count:
             continue
         for one, other in zip(first[-count:], again[-count:], strict=True):
@@ -533,6 +549,16 @@ class CountsStalePower(ReferenceLedger):
         return receipts
 
 
+class LosesACent(ReferenceLedger):
+    """Takes a cent more out of what was collected than it pays to bonds."""
+
+    def apply(self, batch: Batch) -> RecordArray:
+        receipts = super().apply(batch)
+        if (receipts["outcome"] == Outcome.REWARDED).any():
+            self.state.accounts[collector_id(self.founded, 1)].debits_posted += 1
+        return receipts
+
+
 FAULTS = {
     OffByOneFunds: "plain",
     OffByOneExpiry: "plain",
@@ -545,6 +571,7 @@ FAULTS = {
     TwoChampions: "learning",
     VotesOn: "stake",
     CountsStalePower: "governance",
+    LosesACent: "fees",
 }
 """Each with the kinds of steps among which it shows."""
 

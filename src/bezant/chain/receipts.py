@@ -246,6 +246,14 @@ def verify_receipt(data: bytes, *, genesis_hash: str | None = None) -> Receipt:
     return receipt
 
 
+def fee_of(receipt: Receipt) -> str:
+    """Return what a verified receipt's payment was charged beside its amount, in decimals; empty: nothing."""
+    leaf = np.frombuffer(bytes.fromhex(receipt.leaf), leaves.LEAF)[0]
+    record = np.frombuffer(bytes.fromhex(receipt.signed.record), RECORD)[0]
+    scale = receipt.genesis.assets[int(record["asset"]) - 1].scale
+    return render_minor(int(leaf["fee"]), scale) if leaf["fee"] else ""
+
+
 def decided(receipt: Receipt) -> Decided | None:
     """Return what the opened decision of a verified receipt says, None where it is not opened.
 

@@ -10,10 +10,14 @@ from bezant.gateway import commands
 from bezant.gateway.desk import Desk
 from bezant.gateway.payments import Answered, Payments
 from bezant.ledger import open_items
+from bezant.ledger.fees import FEE_SALT, collector_id
 from bezant.ledger.open_items import OpenProposal
+from bezant.model.genesis import Fee
 from bezant.model.governance import RANGES, Ballot, Change, Rule, is_allowed, value_of
-from bezant.model.identifiers import PaymentId
+from bezant.model.identifiers import AccountId, PaymentId
 from bezant.model.keys import authority_id
+from bezant.model.money import parse_minor
+from bezant.model.outcomes import Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,17 @@ class RuleNow:
     since: int
     low: int
     high: int
+
+
+@dataclass(frozen=True, slots=True)
+class FeeNow:
+    """What payments in an asset are charged, the account that collects it, whether that is open, and what is
+    in it in minor units."""
+
+    fee: Fee
+    account: AccountId
+    is_open: bool
+    balance: int
 
 
 class Governance:
@@ -66,24 +81,56 @@ class Governance:
                 return institution.name
         return ""
 
+    def fees(self) -> Sequence[FeeNow]:
+        """Return what payments in each asset are charged, and what was collected and not divided yet."""
+        ledger, found = self._desk.engine.ledger, []
+        for fee in ledger.in_force.fees:
+            account = collector_id(ledger.genesis, fee.asset)
+            row = ledger.account(account)
+            balance = 0 if row is None else int(row["credits_posted_lo"]) - int(row["debits_posted_lo"])
+            found.append(FeeNow(fee, account, row is not None, balance))
+        return found
+
+    def fee(self, asset: str, flat: str, ppm: int, minimum: str, maximum: str) -> Change:
+        """Return the change that gives payments in an asset a fee, or takes it away where all is 0.
+
+        Raises: InputError for an asset that is none; AmountError.
+        """
+        for one in self._desk.engine.genesis.assets:
+            if one.code == asset:
+                flat_, minimum_, maximum_ = (
+                    parse_minor(text, one.scale, param=name)
+                    for text, name in ((flat, "flat"), (minimum, "minimum"), (maximum, "maximum"))
+                )
+                return Change(Rule.FEE, (flat_, ppm, minimum_, maximum_), one.number)
+        raise InputError(f"there is no asset {asset[:10]!r}", param="asset", code="asset_unknown")
+
     def propose(
-        self, rule: str, value: int, identity: PaymentId, *, height: int, after_blocks: int, voting_s: int
+        self, change: Change, identity: PaymentId, *, height: int, after_blocks: int, voting_s: int
     ) -> tuple[Answered, bool]:
         """Put a change to the vote, in force from `height` on, or where that is 0 so many blocks after the
-        last one now; votes are taken for `voting_s` seconds.
-
-        Raises: InputError for a rule that is none.
-        """
-        names = {one.name.lower(): one for one in Rule}
-        if rule not in names:
-            raise InputError(f"there is no rule {rule[:40]!r}; rules are {', '.join(names)}", param="rule")
+        last one now; votes are taken for `voting_s` seconds."""
         if not height:
             before = self._payments.before(identity)
             now = self._desk.engine.height
             height = int(before.record["max_fee"]) if before else now + after_blocks
-        own, change = authority_id(self._desk.institution_key.public), Change(names[rule], (value,))
+        own = authority_id(self._desk.institution_key.public)
         record = commands.propose(identity, own, change, height, voting_s)
         return self._payments.carry_out_once(record, self._desk.institution_key)
+
+    def open_collector(self, asset: str) -> AccountId:
+        """Open the account that collects the fees of an asset, as its issuer; once is enough.
+
+        Raises: InputError for an asset that is none; BezantError where this institution does not issue it.
+        """
+        for one in self._desk.engine.genesis.assets:
+            if one.code == asset:
+                account = collector_id(self._desk.engine.genesis, one.number)
+                holder = authority_id(self._desk.institution_key.public)
+                record = commands.open_account(self._desk.now_ms(), account, holder, one.number, FEE_SALT)
+                self._desk.carry_out(record, "open the account for fees", also=Outcome.ACCOUNT_EXISTS)
+                return account
+        raise InputError(f"there is no asset {asset[:10]!r}", param="asset", code="asset_unknown")
 
     def vote(self, proposal: PaymentId, said: Ballot, identity: PaymentId) -> tuple[Answered, bool]:
         """Say yes or no for every validator of this institution; the last word before the count counts."""

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from bezant.gateway.commands import VALID_FOR_S
+from bezant.ledger.fees import quote
 from bezant.model.digest import TAG_LOCK, TAG_PAYLOAD, sha256
+from bezant.model.genesis import Fee
 from bezant.model.identifiers import (
     AccountId,
     PaymentId,
@@ -98,6 +100,13 @@ def records_of(instructions: Sequence[Instruction]) -> tuple[RecordArray, tuple[
             texts.append(b"")
             rows.append(_lock_row(one))
     return np.frombuffer(b"".join(rows), RECORD).copy(), tuple(texts)
+
+
+def allow_fees(records: RecordArray, fees: Sequence[Fee]) -> None:
+    """Write into transfers (n,) what these fees charge them, as the most that is signed for."""
+    for fee in fees:
+        for at in np.flatnonzero((records["kind"] == Kind.TRANSFER) & (records["asset"] == fee.asset)):
+            records["max_fee"][at] = quote(fee, int(records["amount"][at]))
 
 
 def _lock_row(hold: Instruction) -> bytes:

@@ -11,7 +11,7 @@ from bezant.chain.receipts import Receipt, build_receipt
 from bezant.errors import BezantError, ConflictError, InputError, NotFound, VaultError
 from bezant.gateway.accounts import Accounts
 from bezant.gateway.desk import Desk
-from bezant.gateway.instructions import Instruction, lock_id, records_of
+from bezant.gateway.instructions import Instruction, allow_fees, lock_id, records_of
 from bezant.gateway.rehearsal import Rehearsal, conclude
 from bezant.intelligence.conditions import Facts
 from bezant.intelligence.evidence import EVIDENCE, decode_evidence
@@ -32,7 +32,8 @@ from bezant.vault import VaultKind
 
 PATIENCE_S = 60.0
 _LOCK = int(Kind.LOCK)
-_SIGNED_BESIDE_TEXT = [name for name in RECORD.names or () if name != "payload_commitment"]
+_SIGNED_BESIDE_TEXT = [name for name in RECORD.names or () if name not in ("payload_commitment", "max_fee")]
+"""What the same request asked again has in common; the fee that is signed for follows from the rules."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +128,7 @@ class Payments:
         """Return up to 1,024 payments under one signature: the gateway's, under the debtors' mandates,
         or the institution's. Each can be proved without the others."""
         records, texts = records_of(instructions)
+        allow_fees(records, self._desk.engine.ledger.in_force.fees)
         key = self._desk.institution_key if by_institution else self._desk.gateway_key
         return self._desk.sign(records, key, texts)
 

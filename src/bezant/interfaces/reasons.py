@@ -85,6 +85,7 @@ OUTCOMES: Final[dict[Outcome, Reason]] = {
     Outcome.INSUFFICIENT_FUNDS: Reason(_REFUSED, "AM04", "The debtor account has too little available"),
     Outcome.BALANCE_LIMIT: Reason(_REFUSED, "AM14", "The creditor account may not hold that much"),
     Outcome.ABOVE_ORIGINAL: Reason(_REFUSED, "AM09", "More than is left of the original payment"),
+    Outcome.FEE_ABOVE_MAX: Reason(_REFUSED, "AM02", "The fee is above what the payer signed for"),
     Outcome.ACCOUNT_NOT_EMPTY: Reason(409, "", "The account is not empty"),
     Outcome.LIMIT_BELOW_BALANCE: Reason(409, "", "The account uses more than this limit already"),
     Outcome.AUTHORITY_EXISTS: Reason(409, "AM05", "The authority is registered already"),

@@ -219,6 +219,8 @@ class State:
     proposals: dict[int, Proposal] = field(default_factory=dict)
     changes: dict[tuple[Rule, int], tuple[Change, int]] = field(default_factory=dict)
     """What is in force in place of the genesis, by rule and asset, and since which height."""
+    collectors: dict[int, Account] = field(default_factory=dict)
+    """The account that collects the fees of an asset, as of the block's beginning."""
     remembered: dict[tuple[AuthorityId, int], tuple[bytes, Outcome]] = field(default_factory=dict)
     forgetting: dict[tuple[AuthorityId, int], tuple[bytes, Outcome]] = field(default_factory=dict)
     generation_ns: int = 0
@@ -235,10 +237,12 @@ class State:
 
     def copy(self) -> State:
         """Return a copy that changes to this one do not reach."""
+        accounts = {key: replace(account) for key, account in self.accounts.items()}
         return replace(
             self,
             authorities=dict(self.authorities),
-            accounts={key: replace(account) for key, account in self.accounts.items()},
+            accounts=accounts,
+            collectors={asset: accounts[one.id] for asset, one in self.collectors.items()},
             holds=dict(self.holds),
             mandates=dict(self.mandates),
             refunds=dict(self.refunds),
@@ -299,6 +303,9 @@ class Answer:
     debtor: Account | None = None
     creditor: Account | None = None
     first: Outcome = Outcome.APPLIED
+    fee: int = 0
+    collector: Account | None = None
+    """Where the fee went."""
 
 
 def fill_receipt(answer: Answer) -> RecordArray:
@@ -307,6 +314,7 @@ def fill_receipt(answer: Answer) -> RecordArray:
     receipt["outcome"], receipt["first_outcome"] = answer.outcome, answer.first
     receipt["amount"], receipt["mode"] = answer.amount, answer.mode
     receipt["debtor_row"] = receipt["creditor_row"] = NO_ROW
+    receipt["fee"], receipt["fee_row"] = answer.fee, answer.collector.row if answer.collector else 0
     for side, account in (("debtor", answer.debtor), ("creditor", answer.creditor)):
         if account is not None:
             receipt[f"{side}_row"] = account.row

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from bezant.errors import InvariantViolation
 from bezant.ledger import state as layout
 from bezant.ledger.batch import NEVER, NS_PER_S, Batch
+from bezant.ledger.fees import collector_id
 from bezant.ledger.kernel.apply import apply_records, count_due, expire_holds
 from bezant.ledger.kernel.authorities import judge_groups
 from bezant.ledger.kernel.books import find_rows, sum_books
@@ -23,6 +24,7 @@ from bezant.ledger.kernel.faults import count_punished, punish
 from bezant.ledger.kernel.governance import settle
 from bezant.ledger.kernel.identities import enter_ids
 from bezant.ledger.kernel.tables import fill_hold_index, fill_index, fill_owned_index
+from bezant.ledger.rewards import reward
 from bezant.model.digest import Digests, new_scratch
 from bezant.model.genesis import MAX_VALIDATORS, Genesis
 from bezant.model.governance import MAX_PROPOSALS, in_force
@@ -59,7 +61,7 @@ class ColumnarLedger:
 
     def apply(self, batch: Batch) -> RecordArray:
         """Return the RECEIPT rows of one block: proposals, expired holds, faults, then one per record."""
-        settled = self._settle_proposals(batch.time_ns) if self.genesis.validators else ()
+        begun = self._begin(batch.time_ns)
         records = np.ascontiguousarray(batch.records)
         time_ns = np.uint64(batch.time_ns)
         self._forget_old_ids(batch.time_ns)
@@ -93,8 +95,8 @@ class ColumnarLedger:
             self._undo,
             receipts[due:],
         )
-        if len(settled):
-            receipts = np.concatenate([settled, receipts])
+        if len(begun):
+            receipts = np.concatenate([*begun, receipts])
         if changes and np.isin(records["kind"], _KEY_KINDS).any():
             self.keys_version += 1
         self._blocks += 1
@@ -102,6 +104,29 @@ class ColumnarLedger:
             self._forget_old_refunds(batch.time_ns)
             self.check_invariants()
         return receipts
+
+    def _begin(self, time_ns: int) -> list[RecordArray]:
+        """Return what the ledger does at the beginning of a block, as system receipts: proposals settle, and
+        at a checkpoint what was collected is divided."""
+        begun, stake = [], self.genesis.stake
+        if self.genesis.validators and len(settled := self._settle_proposals(time_ns)):
+            begun.append(settled)
+        if self.in_force.fees:
+            self._find_collectors()
+        if stake is not None and (self._blocks + 1) % self.genesis.rules.checkpoint_interval == 0:
+            collector = self.account_row(collector_id(self.genesis, stake.asset))
+            if collector != NO_ROW:
+                begun.append(reward(self.state, self.genesis, collector))
+        return begun
+
+    def _find_collectors(self) -> None:
+        """Charge fees from the block on that follows the one in which their account was opened."""
+        fees = self.limits.fees
+        for fee in self.in_force.fees:
+            if fees[fee.asset, -1] == layout.EMPTY:
+                fees[fee.asset, -1] = self.account_row(collector_id(self.genesis, fee.asset))
+        if not self.limits.charges and (fees[:, -1] != layout.EMPTY).any():
+            self.limits = self.limits._replace(charges=np.uint64(1))
 
     def _settle_proposals(self, time_ns: int) -> RecordArray:
         """Return the system receipts of proposals, and judge by the rules that are in force from now on."""
@@ -365,9 +390,9 @@ class ColumnarLedger:
 
 
 def _new_undo() -> tuple[npt.NDArray[Any], ...]:
-    """Return room to undo the longest chain, four changes a member: what, row or slot, account image,
+    """Return room to undo the longest chain, five changes a member: what, row or slot, account image,
     hold image, two counts of a mandate or refund."""
-    rows = 4 * MAX_AUTHORISED_RECORDS
+    rows = 5 * MAX_AUTHORISED_RECORDS
     return (
         np.zeros(rows, np.uint8),
         np.zeros(rows, np.uint32),

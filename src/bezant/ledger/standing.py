@@ -17,6 +17,9 @@ class Standing(IntFlag):
     """The asset's issuer approves who may hold it, and has not."""
     CLOSED = 8
     """For good."""
+    COLLECTS = 16
+    """It collects the fees of the bonded asset: the ledger alone pays into it and out of it, which stands to
+    everybody else as if it were frozen."""
 
 
 IN_ORDER = Standing(0)

@@ -245,7 +245,7 @@ class State(NamedTuple):
     proposals: RecordArray
     """MAX_PROPOSALS rows."""
     changes: RecordArray
-    """As many rows as there are rules, and one more."""
+    """As many rows as there are rules and assets, and one more."""
     counters: RecordArray
 
 
@@ -268,11 +268,20 @@ class Limits(NamedTuple):
     away_blocks: np.uint64
     height: np.uint64
     """Of the block that is applied, where validators may change the rules; 0 where nobody votes."""
+    charges: np.uint64
+    """1 where any payment may be charged a fee."""
+    fees: npt.NDArray[np.uint64]
+    """By asset number: flat part, parts per million, minimum, maximum, and the row of the account that
+    collects them, EMPTY where that is not open or there are none."""
 
 
 def limits_of(genesis: Genesis) -> Limits:
     """Return the limits by a genesis with the rules in force, in front of the first block."""
     rules, stake = genesis.rules, genesis.stake
+    fees = np.zeros((len(genesis.assets) + 1, 5), np.uint64)
+    fees[:, -1] = EMPTY
+    for fee in genesis.fees:
+        fees[fee.asset, :-1] = fee.flat, fee.ppm, fee.minimum, fee.maximum
     return Limits(
         np.uint64(rules.id_window_s * 1000),
         np.uint64(rules.id_future_s * 1000),
@@ -287,6 +296,8 @@ def limits_of(genesis: Genesis) -> Limits:
         np.uint64(stake.jail_s * 1_000_000_000 if stake else 0),
         np.uint64(stake.away_blocks if stake else 0),
         np.uint64(0),
+        np.uint64(0),
+        fees,
     )
 
 
@@ -343,7 +354,7 @@ def new_state(genesis: Genesis) -> State:
         models=np.zeros(MAX_MODELS, MODEL),
         validators=np.zeros(MAX_VALIDATORS, VALIDATOR),
         proposals=np.zeros(MAX_PROPOSALS, PROPOSAL),
-        changes=np.zeros(len(Rule) + 1, CHANGE),
+        changes=np.zeros(len(Rule) + len(genesis.assets) + 1, CHANGE),
         counters=np.zeros(1, COUNTERS),
     )
     state.counters["free_hold"] = EMPTY
@@ -396,7 +407,7 @@ def changes_in(state: State) -> list[Change]:
     Raises: InvariantViolation for a rule that is none.
     """
     used = state.changes[state.changes["rule"] != 0]
-    if not np.isin(used["rule"], list(Rule)).all() or len(used) > len(Rule):
+    if not np.isin(used["rule"], list(Rule)).all() or len(used) > len(Rule) + len(state.assets):
         raise InvariantViolation("rules changed are none that there are")
     return [Change(Rule(int(row["rule"])), tuple(row["values"].tolist()), int(row["asset"])) for row in used]
 

@@ -20,6 +20,10 @@ MAX_UNIT = 2**22
 """So that the bonds of one validator fit 64 bits."""
 
 
+MAX_FEE = 2**32 - 1
+"""Minor units of one payment."""
+
+
 class GenesisAsset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     number: int
     code: str
@@ -89,7 +93,7 @@ class Origin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What every node must agree on, fixed for the life of a network: no command changes it yet."""
+    """What every node must agree on; `governance` says which of it may be changed by vote."""
 
     version: int = 1
     id_window_s: int = 600
@@ -104,6 +108,17 @@ class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Signature schemes that new keys may have: 1 Ed25519, 2 BIP-340 over secp256k1."""
     recovery_delay_s: int = 86_400
     """How long the keys of an authority have to object before a recovery replaces them."""
+
+
+class Fee(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What payments in an asset are charged, in minor units: a flat part and parts per million of the amount,
+    not less than the minimum and not more than the maximum."""
+
+    asset: int
+    flat: int = 0
+    ppm: int = 0
+    minimum: int = 0
+    maximum: int = 0
 
 
 class Genesis(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -127,6 +142,8 @@ class Genesis(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     member can begin there; 0: never."""
     origin: Origin | None = None
     """What a network goes on from; without it the first block is number 1, and there is no money before."""
+    fees: tuple[Fee, ...] = ()
+    """By asset, in their order; an asset that is not here costs nothing."""
 
     def asset(self, code: str) -> Asset:
         """Return an asset by its code; raises KeyError."""
@@ -208,6 +225,12 @@ def _problem(genesis: Genesis) -> str:
         return problem
     if problem := _beginning_problem(genesis):
         return problem
+    charged = [fee.asset for fee in genesis.fees]
+    if charged != sorted(set(charged)) or any(not 1 <= asset <= len(genesis.assets) for asset in charged):
+        return "fees are of assets that there are, each once and in their order"
+    for fee in genesis.fees:
+        if not is_schedule(fee.flat, fee.ppm, fee.minimum, fee.maximum) or not fee.maximum:
+            return f"fee of asset {fee.asset}: ppm up to 1000000, minimum up to maximum, up to {MAX_FEE}"
     rules = genesis.rules
     if not (0 < rules.id_window_s <= 7 * 86_400 and 0 <= rules.id_future_s <= 3_600):
         return "id_window_s is 1 to 604800 and id_future_s 0 to 3600"
@@ -235,6 +258,13 @@ def _beginning_problem(genesis: Genesis) -> str:
     if not (0 < origin.height < 2**62 and 0 < origin.time_ns <= genesis.created_ms * 1_000_000):
         return "the origin's last block is number 1 at least, and older than this genesis"
     return ""
+
+
+def is_schedule(flat: int, ppm: int, minimum: int, maximum: int) -> bool:
+    """Return whether these make a fee, or, all of them 0, none."""
+    nothing = not (flat or ppm or minimum or maximum)
+    within = 0 <= flat <= MAX_FEE and 0 <= ppm <= 1_000_000 and 0 <= minimum <= maximum <= MAX_FEE
+    return nothing or (within and maximum > 0)
 
 
 def _stake_problem(stake: Stake, assets: int) -> str:

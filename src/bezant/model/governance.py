@@ -16,7 +16,7 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from bezant.model.genesis import Genesis
+from bezant.model.genesis import Fee, Genesis, is_schedule
 
 NOTICE_BLOCKS: Final = 20
 """Blocks at least between the one that accepts a change and the one it is in force from."""
@@ -46,6 +46,8 @@ class Rule(IntEnum):
     """How long a validator that was away may not rejoin."""
     AWAY_BLOCKS = 7
     """After how many blocks in a row without its vote a validator is away."""
+    FEE = 8
+    """What payments in an asset are charged: flat part, parts per million, minimum, maximum; all 0: none."""
 
 
 RANGES: Final[dict[Rule, tuple[int, int]]] = {
@@ -59,7 +61,7 @@ RANGES: Final[dict[Rule, tuple[int, int]]] = {
     # A slow block or two must not cost votes.
     Rule.AWAY_BLOCKS: (10, 2**32 - 1),
 }
-"""The least and the most that each may be."""
+"""The least and the most that each may be, of those that are one number."""
 STAKE_RULES: Final = (Rule.UNBONDING_S, Rule.SLASH_PPM, Rule.JAIL_S, Rule.AWAY_BLOCKS)
 """Rules that only a network has in which votes are bonded."""
 
@@ -96,6 +98,9 @@ def value_of(genesis: Genesis, rule: Rule) -> int:
 
 def is_allowed(genesis: Genesis, change: Change) -> bool:
     """Return whether the network has the rule, and it may be that."""
+    if change.rule is Rule.FEE:
+        flat, ppm, minimum, maximum = change.values
+        return 1 <= change.asset <= len(genesis.assets) and is_schedule(flat, ppm, minimum, maximum)
     low, high = RANGES[change.rule]
     has_it = change.rule not in STAKE_RULES or genesis.stake is not None
     return has_it and change.asset == 0 and low <= change.values[0] <= high and not any(change.values[1:])
@@ -103,14 +108,19 @@ def is_allowed(genesis: Genesis, change: Change) -> bool:
 
 def in_force(genesis: Genesis, changes: Iterable[Change]) -> Genesis:
     """Return the genesis as it would read with these changes; it is not what the network's id is of."""
-    rules, stake = genesis.rules, genesis.stake
+    rules, stake, fees = genesis.rules, genesis.stake, {fee.asset: fee for fee in genesis.fees}
     for change in changes:
         name, value = change.rule.name.lower(), change.values[0]
-        if change.rule is Rule.SCHEMES:
+        if change.rule is Rule.FEE:
+            fees.pop(change.asset, None)
+            if any(change.values):
+                fees[change.asset] = Fee(change.asset, *change.values)
+        elif change.rule is Rule.SCHEMES:
             schemes = tuple(scheme for scheme in (1, 2) if value & scheme)
             rules = msgspec.structs.replace(rules, schemes=schemes)
         elif change.rule in STAKE_RULES and stake is not None:
             stake = msgspec.structs.replace(stake, **{name: value})
         else:
             rules = msgspec.structs.replace(rules, **{name: value})
-    return msgspec.structs.replace(genesis, rules=rules, stake=stake)
+    charged = tuple(fees[asset] for asset in sorted(fees))
+    return msgspec.structs.replace(genesis, rules=rules, stake=stake, fees=charged)

@@ -44,6 +44,8 @@ class Outcome(IntEnum):
     the change comes into force another one answers APPLIED."""
     DECLINED = 14
     """A system receipt: a proposal can reach two thirds no more, or its time is over."""
+    REWARDED = 15
+    """A system receipt: a bond's part of the fees that were collected was paid to the account that bonded."""
 
     # Authenticity. None of these is remembered, so a stranger cannot burn an id.
     MALFORMED = 16
@@ -122,6 +124,8 @@ class Outcome(IntEnum):
     """The creditor account may not hold that much."""
     ABOVE_ORIGINAL = 75
     """More than is left of the original after what was reversed before."""
+    FEE_ABOVE_MAX = 76
+    """The fee is above what the payer signed for."""
     ACCOUNT_NOT_EMPTY = 78
     """The account has a balance, or something is pending."""
     LIMIT_BELOW_BALANCE = 79

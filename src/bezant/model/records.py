@@ -118,7 +118,7 @@ RECEIPT = np.dtype(
         ("mode", "u1"),
         ("verdict", "u1"),
         ("kind", "<u2"),
-        ("reserved", "<u4"),
+        ("fee_row", "<u4"),
         ("debtor_side", SIDE),
         ("creditor_side", SIDE),
     ]
@@ -128,7 +128,8 @@ RECEIPT = np.dtype(
 `order_index` is the record's position in the block, `NO_ROW` for system receipts. `amount` is
 what moved or was reserved or returned. `first_outcome` repeats the first answer where
 `outcome` is EXISTS. Rows are the ledger's internal account numbers, `NO_ROW` where there is
-no such account; they are in memory and in the receipt archive, never in a proof."""
+no such account; they are in memory and in the receipt archive, never in a proof. `fee` was charged beside
+`amount`, of a transfer to the debtor, of a capture to the creditor, and went to the account in `fee_row`."""
 
 NO_ROW = 0xFFFFFFFF
 

@@ -29,6 +29,7 @@ from bezant.errors import InvariantViolation
 from bezant.model.outcomes import Outcome
 from bezant.model.records import Kind, RecordArray
 from bezant.store import columns
+from bezant.store.fees import fee_rows
 from bezant.store.learning import label_rows, model_rows
 from bezant.store.reviews import review_rows
 from bezant.store.schema import ERA_BITS, HASH_BYTES, POSITION_BITS, STATUS_OF, PaymentStatus
@@ -59,6 +60,7 @@ class ProjectedRows:
     expiries: list[Row] = field(default_factory=list)
     entries: list[Row] = field(default_factory=list)
     slashes: list[Row] = field(default_factory=list)
+    fees: list[Row] = field(default_factory=list)
     accounts: list[Row] = field(default_factory=list)
     freezes: list[Row] = field(default_factory=list)
     delegates: list[Row] = field(default_factory=list)
@@ -152,6 +154,7 @@ def project_rows(
     rows.reversals = _reversals(run, np.flatnonzero(applied & (kind == Kind.REVERSE)))
     rows.expiries = _expiries(run)
     rows.entries = _entries(run, np.flatnonzero(applied & moves | captured))
+    rows.fees = fee_rows(run.records, run.receipts, run.ordinals, run.eras)
     rows.slashes = slash_rows(run.system, run.system_ordinals, run.system_eras)
     rows.accounts = _accounts(run, np.flatnonzero(applied & (kind == Kind.OPEN_ACCOUNT)))
     rows.freezes = _freezes(run, np.flatnonzero(applied & (kind == Kind.SET_FROZEN)))
@@ -202,8 +205,6 @@ def _join(blocks: Sequence[CommittedBlock], receipts_before: int) -> _Run:
     for word in ("id_lo", "id_hi"):
         astray |= run.receipts[word] != run.records[word]
     _check_none(astray, np.repeat(heights, counts), "its receipts do not answer its records one by one")
-    charged = receipts["fee"] != 0
-    _check_none(charged, np.repeat(heights, counts + systems), "it charges a fee, and entries have none")
     return run
 
 
@@ -334,7 +335,11 @@ def _expiries(run: _Run) -> list[Row]:
 
 def _entries(run: _Run, at: npt.NDArray[np.intp]) -> list[Row]:
     records, receipts = run.records[at], run.receipts[at]
-    ordinals, amounts = run.ordinals[at].tolist(), columns.amounts(receipts["amount"])
+    ordinals = run.ordinals[at].tolist()
+    # A fee is part of what leaves the debtor; of a capture it is taken off what reaches the creditor.
+    captured, none = records["kind"] == Kind.CAPTURE, np.uint64(0)
+    out = columns.amounts(receipts["amount"] + np.where(captured, none, receipts["fee"]))
+    in_ = columns.amounts(receipts["amount"] - np.where(captured, receipts["fee"], none))
     own, related = columns.ids(records, "id"), columns.ids(records, "related")
     captures = (records["kind"] == Kind.CAPTURE).tolist()
     payment = [b if closes else a for a, b, closes in zip(own, related, captures, strict=True)]
@@ -343,11 +348,9 @@ def _entries(run: _Run, at: npt.NDArray[np.intp]) -> list[Row]:
     after_debit = columns.balances(receipts["debtor_side"])
     after_credit = columns.balances(receipts["creditor_side"])
     eras = run.eras[at].tolist()
-    debits = zip(
-        eras, debtor, ordinals, ["debit"] * count, amounts, payment, creditor, after_debit, strict=True
-    )
+    debits = zip(eras, debtor, ordinals, ["debit"] * count, out, payment, creditor, after_debit, strict=True)
     credits_ = zip(
-        eras, creditor, ordinals, ["credit"] * count, amounts, payment, debtor, after_credit, strict=True
+        eras, creditor, ordinals, ["credit"] * count, in_, payment, debtor, after_credit, strict=True
     )
     # In the order of their key: a B-tree takes sorted rows a good deal quicker.
     return sorted([*debits, *credits_])

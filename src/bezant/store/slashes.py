@@ -1,4 +1,4 @@
-"""What bonds lost for faults, as entries: the ledger names the accounts by their rows."""
+"""What bonds lost and were paid, as entries: the ledger names the accounts by their rows."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ INSERT: Final = (
 def slash_rows(
     system: RecordArray, ordinals: npt.NDArray[np.int64], eras: npt.NDArray[np.int64]
 ) -> list[tuple[Any, ...]]:
-    """Return what INSERT takes for the system receipts (s,) that paid over part of a bond: two rows each."""
-    at = np.flatnonzero(system["outcome"] == Outcome.SLASHED)
+    """Return what INSERT takes for the system receipts (s,) that paid over part of a bond, or a bond's part
+    of the fees: two rows each."""
+    at = np.flatnonzero((system["outcome"] == Outcome.SLASHED) | (system["outcome"] == Outcome.REWARDED))
     if not len(at):
         return []
     receipts = system[at]

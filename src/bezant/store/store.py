@@ -20,6 +20,7 @@ from bezant.errors import ConfigError, InvariantViolation
 from bezant.model.identifiers import AccountId
 from bezant.store import reviews, schema, slashes
 from bezant.store.database import Database
+from bezant.store.fees import insert_fees
 from bezant.store.opening import opening_rows
 from bezant.store.outbox import Event, Outbox
 from bezant.store.projection import (
@@ -283,6 +284,7 @@ class Store:
         update(connection, reviews.EXPIRE, [row[-2:] for row in rows.expiries])
         if update(connection, slashes.INSERT, rows.slashes) != len(rows.slashes):
             raise InvariantViolation("a bond was taken from an account that the store does not know")
+        insert_fees(self._database, connection, rows.fees, rows.slashes)
         update(connection, _REVERSE, rows.reversals)
         update(connection, _REVERSE_CAPTURED, rows.reversals)
         update(connection, _REVERSE_CAPTURE, [(*row[:4], *row[5:]) for row in rows.reversals])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from random import Random
+from typing import Any
 
 import numpy as np
 
@@ -25,9 +26,10 @@ class BlockScribe:
     Blocks 1 and 2 open and fund them; every `commit` adds one, a second later.
     """
 
-    def __init__(self, funds: int = 100_000) -> None:
+    def __init__(self, funds: int = 100_000, **given: Any) -> None:
+        """`given` are fees and rules, as in `small_genesis`."""
         self.scribe = Scribe(sha256(b"store tests"))
-        self.ledger = ReferenceLedger(small_genesis(stake=STAKE))
+        self.ledger = ReferenceLedger(small_genesis(stake=STAKE, **given))
         self.blocks: list[CommittedBlock] = []
         self.history = History()
         opening, self.treasury = treasury(self.scribe)

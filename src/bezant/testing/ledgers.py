@@ -10,9 +10,11 @@ import numpy as np
 
 from bezant.ledger.batch import NS_PER_S, Batch, account_id, no_faults, no_originals
 from bezant.ledger.columnar import ColumnarLedger
+from bezant.ledger.fees import FEE_SALT
 from bezant.ledger.reference import ReferenceLedger
 from bezant.model.digest import as_rows, sha256
 from bezant.model.genesis import (
+    Fee,
     Genesis,
     GenesisAsset,
     GenesisInstitution,
@@ -56,6 +58,7 @@ def small_genesis(
     policy: dict[str, Any] | None = None,
     stake: Stake | None = None,
     validators: tuple[GenesisValidator, ...] = (),
+    fees: tuple[Fee, ...] = (),
     **rules: Any,
 ) -> Genesis:
     """Two institutions (the first issues both assets), one gateway, one sealer; `policy` is EUR's."""
@@ -73,6 +76,7 @@ def small_genesis(
         sealers=(NODE.public.hex(),),
         validators=validators,
         stake=stake,
+        fees=fees,
     )
 
 
@@ -316,6 +320,9 @@ class World:
         ]
         self.alice, self.bob, self.carol, self.yen = (identity for _, identity in rows)
         self.apply((BANK, np.concatenate([row for row, _ in rows])))
+        if self.genesis.fees:
+            opened, self.collector = self.scribe.open(1, ISSUER, salt=FEE_SALT)
+            self.apply((ISSUER, opened))
         if (policy or {}).get("approve_holders"):
             approved = [self.command(Kind.SET_HOLDER, debtor=a, amount=1) for _, a in rows[:3]]
             self.apply((ISSUER, np.concatenate(approved)))

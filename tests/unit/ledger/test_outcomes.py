@@ -10,7 +10,7 @@ import pytest
 
 from bezant.ledger.batch import NS_PER_S, account_id
 from bezant.model.digest import sha256
-from bezant.model.genesis import MAX_VALIDATORS, GenesisValidator
+from bezant.model.genesis import MAX_VALIDATORS, Fee, GenesisValidator
 from bezant.model.governance import MAX_OWN_PROPOSALS, Ballot, Rule
 from bezant.model.identifiers import new_payment_id
 from bezant.model.keys import SigningKey, authority_id
@@ -35,6 +35,7 @@ from bezant.testing.ledgers import (
     LEDGERS,
     MALLORY,
     OPENING,
+    STAKE,
     Quorum,
     World,
     ballot,
@@ -315,6 +316,18 @@ def proposals_full(world: World) -> Outcome:
     return answers[-1]
 
 
+def charged(world: World) -> World:
+    """Return a world in which payments cost a cent, and what comes in goes to bonds at every block."""
+    return World(type(world.ledger), stake=STAKE, fees=(Fee(1, flat=1, maximum=1),), checkpoint_interval=1)
+
+
+def rewarded(world: World) -> Outcome:
+    ours = charged(world)
+    ours.apply((BANK, bond(ours)))
+    assert ours.answer((ALICE, pay(ours, max_fee=1))) == [Outcome.APPLIED]
+    return ours.answer()[-1]
+
+
 CASES: dict[Outcome, Callable[[World], Outcome]] = {
     Outcome.APPLIED: one(ALICE, pay),
     Outcome.HELD: one(ALICE, hold),
@@ -333,6 +346,7 @@ CASES: dict[Outcome, Callable[[World], Outcome]] = {
     Outcome.JAILED: lambda w: faulty(w, Fault.ABSENT)[0],
     Outcome.ACCEPTED: lambda w: proposed(governed(w), Ballot.YES)[-1],
     Outcome.DECLINED: lambda w: proposed(governed(w), Ballot.NO)[-1],
+    Outcome.REWARDED: rewarded,
     Outcome.MALFORMED: one(ALICE, lambda w: pay(w, hold_for_s=1)),
     Outcome.UNKNOWN_AUTHORITY: one(seeded_key("a stranger"), pay),
     Outcome.BAD_SIGNATURE: one(ALICE, pay, authentic=False),
@@ -380,6 +394,7 @@ CASES: dict[Outcome, Callable[[World], Outcome]] = {
     Outcome.INSUFFICIENT_FUNDS: one(ALICE, lambda w: pay(w, amount=OPENING + 1)),
     Outcome.BALANCE_LIMIT: one(ALICE, lambda w: pay(w, creditor=w.carol, amount=11)),
     Outcome.ABOVE_ORIGINAL: lambda w: reversed_payment(w, 101),
+    Outcome.FEE_ABOVE_MAX: lambda w: one(ALICE, pay)(charged(w)),
     Outcome.ACCOUNT_NOT_EMPTY: one(ALICE, lambda w: w.command(Kind.CLOSE_ACCOUNT, debtor=w.alice)),
     Outcome.LIMIT_BELOW_BALANCE: one(
         BANK, lambda w: w.command(Kind.SET_LIMITS, debtor=w.alice, max_fee=OPENING - 1)

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 
+from bezant.ledger.fees import FEE_SALT
+from bezant.model.genesis import Fee
 from bezant.model.identifiers import AccountId
 from bezant.model.outcomes import Outcome
 from bezant.model.records import Fault, Kind, id_of
 from bezant.store import Store
 from bezant.testing.blocks import BlockScribe
-from bezant.testing.ledgers import BANK, STAKE, fault, record
+from bezant.testing.ledgers import BANK, ISSUER, STAKE, fault, record
 
 KEY, OTHER = bytes([7]) * 32, bytes([8]) * 32
 """Two validators: the last that votes is never punished."""
@@ -58,3 +60,34 @@ def test_a_bond_moves_nothing_and_what_is_taken_of_it_does(store: Store) -> None
     assert balance(store, world.alice) == after[0]
     store.rebuild(world.blocks)
     assert (balance(store, world.alice), balance(store, world.treasury)) == after
+
+
+def test_fees_and_rewards_are_entries_that_add_up(store: Store) -> None:
+    """Blocks are projected one by one and all at once, with the same result."""
+    world = BlockScribe(fees=(Fee(1, flat=2, maximum=2),), checkpoint_interval=4)
+    opened, collector = world.scribe.open(1, ISSUER, salt=FEE_SALT)
+    world.commit((ISSUER, opened))
+    key = {"commitment": KEY, "amount": 100}
+    bond = record(Kind.BOND, id=world.new_id(), debtor=world.alice, creditor=world.treasury, **key)
+    world.commit((BANK, bond))
+    for _ in range(9):
+        given = {"debtor": world.alice, "creditor": world.bob, "amount": 5}
+        hold = record(Kind.HOLD, id=world.new_id(), hold_for_s=60, **given)
+        paid = record(Kind.TRANSFER, id=world.new_id(), max_fee=2, **given)
+        world.commit((BANK, hold), (BANK, paid))
+        capture = record(Kind.CAPTURE, id=world.new_id(), related=id_of(hold[0], "id"), **given)
+        world.commit((BANK, capture))
+    outcomes = [Outcome(int(code)) for block in world.blocks for code in block.receipts["outcome"]]
+    assert outcomes.count(Outcome.REWARDED) >= 4
+    for block in world.blocks:
+        store.project([block])
+    accounts = (world.alice, world.bob, world.treasury, collector)
+    seen = {account: store.queries.statement(account).entries for account in accounts}
+    for account in accounts:
+        assert balance(store, account) == store.queries.statement(account).closing
+    assert sum(balance(store, account) for account in accounts) == 0
+    assert [entry.signed_amount for entry in seen[collector][:2]] == [2, 2]
+    assert {entry.counterparty for entry in seen[collector]} == {world.alice, world.bob}
+    assert min(entry.signed_amount for entry in seen[collector]) < 0, "rewards leave it"
+    store.rebuild(world.blocks)
+    assert {account: store.queries.statement(account).entries for account in accounts} == seen

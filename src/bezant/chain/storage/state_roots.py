@@ -248,6 +248,8 @@ class StateRoots:
             self._dirty = bigger
         for side in ("debtor_row", "creditor_row"):
             self._mark_rows(receipts[side])
+        if self._ledger.limits.charges:
+            self._mark_rows(receipts["fee_row"][receipts["fee"] != 0])
         commands = records["kind"] >= COMMAND_KINDS
         if commands.any():
             chosen = records[commands]

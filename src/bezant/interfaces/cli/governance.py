@@ -80,6 +80,62 @@ def propose(
 
 
 @app.command()
+def fees(data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
+    """List what payments are charged, by asset, and what was collected and not divided among bonds yet."""
+    from bezant.interfaces.cli.client import connect
+
+    with connect(data) as client:
+        answer = client.get("/v1/governance")
+    columns = ("asset", "flat", "ppm", "minimum", "maximum", "account", "is_open", "collected")
+    show(answer, as_json, *columns, rows=answer["fees"])
+
+
+@app.command("open-fees")
+def open_fees(
+    asset: Annotated[str, typer.Argument(help="The asset, which this institution issues.")],
+    data: Data = DEFAULT_DATA,
+    as_json: AsJson = False,
+) -> None:
+    """Open the account that collects the fees of an asset; without it nothing is charged."""
+    from bezant.interfaces.cli.client import connect
+
+    with connect(data) as client:
+        show(client.post("/v1/governance/collectors", {"asset": asset}), as_json)
+
+
+@app.command("propose-fee")
+def propose_fee(
+    asset: Annotated[str, typer.Argument(help="The asset whose payments are to be charged.")],
+    flat: Annotated[str, typer.Option(help="A part that every payment pays.")] = "0",
+    ppm: Annotated[int, typer.Option(help="Parts per million of the amount.")] = 0,
+    minimum: Annotated[str, typer.Option(help="Not less than this.")] = "0",
+    maximum: Annotated[str, typer.Option(help="Not more than this; 0, with all else 0, ends the fee.")] = "0",
+    height: Annotated[
+        int, typer.Option(help="The first block of the change.  [default: --after blocks from now]")
+    ] = 0,
+    after: Annotated[int, typer.Option(help="Blocks from now to the change.")] = 1_000,
+    voting_hours: Annotated[float, typer.Option(min=0.001, help="How long votes are taken.")] = 168.0,
+    key: Key = "",
+    data: Data = DEFAULT_DATA,
+    as_json: AsJson = False,
+) -> None:
+    """Put a fee on payments in an asset to the vote, or its end.
+
+    \b
+    bezant governance propose-fee EUR --ppm 500 --minimum 0.01 --maximum 2.50
+    """
+    from bezant.interfaces.cli.client import connect
+
+    body = {"asset": asset, "flat": flat, "ppm": ppm, "minimum": minimum, "maximum": maximum}
+    when = {"height": height, "after_blocks": after, "voting_s": max(1, round(voting_hours * 3600))}
+    with connect(data) as client:
+        answer = client.post("/v1/governance/fees", body | when, key=key or None)
+    show(answer, as_json)
+    if not as_json:
+        print(f"\nTo vote for it: bezant governance vote {answer['id']} yes")
+
+
+@app.command()
 def vote(
     proposal: Annotated[str, typer.Argument(help="Id of the proposal.")],
     ballot: Annotated[str, typer.Argument(help="'yes' or 'no'.")],

@@ -72,7 +72,7 @@ def verify(
     from bezant.chain.anchors import trust_statement, vouched_for
     from bezant.chain.balances import verify_balance
     from bezant.chain.checkpoints import parse_note
-    from bezant.chain.receipts import decided, signing_statement, verify_receipt
+    from bezant.chain.receipts import decided, fee_of, signing_statement, verify_receipt
     from bezant.errors import InputError
     from bezant.model.genesis import network_id
 
@@ -111,6 +111,8 @@ def verify(
             "signatures": signing_statement(receipt),
             "block": summary.block,
         }
+        if fee := fee_of(receipt):
+            told["fee"] = {"amount": fee, "asset": summary.asset}
         made = decided(receipt)
         if made is not None:
             told["decided_by"] = made._asdict()

@@ -10,12 +10,13 @@ from litestar.params import FromPath
 from msgspec import Meta
 
 from bezant.gateway.events import render_time
-from bezant.gateway.governance import RuleNow
+from bezant.gateway.governance import FeeNow, RuleNow
+from bezant.gateway.payments import Answered
 from bezant.interfaces.rest.idempotency import Answer
 from bezant.interfaces.rest.services import AnyRequest, Given, Services, in_thread, read_body
-from bezant.interfaces.rest.shapes import In, Out
+from bezant.interfaces.rest.shapes import AssetCode, Decimal, In, Money, Out
 from bezant.ledger.open_items import OpenProposal
-from bezant.model.governance import Ballot, Rule
+from bezant.model.governance import Ballot, Change, Rule
 from bezant.model.identifiers import PaymentId, parse_payment_id, render_id, render_payment_id
 
 _ENCODER = msgspec.json.Encoder()
@@ -36,6 +37,29 @@ class ProposalRequest(In, frozen=True):
     """How long votes are taken; they end earlier where too little notice would be left."""
 
 
+class FeeRequest(In, frozen=True):
+    """What payments in an asset are to be charged: a flat part and parts per million, not less than the
+    minimum and not more than the maximum; nothing where all is left out."""
+
+    asset: AssetCode
+    flat: Decimal = "0"
+    ppm: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+    minimum: Decimal = "0"
+    maximum: Decimal = "0"
+    height: _Number = 0
+    after_blocks: _Number = 1_000
+    voting_s: Annotated[int, Meta(ge=1, le=2**32 - 1)] = 7 * 86_400
+
+
+class CollectorRequest(In, frozen=True):
+    asset: AssetCode
+
+
+class CollectorView(Out, frozen=True):
+    asset: str
+    account: str
+
+
 class VoteRequest(In, frozen=True):
     ballot: Literal["yes", "no"]
 
@@ -52,6 +76,20 @@ class RuleView(Out, frozen=True):
     """Left out where it is as the network was founded."""
 
 
+class FeeView(Out, frozen=True):
+    """What payments in an asset are charged; nothing before the issuer has opened the account."""
+
+    asset: str
+    flat: Money
+    ppm: int
+    minimum: Money
+    maximum: Money
+    account: str
+    is_open: bool
+    collected: Money
+    """And not divided among bonds yet."""
+
+
 class ProposalView(Out, frozen=True):
     """A change that is voted on, or accepted and in force from `height` on. Votes are as they would be
     counted now: more than two thirds of all accept."""
@@ -60,6 +98,7 @@ class ProposalView(Out, frozen=True):
     status: Literal["voting", "accepted"]
     rule: str
     value: int
+    """The first of its numbers; a fee has them all in `fee`."""
     height: int
     voting_until: str
     proposer: str
@@ -67,11 +106,14 @@ class ProposalView(Out, frozen=True):
     votes_yes: int
     votes_no: int
     votes_in_all: int
+    fee: tuple[int, ...] | None = None
+    """Asset number, flat part, parts per million, minimum, maximum, in minor units."""
 
 
 class GovernanceView(Out, frozen=True):
     height: int
     rules: tuple[RuleView, ...]
+    fees: tuple[FeeView, ...]
     proposals: tuple[ProposalView, ...]
 
 
@@ -90,7 +132,8 @@ async def get_governance(services: Given) -> GovernanceView:
     governance = services.node.governance
     rules = tuple(_rule(one) for one in await in_thread(governance.rules))
     proposals = tuple(_proposal(services, one) for one in await in_thread(governance.proposals))
-    return GovernanceView(services.node.engine.height, rules, proposals)
+    fees = tuple(_fee(services, one) for one in await in_thread(governance.fees))
+    return GovernanceView(services.node.engine.height, rules, fees, proposals)
 
 
 @post("/governance/proposals", opt={"body": ProposalRequest, "once": True}, status_code=201)
@@ -101,18 +144,43 @@ async def propose(request: AnyRequest, services: Given) -> Response[Ordered]:
     async def act(identity: PaymentId) -> Answer:
         answered, replayed = await in_thread(
             services.node.governance.propose,
-            body.rule,
-            body.value,
+            Change(Rule[body.rule.upper()], (body.value,)),
             identity,
             height=body.height,
             after_blocks=body.after_blocks,
             voting_s=body.voting_s,
         )
-        told = render_payment_id(identity)
-        view = Ordered(told, told, answered.height, render_time(answered.time_ns))
-        return Answer(201, _ENCODER.encode(view), replayed=replayed)
+        return _proposed(identity, answered, replayed)
 
     return await services.once(request, act)
+
+
+@post("/governance/fees", opt={"body": FeeRequest, "once": True}, status_code=201)
+async def propose_fee(request: AnyRequest, services: Given) -> Response[Ordered]:
+    """Put a fee on payments in an asset to the vote, or its end."""
+    body = await read_body(request, FeeRequest)
+    change = services.node.governance.fee(body.asset, body.flat, body.ppm, body.minimum, body.maximum)
+
+    async def act(identity: PaymentId) -> Answer:
+        answered, replayed = await in_thread(
+            services.node.governance.propose,
+            change,
+            identity,
+            height=body.height,
+            after_blocks=body.after_blocks,
+            voting_s=body.voting_s,
+        )
+        return _proposed(identity, answered, replayed)
+
+    return await services.once(request, act)
+
+
+@post("/governance/collectors", opt={"body": CollectorRequest}, status_code=200)
+async def open_collector(request: AnyRequest, services: Given) -> CollectorView:
+    """Open the account that collects the fees of an asset, as its issuer. Asked again it is the same one."""
+    body = await read_body(request, CollectorRequest)
+    account = await in_thread(services.node.governance.open_collector, body.asset)
+    return CollectorView(body.asset, render_id(account))
 
 
 @post("/governance/proposals/{proposal:str}/votes", opt={"body": VoteRequest, "once": True}, status_code=201)
@@ -134,6 +202,29 @@ async def vote(request: AnyRequest, services: Given, proposal: FromPath[str]) ->
     return await services.once(request, act)
 
 
+def _proposed(identity: PaymentId, answered: Answered, replayed: bool) -> Answer:
+    told = render_payment_id(identity)
+    view = Ordered(told, told, answered.height, render_time(answered.time_ns))
+    return Answer(201, _ENCODER.encode(view), replayed=replayed)
+
+
+def _fee(services: Services, now: FeeNow) -> FeeView:
+    def money(minor: int) -> Money:
+        return services.render.money(now.fee.asset, minor)
+
+    flat = money(now.fee.flat)
+    return FeeView(
+        asset=flat.asset,
+        flat=flat,
+        ppm=now.fee.ppm,
+        minimum=money(now.fee.minimum),
+        maximum=money(now.fee.maximum),
+        account=render_id(now.account),
+        is_open=now.is_open,
+        collected=money(now.balance),
+    )
+
+
 def _rule(now: RuleNow) -> RuleView:
     return RuleView(
         now.rule.name.lower(), now.value, now.founded, now.low, now.high, since_height=now.since or None
@@ -153,7 +244,8 @@ def _proposal(services: Services, one: OpenProposal) -> ProposalView:
         votes_yes=one.yes,
         votes_no=one.no,
         votes_in_all=one.total,
+        fee=(one.change.asset, *one.change.values) if one.change.rule is Rule.FEE else None,
     )
 
 
-ROUTES = [get_governance, propose, vote]
+ROUTES = [get_governance, propose, propose_fee, open_collector, vote]

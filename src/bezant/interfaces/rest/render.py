@@ -91,6 +91,7 @@ class Renderer:
             updated_at=at,
             type=_TYPES.get(kind, "payment"),
             settled_amount=amount if outcome is Outcome.APPLIED else None,
+            fee=self.money(asset, int(receipt["fee"])) if receipt["fee"] else None,
             held=self._held_since(answered, hashlock),
             **_related(kind, related),
             reason_code=OUTCOMES[outcome].iso if outcome.refused else None,

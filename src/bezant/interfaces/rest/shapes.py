@@ -242,6 +242,8 @@ class PaymentView(Out, frozen=True):
     type: Literal["payment", "refund", "clawback"] = "payment"
     settled_amount: Money | None = None
     """What was paid so far; a hold may be captured in parts."""
+    fee: Money | None = None
+    """What the debtor was charged beside it, in the answer to the payment."""
     refunded_amount: Money | None = None
     held: HeldView | None = None
     refund_of: str | None = None

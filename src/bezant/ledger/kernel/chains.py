@@ -18,6 +18,7 @@ from bezant.ledger.kernel.checks import (
     remember,
 )
 from bezant.ledger.kernel.effects import MS, answer_early, effect, write_receipt
+from bezant.ledger.kernel.fees import COLLECTOR, charge
 from bezant.ledger.kernel.holds import NO_SLOT, close_hold, reopen_hold
 from bezant.ledger.kernel.parties import SYSTEM
 from bezant.ledger.kernel.payments import BLOCKED
@@ -36,16 +37,23 @@ released with its image before, a mandate's or a refund's counts before, a refun
 
 
 @njit(**KERNEL)
-def note_before(state, record, undo, count):
+def note_before(state, record, limits, undo, count):
     """Keep what a member may change as it is before it applies; return the new number of entries.
 
-    Kept are both accounts, the hold a capture or release names, the counts of the mandate a payment is
-    under and of the refunds a reversal adds to. What turns out not to have changed is restored to itself.
+    Kept are both accounts, the one that collects fees, the hold a capture or release names, the counts of the
+    mandate a payment is under and of the refunds a reversal adds to. What turns out not to have changed is
+    restored to itself.
     """
     what, rows, accounts, holds, counts = undo
     debtor_row = find(state.accounts, state.account_index, record.debtor_lo, record.debtor_hi)
     creditor_row = find(state.accounts, state.account_index, record.creditor_lo, record.creditor_hi)
     for row in (debtor_row, creditor_row):
+        if row != NOWHERE:
+            what[count], rows[count] = IMAGE, row
+            accounts[count] = state.accounts[row]
+            count += 1
+    if limits.charges != ZERO and np.int64(record.asset) < len(limits.fees):
+        row = np.uint32(limits.fees[record.asset, COLLECTOR])
         if row != NOWHERE:
             what[count], rows[count] = IMAGE, row
             accounts[count] = state.accounts[row]
@@ -129,10 +137,14 @@ def apply_chain(
         if refusal != PASSED:
             failed_at = i
             break
-        changes = note_before(state, record, undo, changes)
+        changes = note_before(state, record, limits, undo, changes)
         outcome, amount, mode, debtor, creditor, slot = effect(
             state, records, decisions, i, history, signer, time_ns, limits, scratch, chain_start
         )
+        if limits.charges != ZERO:
+            receipt.fee, receipt.fee_row = charge(
+                state, limits, record.kind, outcome, debtor, creditor, amount
+            )
         write_receipt(state, receipt, outcome, amount, mode, debtor, creditor)
         if outcome >= FIRST_REFUSAL:
             failed_at = i
@@ -155,6 +167,7 @@ def apply_chain(
 @njit(**KERNEL)
 def clear_receipt(receipt):
     receipt.debtor_row, receipt.creditor_row = NOWHERE, NOWHERE
+    receipt.fee, receipt.fee_row = ZERO, np.uint32(0)
     for side in (receipt.debtor_side, receipt.creditor_side):
         side.debits_pending_lo = side.debits_pending_hi = side.debits_posted_lo = side.debits_posted_hi = ZERO
         side.credits_pending_lo = side.credits_pending_hi = ZERO

@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from bezant.ledger.fees import FEE_SALT
 from bezant.ledger.kernel.authorities import (
     ID_NOT_DERIVED,
     recover,
@@ -20,6 +21,7 @@ from bezant.ledger.kernel.parties import (
     APPLIED,
     CLOSED,
     DEBTOR_CLOSED,
+    DEBTOR_FROZEN,
     DEBTOR_UNKNOWN,
     FREE,
     INSTITUTION,
@@ -37,6 +39,7 @@ from bezant.ledger.kernel.tables import NOWHERE, find, insert, mix
 from bezant.ledger.kernel.words import ONE, ZERO, put_word, word_at
 from bezant.ledger.standing import Policy, Standing
 from bezant.model.digest import TAG_ACCOUNT, hash_into
+from bezant.model.identifiers import words
 from bezant.model.native import KERNEL, RARE
 from bezant.model.outcomes import Outcome
 from bezant.model.records import Kind
@@ -59,6 +62,8 @@ BY_INSTITUTION, BY_ISSUER = np.uint16(Standing.FROZEN), np.uint16(Standing.FROZE
 APPROVE_HOLDERS, FREEZABLE = np.uint16(Policy.APPROVE_HOLDERS), np.uint16(Policy.FREEZABLE)
 PAUSABLE, MEMBER_CREDIT = np.uint16(Policy.PAUSABLE), np.uint16(Policy.MEMBER_CREDIT)
 
+COLLECTS = np.uint16(Standing.COLLECTS)
+FEE_SALT_LO, FEE_SALT_HI = (np.uint64(word) for word in words(FEE_SALT))
 ACCOUNT_PREFIX = np.frombuffer(TAG_ACCOUNT, np.uint8)
 LOW_48 = np.uint64(0xFFFFFFFFFFFF)
 NO_INSTITUTION = np.uint32(0)
@@ -68,7 +73,7 @@ NO_INSTITUTION = np.uint32(0)
 def command(state, record, signer_row, time_ns, limits, scratch):
     kind = record.kind
     if kind == OPEN_ACCOUNT:
-        return open_account(state, record, signer_row, scratch)
+        return open_account(state, record, signer_row, limits, scratch)
     if kind == REGISTER_AUTHORITY:
         return register_authority(state, record, signer_row, limits, scratch)
     if kind == SET_KEY:
@@ -118,7 +123,7 @@ def with_bit(standing, bit, present):
 
 
 @njit(**KERNEL)
-def open_account(state, record, signer_row, scratch):
+def open_account(state, record, signer_row, limits, scratch):
     """Open an account; see the reference for who may let one go negative."""
     # CHECK
     institution = state.authorities[signer_row].institution
@@ -158,6 +163,10 @@ def open_account(state, record, signer_row, scratch):
     account.institution, account.asset = institution, np.uint16(record.asset)
     waits = (asset.policy & APPROVE_HOLDERS) != FREE and institution != asset.issuer
     account.standing = NOT_APPROVED if waits else FREE
+    of_fees = record.related_lo == FEE_SALT_LO and record.related_hi == FEE_SALT_HI
+    of_issuer = institution == asset.issuer and holder == state.institutions[institution]
+    if of_fees and of_issuer and np.uint64(record.asset) == limits.bond_asset:
+        account.credit_limit, account.balance_limit, account.standing = ZERO, ZERO, COLLECTS
     insert(state.account_index, mix(lo, hi), np.uint32(row))
     return APPLIED, INSTITUTION, np.uint32(row)
 
@@ -168,6 +177,8 @@ def close_account(state, signer_row, account):
     mode = signing_mode(state, signer_row, account)
     if mode == SYSTEM:
         return NOT_AUTHORISED, SYSTEM
+    if (account.standing & COLLECTS) != FREE:
+        return DEBTOR_FROZEN, SYSTEM
     if (account.standing & CLOSED) != FREE:
         return DEBTOR_CLOSED, SYSTEM
     if not is_empty(account):
@@ -181,6 +192,8 @@ def set_limits(state, record, signer_row, account):
     """Change how far an account may go negative and how much it may hold; never below what it uses."""
     if state.authorities[signer_row].institution != account.institution:
         return NOT_AUTHORISED, SYSTEM
+    if (account.standing & COLLECTS) != FREE:
+        return DEBTOR_FROZEN, SYSTEM
     if (account.standing & CLOSED) != FREE:
         return DEBTOR_CLOSED, SYSTEM
     if spends_too_much(account, ZERO, record.amount) or holds_too_much(account, ZERO, record.max_fee):

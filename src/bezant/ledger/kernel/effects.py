@@ -24,6 +24,7 @@ from bezant.ledger.kernel.checks import (
 )
 from bezant.ledger.kernel.closing import end_hold, lock_hold
 from bezant.ledger.kernel.commands import command
+from bezant.ledger.kernel.fees import charge
 from bezant.ledger.kernel.holds import NO_SLOT
 from bezant.ledger.kernel.learning import label
 from bezant.ledger.kernel.parties import SYSTEM
@@ -114,5 +115,9 @@ def apply_alone(state, records, decisions, i, history, signer, time_ns, limits, 
     outcome, amount, mode, debtor, creditor, _ = effect(
         state, records, decisions, i, history, signer, time_ns, limits, scratch, ALONE
     )
+    if limits.charges != ZERO:
+        receipt.fee, receipt.fee_row = charge(
+            state, limits, records[i].kind, outcome, debtor, creditor, amount
+        )
     write_receipt(state, receipt, outcome, amount, mode, debtor, creditor)
     remember(state, records[i], content_lo, content_hi, signer[0], outcome)

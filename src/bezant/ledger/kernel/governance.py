@@ -13,7 +13,7 @@ from bezant.ledger.kernel.parties import APPLIED, INSTITUTION, NOT_AUTHORISED, S
 from bezant.ledger.kernel.stake import FREE_ROW, power_of
 from bezant.ledger.kernel.tables import NOWHERE
 from bezant.ledger.kernel.words import ZERO, word_at
-from bezant.model.genesis import MAX_VALIDATORS
+from bezant.model.genesis import MAX_FEE, MAX_VALIDATORS
 from bezant.model.governance import (
     MAX_OWN_PROPOSALS,
     MAX_PROPOSALS,
@@ -40,10 +40,13 @@ ACCEPTED, DECLINED = np.uint16(Outcome.ACCEPTED), np.uint16(Outcome.DECLINED)
 PENDING = np.uint16(0xFFFF)
 PROPOSE, SYSTEM_ROW = np.uint16(Kind.PROPOSE), np.uint32(NO_ROW)
 FIRST_STAKE_RULE, LAST_STAKE_RULE = np.uint64(min(STAKE_RULES)), np.uint64(max(STAKE_RULES))
-LEAST, MOST = (np.array([0, *(RANGES[rule][side] for rule in Rule)], np.uint64) for side in (0, 1))
+LEAST, MOST = (
+    np.array([0, *(RANGES.get(rule, (0, 0))[side] for rule in Rule)], np.uint64) for side in (0, 1)
+)
 YES, NO, NOTHING = np.uint8(Ballot.YES), np.uint8(Ballot.NO), np.uint8(0)
 IS_ACCEPTED, NOT_ACCEPTED, NO_RULE = np.uint16(1), np.uint16(0), np.uint32(0)
 NO_ASSET, NO_AUTHORITY = np.uint32(0), np.uint32(0)
+FEE, MOST_FEE, MILLION = np.uint64(Rule.FEE), np.uint64(MAX_FEE), np.uint64(1_000_000)
 TWO, THREE, NS_PER_S = np.uint64(2), np.uint64(3), np.uint64(1_000_000_000)
 NOTICE, LONGEST_S = np.uint64(NOTICE_BLOCKS), np.uint32(MAX_VOTING_S)
 
@@ -64,10 +67,22 @@ def check_voter(state, record, signer_row, limits):
     return NOT_AUTHORISED
 
 
+@njit(**RARE)
+def is_schedule(record):
+    """Return whether a proposal's values make a fee, or none."""
+    flat, ppm = word_at(record.payload_commitment, 0), word_at(record.payload_commitment, 8)
+    minimum, maximum = word_at(record.payload_commitment, 16), word_at(record.payload_commitment, 24)
+    if (flat | ppm | minimum | maximum) == ZERO:
+        return True
+    return flat <= MOST_FEE and ppm <= MILLION and minimum <= maximum <= MOST_FEE and maximum != ZERO
+
+
 @njit(**KERNEL)
 def is_allowed(record, limits):
     """Return whether the network has the rule, and it may be that."""
     rule, value = record.amount, word_at(record.payload_commitment, 0)
+    if rule == FEE:
+        return record.asset != NO_ASSET and np.int64(record.asset) < len(limits.fees) and is_schedule(record)
     if FIRST_STAKE_RULE <= rule <= LAST_STAKE_RULE and limits.bond_asset == ZERO:
         return False
     for j in range(8, 8 * VALUES):

@@ -28,7 +28,7 @@ SYSTEM, SELF = np.uint8(SigningMode.SYSTEM), np.uint8(SigningMode.SELF)
 INSTITUTION, DELEGATE = np.uint8(SigningMode.INSTITUTION), np.uint8(SigningMode.DELEGATE)
 
 FREE = np.uint16(0)
-FROZEN = np.uint16(Standing.FROZEN | Standing.FROZEN_BY_ISSUER)
+FROZEN = np.uint16(Standing.FROZEN | Standing.FROZEN_BY_ISSUER | Standing.COLLECTS)
 CLOSED, NOT_APPROVED = np.uint16(Standing.CLOSED), np.uint16(Standing.NOT_APPROVED)
 
 

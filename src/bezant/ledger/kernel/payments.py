@@ -7,6 +7,7 @@ import numpy as np
 from numba import njit
 
 from bezant.ledger.kernel.checks import ALLOW, BLOCK, HOLD, MAY_REVIEW, NO_FLAG, REVIEW, UNDER_MANDATE
+from bezant.ledger.kernel.fees import check_fee, fee_due
 from bezant.ledger.kernel.holds import NO_SLOT, open_hold
 from bezant.ledger.kernel.mandates import check_mandate, find_mandate, spend_mandate
 from bezant.ledger.kernel.parties import (
@@ -81,6 +82,10 @@ def pay(state, record, verdict, signer_row, time_ns, limits, chain_start):
         if refusal != APPLIED:
             return refuse(refusal)
     refusal = check_sums(debtor, creditor, amount, debtor.credit_limit)
+    if limits.charges != ZERO and not holds:
+        fee = fee_due(state, limits, debtor_row, creditor_row, amount)
+        if fee != ZERO:
+            refusal = check_fee(refusal, debtor, amount, fee, record.max_fee)
     if refusal != APPLIED:
         return refuse(refusal)
     # POST

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bezant.ledger.batch import account_id
 from bezant.ledger.books import Account, Answer, State
+from bezant.ledger.fees import collector_id
 from bezant.ledger.reference.parties import Request, institution, signing_mode
 from bezant.ledger.standing import Policy, Standing
 from bezant.model.identifiers import AccountId, AuthorityId
@@ -16,7 +17,8 @@ def open_account(state: State, asked: Request) -> Answer:
     # CHECK
     own = institution(state, asked.signer)
     holder = AuthorityId(asked.id("creditor"))
-    number, identity, credit_limit = int(asked.record["asset"]), asked.id("debtor"), asked.amount
+    number, identity = int(asked.record["asset"]), asked.id("debtor")
+    credit_limit, balance_limit = asked.amount, int(asked.record["max_fee"])
     if not own:
         return Answer(Outcome.NOT_AUTHORISED)
     if identity in state.accounts:
@@ -30,6 +32,10 @@ def open_account(state: State, asked: Request) -> Answer:
     if credit_limit and not _may_give_credit(asked, own, number):
         return Answer(Outcome.CREDIT_NOT_PERMITTED)
     # POST
+    stake = asked.genesis.stake
+    collects = stake is not None and stake.asset == number and identity == collector_id(asked.genesis, number)
+    if collects:
+        credit_limit = balance_limit = 0
     waits = asked.declares(number, Policy.APPROVE_HOLDERS) and own != asked.issuer(number)
     account = Account(
         len(state.accounts),
@@ -38,8 +44,8 @@ def open_account(state: State, asked: Request) -> Answer:
         own,
         number,
         credit_limit,
-        int(asked.record["max_fee"]),
-        Standing.NOT_APPROVED if waits else Standing(0),
+        balance_limit,
+        Standing.COLLECTS if collects else Standing.NOT_APPROVED if waits else Standing(0),
     )
     state.accounts[identity] = account
     return Answer(Outcome.APPLIED, mode=SigningMode.INSTITUTION, debtor=account)
@@ -54,6 +60,8 @@ def close_account(state: State, asked: Request) -> Answer:
     mode = signing_mode(state, asked.signer, account)
     if mode is None:
         return Answer(Outcome.NOT_AUTHORISED)
+    if Standing.COLLECTS in account.standing:
+        return Answer(Outcome.DEBTOR_FROZEN)
     if Standing.CLOSED in account.standing:
         return Answer(Outcome.DEBTOR_CLOSED)
     if not account.is_empty:
@@ -72,6 +80,8 @@ def set_limits(state: State, asked: Request) -> Answer:
         return Answer(Outcome.DEBTOR_UNKNOWN)
     if institution(state, asked.signer) != account.institution:
         return Answer(Outcome.NOT_AUTHORISED)
+    if Standing.COLLECTS in account.standing:
+        return Answer(Outcome.DEBTOR_FROZEN)
     if Standing.CLOSED in account.standing:
         return Answer(Outcome.DEBTOR_CLOSED)
     if account.spends_too_much(0, credit_limit) or account.holds_too_much(0, balance_limit):

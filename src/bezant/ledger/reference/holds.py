@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from bezant.ledger.batch import NS_PER_S
 from bezant.ledger.books import Account, Answer, Hold, State, fill_receipt
+from bezant.ledger.reference.fees import capture_fee_due
 from bezant.ledger.reference.parties import Request, check_standing, find_parties, post, signing_mode
 from bezant.model.digest import sha256
 from bezant.model.identifiers import words
@@ -94,8 +95,11 @@ def close_hold(state: State, asked: Request) -> Answer:
     if not captures:
         return Answer(Outcome.RELEASED, hold.amount, mode, debtor, creditor)
     post(debtor, creditor, amount)
+    fee, collector = capture_fee_due(state, asked.genesis, debtor, creditor, amount)
+    if collector is not None:
+        post(creditor, collector, fee)
     outcome = Outcome.CAPTURED_IN_PART if keeps_rest else Outcome.CAPTURED
-    return Answer(outcome, amount, mode, debtor, creditor)
+    return replace(Answer(outcome, amount, mode, debtor, creditor), fee=fee, collector=collector)
 
 
 def expire_hold(state: State, hold: Hold) -> RecordArray:

@@ -1,5 +1,5 @@
-"""The flow of a block: settle proposals, expire holds, punish faults, then every record in order, chains
-together."""
+"""The flow of a block: settle proposals, share fees, expire holds, punish faults, then every record in order,
+chains together."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from bezant.ledger.reference import (
     accounts,
     authorities,
     checks,
+    fees,
     governance,
     holds,
     learning,
     mandates,
     payments,
+    rewards,
     stake,
 )
 from bezant.ledger.reference.parties import Request
@@ -86,6 +88,8 @@ class ReferenceLedger:
         receipts = self._settle_proposals(batch.time_ns)
         state, rules = self.state, self.genesis.rules
         checks.forget_old_ids(state, rules, batch.time_ns)
+        state.collectors = fees.collectors(state, self.genesis)
+        receipts += rewards.reward(state, self.genesis)
         receipts += [holds.expire_hold(state, hold) for hold in state.expired(batch.time_ns)]
         receipts += stake.punish(state, self.genesis, batch.faults, batch.time_ns)
         for signer, first, last in self._groups(batch):

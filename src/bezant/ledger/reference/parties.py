@@ -9,10 +9,12 @@ from bezant.ledger.batch import NS_PER_S
 from bezant.ledger.books import Account, Signer, State
 from bezant.ledger.standing import Policy, Standing, policy_of
 from bezant.model.genesis import Genesis
+from bezant.model.money import U64_MAX
 from bezant.model.outcomes import Outcome, SigningMode, Verdict
 from bezant.model.records import Kind, id_of
 
 U128_MAX = 2**128 - 1
+FROZEN = Standing.FROZEN | Standing.FROZEN_BY_ISSUER | Standing.COLLECTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ def check_standing(state: State, debtor: Account | None, creditor: Account) -> O
         return Outcome.ASSET_PAUSED
     paying = debtor.standing if debtor is not None else Standing(0)
     for bits, of_debtor, of_creditor in (
-        (Standing.FROZEN | Standing.FROZEN_BY_ISSUER, Outcome.DEBTOR_FROZEN, Outcome.CREDITOR_FROZEN),
+        (FROZEN, Outcome.DEBTOR_FROZEN, Outcome.CREDITOR_FROZEN),
         (Standing.CLOSED, Outcome.DEBTOR_CLOSED, Outcome.CREDITOR_CLOSED),
         (Standing.NOT_APPROVED, Outcome.DEBTOR_NOT_APPROVED, Outcome.CREDITOR_NOT_APPROVED),
     ):
@@ -115,6 +117,20 @@ def check_sums(debtor: Account, creditor: Account, amount: int, credit_limit: in
     if creditor.holds_too_much(amount, creditor.balance_limit):
         return Outcome.BALANCE_LIMIT
     return None
+
+
+def check_fee(
+    refusal: Outcome | None, debtor: Account, amount: int, fee: int, max_fee: int
+) -> Outcome | None:
+    """Return the lowest of what refuses a payment without its fee, and what refuses it with it."""
+    if fee == 0 or refusal in (Outcome.OVERFLOW, Outcome.INSUFFICIENT_FUNDS):
+        return refusal
+    spent = amount + fee
+    if spent > U64_MAX or overflows(debtor.debits_pending, debtor.debits_posted, spent):
+        return Outcome.OVERFLOW
+    if debtor.spends_too_much(spent, debtor.credit_limit):
+        return Outcome.INSUFFICIENT_FUNDS
+    return refusal or (Outcome.FEE_ABOVE_MAX if fee > max_fee else None)
 
 
 def overflows(pending: int, posted: int, amount: int) -> bool:

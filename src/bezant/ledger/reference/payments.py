@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bezant.ledger.books import Account, Answer, Refund, State
+from bezant.ledger.reference.fees import NO_FEE, fee_due
 from bezant.ledger.reference.holds import place_hold
 from bezant.ledger.reference.mandates import check_mandate, find_mandate, spend_mandate
 from bezant.ledger.reference.parties import (
     Request,
+    check_fee,
     check_standing,
     check_sums,
     check_value,
@@ -47,7 +51,11 @@ def pay(state: State, asked: Request) -> Answer:
     if holds and (debtor.row, asked.id("id")) in state.holds:
         return Answer(Outcome.HOLD_EXISTS)
     refusal = check_mandate(mandate, asked) if mandate else None
-    refusal = refusal or check_sums(debtor, creditor, asked.amount, debtor.credit_limit)
+    if refusal is not None:
+        return Answer(refusal)
+    fee, collector = NO_FEE if holds else fee_due(state, asked.genesis, debtor, creditor, asked.amount)
+    refusal = check_sums(debtor, creditor, asked.amount, debtor.credit_limit)
+    refusal = check_fee(refusal, debtor, asked.amount, fee, int(asked.record["max_fee"]))
     if refusal is not None:
         return Answer(refusal)
     # POST
@@ -56,7 +64,10 @@ def pay(state: State, asked: Request) -> Answer:
     if holds:
         return place_hold(state, asked, debtor, creditor, mode)
     post(debtor, creditor, asked.amount)
-    return Answer(Outcome.APPLIED, asked.amount, mode, debtor, creditor)
+    if collector is not None:
+        post(debtor, collector, fee)
+    answer = Answer(Outcome.APPLIED, asked.amount, mode, debtor, creditor)
+    return replace(answer, fee=fee, collector=collector)
 
 
 def reverse(state: State, asked: Request) -> Answer:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.unit.interfaces.rest.conftest import Api, uuid7
 
-from bezant.model.governance import Rule
+from bezant.model.governance import RANGES
 
 CHANGE = {"rule": "slash_ppm", "value": 70_000}
 
@@ -15,7 +15,7 @@ CHANGE = {"rule": "slash_ppm", "value": 70_000}
 def test_the_rules_are_shown_with_their_bounds(api: Api) -> None:
     told = api.get("/v1/governance")
     assert told["proposals"] == []
-    assert {one["rule"] for one in told["rules"]} == {rule.name.lower() for rule in Rule}
+    assert {one["rule"] for one in told["rules"]} == {rule.name.lower() for rule in RANGES}
     found = {one["rule"]: one for one in told["rules"]}
     assert found["slash_ppm"] == {
         "rule": "slash_ppm", "value": 50_000, "founded_value": 50_000, "low": 0, "high": 1_000_000
@@ -55,3 +55,22 @@ def test_a_vote_is_yes_or_no(api: Api) -> None:
         api.send("POST", "/v1/governance/proposals/7/votes", key=uuid7(), json={"ballot": "yes"}).status_code
         == 400
     )
+
+
+def test_a_fee_is_proposed_in_decimals_of_its_asset(api: Api) -> None:
+    fee = {"asset": "EUR", "flat": "0.05", "ppm": 500, "minimum": "0.10", "maximum": "2.50"}
+    for body, status, code in (
+        (fee, 409, "not_governed"),
+        (fee | {"asset": "XXX"}, 422, "asset_unknown"),
+        (fee | {"flat": "0.001"}, 422, "amount_over_precise"),
+        (fee | {"ppm": 1_000_001}, 400, "input_invalid"),
+    ):
+        refused = api.send("POST", "/v1/governance/fees", key=uuid7(), json=body)
+        assert (refused.status_code, refused.json()["code"]) == (status, code)
+    assert api.get("/v1/governance")["fees"] == []
+
+
+def test_the_issuer_opens_what_collects_fees_once(api: Api) -> None:
+    opened = [api.post("/v1/governance/collectors", {"asset": "USD"}, status=200) for _ in range(2)]
+    assert opened[0] == opened[1]
+    assert api.get(f"/v1/accounts/{opened[0]['account']}")["balance"] == "0.00"
