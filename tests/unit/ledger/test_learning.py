@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bezant.chain.storage.background import run_in_thread
-from bezant.chain.storage.state_roots import StateRoots
+from bezant.chain.storage.state_roots import root_of
 from bezant.ledger import open_items
 from bezant.ledger import state as layout
 from bezant.ledger.columnar import ColumnarLedger
@@ -248,14 +247,13 @@ def test_models_are_restored_from_what_is_dumped() -> None:
 def test_models_are_in_the_root_of_the_state_and_their_absence_is_not() -> None:
     """So that a chain from before there were models still has the roots it had."""
     world = World(ColumnarLedger)
-    roots = StateRoots(world.ledger, bytes(32), 1024, run_in_thread)
 
     def digest(**spoiled: RecordArray) -> bytes:
-        return roots._digest_tables(layout.tables(world.ledger.state) | spoiled, 0)
+        return root_of(layout.tables(world.ledger.state) | spoiled, bytes(32))
 
     without = layout.tables(world.ledger.state)
     del without["models"]
-    assert digest() == roots._digest_tables(without, 0)
+    assert digest() == root_of(without, bytes(32))
     set_model(world, 1, REGISTERED)
     held = layout.tables(world.ledger.state)["models"]
     assert digest() != digest(models=np.zeros(0, layout.MODEL))

@@ -369,7 +369,7 @@ class ReplayView(Out, frozen=True):
 class WebhookRequest(In, frozen=True):
     url: Annotated[str, Meta(min_length=8, max_length=2048, examples=["https://example.org/bezant"])]
     types: tuple[Annotated[str, Meta(max_length=64)], ...] = ()
-    """Event types, e.g. ``payment.settled``; none means all."""
+    """Event types, e.g. ``payment.settled`` or ``model.drift``; none means all."""
 
 
 class WebhookView(Out, frozen=True):
