@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -26,7 +26,6 @@ from bezant.chain.clock import Clock, SystemClock
 from bezant.chain.engines import open_engine
 from bezant.chain.notary import Notary
 from bezant.chain.signatures import Signatures
-from bezant.chain.storage.base import Opening
 from bezant.chain.storage.snapshots import Arrays
 from bezant.config import Config, load_config
 from bezant.errors import ConfigError, InvariantViolation, Overloaded, StorageError, UnknownOutcome
@@ -36,7 +35,6 @@ from bezant.gateway.accounts import Accounts
 from bezant.gateway.cases import Cases
 from bezant.gateway.controls import Controls
 from bezant.gateway.desk import Desk
-from bezant.gateway.events import PaymentEvents
 from bezant.gateway.governance import Governance
 from bezant.gateway.history import History
 from bezant.gateway.holds import Holds
@@ -46,6 +44,7 @@ from bezant.gateway.links import Linker
 from bezant.gateway.mandates import Mandates
 from bezant.gateway.models import Models
 from bezant.gateway.payments import Payments
+from bezant.gateway.read_model import ReadModel, rebuild
 from bezant.gateway.refunds import Refunds
 from bezant.gateway.screening import Screening
 from bezant.gateway.votes import Votes
@@ -62,9 +61,7 @@ from bezant.intelligence.rulebook import Bookshelf, Rulebook, read_rulebook
 from bezant.intelligence.score_log import ScoreLog
 from bezant.intelligence.shelf import Shelf
 from bezant.intelligence.watchlist import Thresholds, Watchlist
-from bezant.model.digest import TAG_STORE, sha256
 from bezant.model.genesis import network_id
-from bezant.model.identifiers import join
 from bezant.model.keys import authority_id
 from bezant.model.outcomes import Outcome
 from bezant.pipeline.batch import PaymentBatch
@@ -77,7 +74,7 @@ from bezant.stages.instruments import Instruments
 from bezant.stages.loading import load_stage
 from bezant.stages.policy import read_policy
 from bezant.stages.resources import PartyColumns, Resources
-from bezant.store import Endpoints, Follower, IdempotencyKeys, Lag, Store
+from bezant.store import Follower, IdempotencyKeys, Lag, Store
 from bezant.vault import Vault
 
 Progress = Callable[[str, int], None]
@@ -166,7 +163,7 @@ class Node:
             [self.challenge.look, pulse.look, self.drift_watch.look], [self.latency.sample]
         )
         self.parties = PartyColumns()
-        self._at_hand: dict[int, str] = {}
+        self.read_model: ReadModel | None = None
         costs = read_costs(self.config.costs)
         self.books = Bookshelf(self.folder.models, self.folder.genesis.assets)
         resources = Resources(
@@ -186,7 +183,7 @@ class Node:
             parties=self.parties,
             store_lag=self._store_lag,
             max_store_lag_payments=self.config.store.max_lag_payments,
-            sealed=self._at_hand.update,
+            sealed=self._remember,
             observe=self.observer.offer,
             executor=executor,
         )
@@ -222,14 +219,15 @@ class Node:
         )
         self.accounts = Accounts(self.desk)
         self.payments = Payments(self.desk, self.accounts)
-        self.store: Store | None = None
-        self.follower: Follower | None = None
-        self.webhooks: Webhooks | None = None
         self.idempotency = IdempotencyKeys.open(self.config.store.url or self.folder.idempotency_url)
         opened.callback(self.idempotency.close)
         self.idempotency.prune(clock.now_ns() - KEYS_KEPT_NS)
         if with_store and self.config.store.follow:
-            self._open_store(opened)
+            self.read_model = ReadModel(
+                *self._read_model_place, allow_private=self.config.webhooks.allow_private
+            )
+            opened.callback(self.read_model.close)
+            self.read_model.tell_of(self.drift)
         self.history = History(self.desk, self.payments, self.store, self.follower)
         self.holds = Holds(self.desk, self.payments, self.history)
         self.refunds = Refunds(self.desk, self.payments, self.history)
@@ -243,11 +241,10 @@ class Node:
         self.models = Models(self.desk, self.payments, self.history, shelf, self.lineup, self.score_log)
         # Before the store follows: what it has projected tells which bindings it was told.
         self.accounts.load_bindings(tell_from=None if self.store is None else self.store.accounts)
-        if self.store is not None:
-            self.cases.on_escalated = self.store.note_escalations
+        if self.read_model is not None:
+            self.cases.on_escalated = self.read_model.store.note_escalations
             self.cases.load_escalations()
-        if self.follower is not None:
-            self.follower.start()
+            self.read_model.start()
         self.engine.start()
         self._register_gateway()
         self.models.adopt_waiting()
@@ -267,6 +264,18 @@ class Node:
     def model(self) -> Model | None:
         """The champion, None where rules decide."""
         return self.resources.model
+
+    @property
+    def store(self) -> Store | None:
+        return None if self.read_model is None else self.read_model.store
+
+    @property
+    def follower(self) -> Follower | None:
+        return None if self.read_model is None else self.read_model.follower
+
+    @property
+    def webhooks(self) -> Webhooks | None:
+        return None if self.read_model is None else self.read_model.webhooks
 
     def reload_watchlist(self) -> list[int]:
         """Read the watchlist that the configuration names now; return the parties it judges otherwise.
@@ -294,17 +303,8 @@ class Node:
         """
         if self.store is not None:
             raise ConfigError("the store is in use; open the node without it to rebuild", code="store_in_use")
-
-        def counted() -> Iterator[CommittedBlock]:
-            for block in self.engine.blocks_from(self.engine.first_height):
-                progress("project", block.height)
-                yield block
-
-        with ExitStack() as opened:
-            store, _ = self._new_store(opened)
-            self.accounts.load_bindings(tell_from=0)
-            store.rebuild(counted(), self._opening())
-            return store.height
+        place = self._read_model_place
+        return rebuild(*place, self.accounts, lambda height: progress("project", height))
 
     def close(self) -> None:
         """Finish what was accepted, then stop; safe to call twice."""
@@ -355,76 +355,18 @@ class Node:
     def _announce(self, batch: PaymentBatch) -> None:
         self.intake.announce(batch)
 
-    def _follow(self, block: CommittedBlock) -> None:
-        """Hand a durable block to the store, with the end-to-end ids that are still at hand."""
-        known: dict[int, str] | None = None
-        if self._at_hand:
-            ids = zip(block.records["id_lo"].tolist(), block.records["id_hi"].tolist(), strict=True)
-            found = (join(low, high) for low, high in ids)
-            known = {id_: self._at_hand.pop(id_) for id_ in found if id_ in self._at_hand}
-        if self.follower is not None:
-            self.follower.follow(block, known)
+    def _remember(self, end_to_end_ids: Mapping[int, str]) -> None:
+        if self.read_model is not None:
+            self.read_model.remember(end_to_end_ids)
 
     def _store_lag(self) -> Lag:
-        return Lag() if self.follower is None else self.follower.lag
+        return Lag() if self.read_model is None else self.read_model.lag
 
-    def _new_store(self, opened: ExitStack) -> tuple[Store, Endpoints]:
+    @property
+    def _read_model_place(self) -> tuple[str, bytes, Desk, Payments]:
+        """What a read model is opened with: where, its secret, and whose it is."""
         url = self.config.store.url or self.folder.store_url
-        endpoints = Endpoints.open(url)
-        opened.callback(endpoints.close)
-        ledger = self.engine.ledger
-        events = PaymentEvents(self.engine.genesis.assets, lambda: ledger.accounts, endpoints.all)
-        store = Store.open(
-            url,
-            key=sha256(TAG_STORE, self.folder.keys.blinding),
-            texts_of=self.payments.end_to_end_ids,
-            events=events.rows,
-        )
-        opened.callback(store.close)
-        self.desk.on_bound, self.desk.on_erased = store.bind_parties, store.erase_party
-        return store, endpoints
-
-    def _open_store(self, opened: ExitStack) -> None:
-        """Open the store, be ready to follow the chain, deliver events."""
-        self.store, endpoints = self._new_store(opened)
-        self._check_chain_of(self.store)
-        opening = self._opening() if self.store.height < self.engine.first_height - 1 else None
-        if opening is not None:
-            self.store.begin(opening)
-        self.webhooks = Webhooks(
-            endpoints, self.store.outbox, allow_private=self.config.webhooks.allow_private
-        )
-        opened.callback(self.webhooks.close)
-        webhooks, engine = self.webhooks, self.engine
-        self.drift.listeners.append(lambda drift: webhooks.tell(drift, engine.durable_height))
-        self.webhooks.start()
-        durable = self.engine.durable_height
-        self.follower = Follower(
-            self.store,
-            self.engine.blocks_from,
-            durable_height=durable,
-            durable_receipts=self.engine.receipts_until(durable),
-            now_ns=self.desk.now_ns,
-        )
-        opened.callback(self.follower.close)
-        self.engine.subscribe(self._follow)
-
-    def _opening(self) -> Opening | None:
-        """Return what the store begins with where this node does not have the blocks from the first on."""
-        return self.engine.opening() if self.engine.first_height > 1 else None
-
-    def _check_chain_of(self, store: Store) -> None:
-        """Refuse a store whose rows are not of the blocks of this chain. Raises: StorageError."""
-        if not store.height:
-            return
-        known = store.height <= self.engine.durable_height
-        if not known or self.engine.app_hash_at(store.height) != store.app_hash:
-            raise StorageError(
-                f"the read model is at block {store.height} of another chain, or of a journal that went "
-                "further than this one. Name another database in [store] url, or make it anew: bezant store "
-                "rebuild",
-                code="store_of_another_chain",
-            )
+        return url, self.folder.keys.blinding, self.desk, self.payments
 
     def _register_gateway(self) -> None:
         """Make the gateway's key an authority of the ledger, so that holders can give it mandates.

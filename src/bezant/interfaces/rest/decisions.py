@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 from litestar import get
 from litestar.params import FromPath
@@ -14,19 +16,94 @@ from bezant.intelligence.rulebook import MOST_RULES
 from bezant.intelligence.verdict import Circumstance
 from bezant.interfaces.rest.render import verdict_word
 from bezant.interfaces.rest.services import Given, Services, in_thread
-from bezant.interfaces.rest.shapes import (
-    ContributionView,
-    DecisionView,
-    ExplanationView,
-    FindingView,
-    FiredRule,
-    IdeaView,
-    ReplayView,
-)
+from bezant.interfaces.rest.shapes import Out
 from bezant.model.identifiers import PaymentId, parse_payment_id, render_payment_id
 from bezant.pipeline.flow import STAGES
 
 _PPM = 1_000_000
+
+
+class FiredRule(Out, frozen=True):
+    """A configured rule that held."""
+
+    name: str
+    verdict: Literal["allow", "review", "block"]
+    reason: str
+
+
+class DecisionView(Out, frozen=True):
+    """The evidence behind one decision; disclosing it to a payer may be tipping-off."""
+
+    payment_id: str
+    verdict: Literal["allow", "review", "block"]
+    score: float
+    threshold: float
+    """The score from which on a person looks at it."""
+    block_threshold: float
+    """The score from which on it is refused; above 1 where no score does that."""
+    segment: int
+    """The part of the customers whose thresholds these are, 0 where the model knows only one."""
+    screening: Literal["allow", "review", "block"]
+    """What the screening of names asked for."""
+    circumstances: tuple[str, ...]
+    """What else decided: ``issues``, ``unscored``, ``strict``, ``control``, ``by_rules``."""
+    reasons: tuple[str, ...]
+    rules: tuple[FiredRule, ...]
+    """The configured rules that held."""
+    model: str
+    """SHA-256 of the model's file, or ``rules``."""
+    generation: int
+    fallback_stages: tuple[str, ...]
+    features: dict[str, float]
+
+
+class ContributionView(Out, frozen=True):
+    feature: str
+    value: float
+    """In payments, seconds or major units."""
+    weight: float
+
+
+class IdeaView(Out, frozen=True):
+    """Features that say one thing together."""
+
+    name: str
+    text: str
+    weight: float
+    """What it added to the log odds of fraud."""
+    contributions: tuple[ContributionView, ...]
+
+
+class ExplanationView(Out, frozen=True):
+    """Why a payment scored as it did; disclosing it to a payer may be tipping-off."""
+
+    payment_id: str
+    text: str
+    """What spoke for fraud, each with this customer's own normal; fit for a report."""
+    base: float
+    margin: float
+    """The log odds before calibration: `base` and all weights together; 0 where rules gave the score."""
+    ideas: tuple[IdeaView, ...]
+
+
+class FindingView(Out, frozen=True):
+    score_ppm: int
+    """Parts per million."""
+    verdict: Literal["allow", "review", "block"]
+    reasons: tuple[str, ...]
+    rules_fired: str
+    """Bits in hexadecimal, the lowest for the first configured rule."""
+
+
+class ReplayView(Out, frozen=True):
+    payment_id: str
+    recorded: FindingView
+    recomputed: FindingView
+    equal: bool
+    """Whether score, verdict and reasons are the same, bit for bit."""
+
+
+# Webhooks.
 
 
 @get("/decisions/{payment_id:str}")

@@ -16,12 +16,12 @@ from bezant.gateway.cases import CaseEvent, Remark
 from bezant.gateway.events import render_time
 from bezant.gateway.history import Review
 from bezant.gateway.links import Links
-from bezant.interfaces.rest.decisions import fired_rules
+from bezant.interfaces.rest.decisions import FiredRule, fired_rules
 from bezant.interfaces.rest.holds import close_once
 from bezant.interfaces.rest.idempotency import Answer
 from bezant.interfaces.rest.labels import LABELS, RemarkRequest, label_word, remark_of
 from bezant.interfaces.rest.services import AnyRequest, Given, Services, in_thread, read_body
-from bezant.interfaces.rest.shapes import ClosedView, FiredRule, Money, Out, PaymentView
+from bezant.interfaces.rest.shapes import ClosedView, Money, Out, PaymentView
 from bezant.model.identifiers import (
     PaymentId,
     parse_account_id,
