@@ -195,10 +195,14 @@ class Snapshots:
             raise _unusable(path, f"{array.name[:40]} is of no type") from None
         # Before any room is taken: what is claimed must be in the file.
         size = math.prod(array.shape) * dtype.itemsize
-        last = read_span(self._disk, path, max(start + array.offset + array.length - 1, 0), 1)
+        end = max(start + array.offset + array.length - 1, 0)
+        last = not array.length or read_span(self._disk, path, end, 1)
         if dtype.hasobject or min(array.shape, default=-1) < 0 or size != array.length or not last:
             raise _unusable(path, f"{array.name[:40]} has another size")
-        rows: npt.NDArray[Any] = np.empty(array.shape, dtype)
+        try:
+            rows: npt.NDArray[Any] = np.empty(array.shape, dtype)
+        except ValueError:
+            raise _unusable(path, f"{array.name[:40]} has no shape") from None
         target, check = rows.view(np.uint8).reshape(-1), hashlib.sha256()
         for at in range(0, array.length, STEP):
             data = read_span(self._disk, path, start + array.offset + at, min(STEP, array.length - at))

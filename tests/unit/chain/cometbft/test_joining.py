@@ -226,6 +226,19 @@ def test_the_same_bytes_are_offered_by_whoever_began_at_a_snapshot_and_others_be
         one.chain.close()
 
 
+def test_a_snapshot_behind_a_block_of_nothing_is_as_good_as_any(author: Writer, tmp_path: Path) -> None:
+    made = Member(tmp_path / "member")
+    for block in [*author.funding(), *(author.block() for _ in range(EVERY - 3))]:
+        made.decide(block)
+    assert made.chain.height == EVERY
+    new = join(made, tmp_path / "new")
+    for block in busy(author, EVERY):
+        assert new.decide(block) == made.decide(block)
+    assert new.told() == made.told()
+    for one in (new, made):
+        one.chain.close()
+
+
 def test_payments_from_before_the_beginning_are_paid_back_and_named_but_not_shown(
     author: Writer, member: Member, tmp_path: Path
 ) -> None:
