@@ -22,7 +22,7 @@ from typing import assert_never
 
 import numpy as np
 
-from bezant.chain.cometbft import home, lanes, messages, offering, peers, voters
+from bezant.chain.cometbft import answers, home, lanes, offering, peers, voters
 from bezant.chain.cometbft.messages import (
     ApplyChunk,
     CheckTx,
@@ -110,9 +110,7 @@ class Application:
             case ProcessProposal():
                 return self._process(request)
             case PrepareProposal():
-                return messages.prepare_proposal(
-                    lanes.choose(self._orders, request.orders, request.max_bytes)
-                )
+                return answers.prepare_proposal(lanes.choose(self._orders, request.orders, request.max_bytes))
             case Info():
                 return self._info()
             case InitChain():
@@ -120,13 +118,13 @@ class Application:
             case Query():
                 return self._query(request)
             case ListSnapshots():
-                return messages.list_snapshots(offering.described(self._chain.offers.all()))
+                return answers.list_snapshots(offering.described(self._chain.offers.all()))
             case LoadChunk():
-                return messages.load_chunk(offering.chunk_of(self._chain.offers, request))
+                return answers.load_chunk(offering.chunk_of(self._chain.offers, request))
             case OfferSnapshot():
-                return messages.offer_snapshot(messages.Offered.REJECT)
+                return answers.offer_snapshot(answers.Offered.REJECT)
             case ApplyChunk():
-                return messages.apply_chunk(messages.Chunk.REJECT_SNAPSHOT)
+                return answers.apply_chunk(answers.Chunk.REJECT_SNAPSHOT)
             case Echo() | Flush() | Unused():
                 raise StorageError("this is answered without the application", code="abci_misled")
             case _:
@@ -136,20 +134,20 @@ class Application:
 
     def _check(self, request: CheckTx) -> bytes:
         if len(request.order) > lanes.MAX_ORDER_BYTES:
-            return messages.check_tx(
-                messages.REFUSED,
+            return answers.check_tx(
+                answers.REFUSED,
                 f"an Order of {len(request.order)} bytes fits into no block: {lanes.MAX_ORDER_BYTES} at most",
             )
         try:
             known = self._orders.read(request.order)
         except DecodeError as error:
-            return messages.check_tx(messages.REFUSED, error.message)
+            return answers.check_tx(answers.REFUSED, error.message)
         if not known.accepted:
-            return messages.check_tx(messages.REFUSED, "it is not signed by a gateway of the genesis")
+            return answers.check_tx(answers.REFUSED, "it is not signed by a gateway of the genesis")
         if not request.recheck:
             covering = known.order.authorisations
             self._chain.signatures.check(self._chain.ledger, covering, signed_roots(covering, known.hashes))
-        return messages.check_tx(messages.OK)
+        return answers.check_tx(answers.OK)
 
     # Proposals.
 
@@ -157,7 +155,7 @@ class Application:
         why = lanes.problem(self._orders, request.orders)
         if why:
             _LOG.warning("the proposal for block %d is refused: %s", request.height, why)
-        return messages.process_proposal(not why)
+        return answers.process_proposal(not why)
 
     # Blocks.
 
@@ -191,7 +189,7 @@ class Application:
         changes = (
             voters.updates(before, voters.powers(chain.ledger)) if voters.may_change(applied.block) else ()
         )
-        answer = messages.finalize_block(codes, applied.block.app_hash, changes)
+        answer = answers.finalize_block(codes, applied.block.app_hash, changes)
         self._decided = Decided(request.block_hash, applied, _placed(known), answer)
         return answer
 
@@ -203,9 +201,9 @@ class Application:
         for data in orders:
             try:
                 known.append(self._orders.read(data))
-                codes.append(messages.OK)
+                codes.append(answers.OK)
             except DecodeError:
-                codes.append(messages.REFUSED)
+                codes.append(answers.REFUSED)
         return known, codes
 
     def _commit(self) -> bytes:
@@ -218,7 +216,7 @@ class Application:
         for place in decided.placed:
             self._orders.forget(place.name)
         self._on_kept(decided)
-        return messages.commit(self._retain(self._chain))
+        return answers.commit(self._retain(self._chain))
 
     @contextmanager
     def _whole(self) -> Iterator[None]:
@@ -243,14 +241,14 @@ class Application:
                 f"{first} on: make both from the same genesis.json",
                 code="genesis_differs",
             )
-        return messages.init_chain(self._kept_app_hash())
+        return answers.init_chain(self._kept_app_hash())
 
     def _info(self) -> bytes:
         """Say where this node is. What a network goes on from CometBFT did not decide: it begins then."""
         origin = self._chain.genesis.origin
         if origin is not None and self._kept_height == origin.height:
-            return messages.info(NAME, VERSION, 0, b"")
-        return messages.info(NAME, VERSION, self._kept_height, self._kept_app_hash())
+            return answers.info(NAME, VERSION, 0, b"")
+        return answers.info(NAME, VERSION, self._kept_height, self._kept_app_hash())
 
     def _kept_app_hash(self) -> bytes:
         return self._chain.app_hash_at(self._kept_height) if self._kept_height else bytes(32)
@@ -259,11 +257,11 @@ class Application:
         """Answer ``/block``: what this node has of a durable block, 0 for the last, as JSON; and which peers
         may be talked to."""
         if request.path.startswith(peers.BY_ID) and self._refuses(request.path.removeprefix(peers.BY_ID)):
-            return messages.query(messages.REFUSED, b"", 0, "this node is cut off from that peer")
+            return answers.query(answers.REFUSED, b"", 0, "this node is cut off from that peer")
         if request.path.startswith((peers.BY_ID, peers.BY_ADDRESS)):
-            return messages.query(messages.OK, b"", 0)
+            return answers.query(answers.OK, b"", 0)
         if request.path != "/block":
-            return messages.query(messages.REFUSED, b"", 0, "only /block is known here")
+            return answers.query(answers.REFUSED, b"", 0, "only /block is known here")
         try:
             height = request.height or self._kept_height
             covered = self._chain.state_root_in(height)
@@ -274,8 +272,8 @@ class Application:
                 "state_root": covered.root.hex() if covered else "",
             }
         except NotFound as error:
-            return messages.query(messages.REFUSED, b"", 0, error.message)
-        return messages.query(messages.OK, json.dumps(told).encode(), height)
+            return answers.query(answers.REFUSED, b"", 0, error.message)
+        return answers.query(answers.OK, json.dumps(told).encode(), height)
 
 
 def _placed(known: Sequence[KnownOrder]) -> tuple[Placed, ...]:

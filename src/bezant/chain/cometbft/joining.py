@@ -15,14 +15,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bezant.chain.cometbft import messages, peers
+from bezant.chain.cometbft import answers, peers
+from bezant.chain.cometbft.answers import Chunk, Offered
 from bezant.chain.cometbft.messages import (
     ApplyChunk,
-    Chunk,
     Info,
     ListSnapshots,
     LoadChunk,
-    Offered,
     OfferSnapshot,
     Query,
     Request,
@@ -82,20 +81,20 @@ class Joining:
         match request:
             case Info():
                 begun = self._begun
-                return messages.info(
+                return answers.info(
                     NAME, VERSION, begun.height if begun else 0, begun.app_hash if begun else b""
                 )
             case Query() if request.path.startswith((peers.BY_ID, peers.BY_ADDRESS)):
                 refused = self._refuses(request.path.removeprefix(peers.BY_ID))
-                return messages.query(messages.REFUSED if refused else messages.OK, b"", 0)
+                return answers.query(answers.REFUSED if refused else answers.OK, b"", 0)
             case Query():
-                return messages.query(messages.REFUSED, b"", 0, "there is no chain here yet")
+                return answers.query(answers.REFUSED, b"", 0, "there is no chain here yet")
             case ListSnapshots():
-                return messages.list_snapshots(())
+                return answers.list_snapshots(())
             case LoadChunk():
-                return messages.load_chunk(b"")
+                return answers.load_chunk(b"")
             case OfferSnapshot():
-                return messages.offer_snapshot(self._offered(request))
+                return answers.offer_snapshot(self._offered(request))
             case ApplyChunk():
                 return self._apply(request)
             case _:
@@ -138,21 +137,21 @@ class Joining:
     def _apply(self, request: ApplyChunk) -> bytes:
         coming = self._coming
         if coming is None or not 0 <= request.index < len(coming.contents.hashes):
-            return messages.apply_chunk(Chunk.REJECT_SNAPSHOT)
+            return answers.apply_chunk(Chunk.REJECT_SNAPSHOT)
         if sha256(request.chunk) != coming.contents.hashes[request.index]:
             _LOG.warning("chunk %d from %s is not the one that was named", request.index, request.sender)
-            return messages.apply_chunk(Chunk.RETRY, request.index, request.sender)
+            return answers.apply_chunk(Chunk.RETRY, request.index, request.sender)
         self._put(coming.contents, request.index, request.chunk)
         coming.taken.add(request.index)
         if len(coming.taken) < len(coming.contents.hashes):
-            return messages.apply_chunk(Chunk.ACCEPT)
+            return answers.apply_chunk(Chunk.ACCEPT)
         self._coming = None
         try:
             self._install(coming)
         except BezantError as error:
             _LOG.error("the snapshot at block %d is refused: %s", coming.height, error.message)
-            return messages.apply_chunk(Chunk.REJECT_SNAPSHOT)
-        return messages.apply_chunk(Chunk.ACCEPT)
+            return answers.apply_chunk(Chunk.REJECT_SNAPSHOT)
+        return answers.apply_chunk(Chunk.ACCEPT)
 
     def _put(self, contents: Contents, number: int, chunk: bytes) -> None:
         """Write a chunk where it belongs, across the parts."""

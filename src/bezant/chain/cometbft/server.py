@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from bezant.chain.cometbft import messages
+from bezant.chain.cometbft import answers
 from bezant.chain.cometbft.messages import Echo, Flush, Request, Unused, decode_request
 from bezant.chain.cometbft.wire import MAX_VARINT_BYTES, decode_varint, framed
 from bezant.errors import BezantError, ConfigError, DecodeError
@@ -220,11 +220,11 @@ class AbciServer:
         try:
             request = decode_request(message)
             if isinstance(request, Flush):
-                return messages.flush(), True
+                return answers.flush(), True
             if isinstance(request, Echo):
-                return messages.echo(request.message), False
+                return answers.echo(request.message), False
             if isinstance(request, Unused):
-                return messages.fixed_answer(request), False
+                return answers.fixed_answer(request), False
             with self._turn:
                 return self._application(request), False
         except Exception as error:
@@ -232,4 +232,4 @@ class AbciServer:
             said = error.message if isinstance(error, BezantError) else repr(error)
             _LOG.error("CometBFT is told to stop: %s", said)
             self._on_failure(error)
-            return messages.exception(said), True
+            return answers.exception(said), True

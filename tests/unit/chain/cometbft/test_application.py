@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from bezant.chain.cometbft import lanes, messages
+from bezant.chain.cometbft import answers, lanes
 from bezant.chain.cometbft.application import Application, Decided
 from bezant.chain.cometbft.messages import (
     CheckTx,
@@ -168,7 +168,7 @@ def test_a_block_that_is_asked_for_again_has_the_same_answer_and_another_one_has
 
 def test_info_tells_of_the_last_commit_and_nothing_later(author: Author, replicas: list[Replica]) -> None:
     one, blocks = replicas[0], author.funding()
-    assert one.info == messages.info("bezant", "1", 0, bytes(32))
+    assert one.info == answers.info("bezant", "1", 0, bytes(32))
     one.decide(blocks[0])
     before = one.info
     one.finalize(blocks[1])
@@ -205,15 +205,15 @@ def test_the_mempool_takes_what_a_gateway_signed_and_nothing_else(
     one = replicas[0]
     order = author.order((ALICE, author.transfer(1, 2, 5)))
     data = encode_order(author.network, order)
-    assert one.application(CheckTx(data, recheck=False)) == messages.check_tx(messages.OK)
+    assert one.application(CheckTx(data, recheck=False)) == answers.check_tx(answers.OK)
     stranger = attest(
         author.network, Order(order.gateway, order.authorisations, order.records, order.decisions), BOB
     )
     for bad in (b"", data[:-1], encode_order(author.network, stranger)):
         answer = one.application(CheckTx(bad, recheck=False))
-        assert answer != messages.check_tx(messages.OK)
-        assert one.application(ProcessProposal((data, bad), b"", 1, 1)) == messages.process_proposal(False)
-    assert one.application(ProcessProposal((data, data), b"", 1, 1)) == messages.process_proposal(True)
+        assert answer != answers.check_tx(answers.OK)
+        assert one.application(ProcessProposal((data, bad), b"", 1, 1)) == answers.process_proposal(False)
+    assert one.application(ProcessProposal((data, data), b"", 1, 1)) == answers.process_proposal(True)
 
 
 def _order_of(author: Author, size: int, *, commands: bool) -> bytes:
@@ -243,7 +243,7 @@ def test_commands_leave_room_for_payments_however_many_there_are(
     payments = [_order_of(author, 40_000, commands=False) for _ in range(5)]
     chosen = one.application(PrepareProposal(-1, (*commands, *payments), 1, 1))
     expected = [*commands[:2], *payments]
-    assert chosen == messages.prepare_proposal(expected)
+    assert chosen == answers.prepare_proposal(expected)
     assert not lanes.problem(one.orders, expected)
     assert "commands take more" in lanes.problem(one.orders, [*commands[:3], *payments])
     assert "Orders take more" in lanes.problem(one.orders, payments * 2)
@@ -255,7 +255,7 @@ def test_a_genesis_of_another_network_is_refused(replicas: list[Replica]) -> Non
     one = replicas[0]
     name = chain_id(one.chain.network)
     right = InitChain(1, name, (Voter(VOTER, 10),), b"", 1)
-    assert one.application(right) == messages.init_chain(bytes(32))
+    assert one.application(right) == answers.init_chain(bytes(32))
     for wrong in (
         InitChain(1, "bezant-other", right.validators, b"", 1),
         InitChain(1, name, (Voter(VOTER, 11),), b"", 1),
@@ -307,7 +307,7 @@ def test_a_query_says_what_a_block_hashed_to(author: Author, replicas: list[Repl
         (value,) = inside(one.application(Query(b"", "/block", height)), 7)
         assert json.loads(value)["app_hash"] == app_hash.hex()
     refused = one.application(Query(b"", "/block", 99))
-    assert refused == messages.query(messages.REFUSED, b"", 0, "there is no block 99; the last one is 3")
+    assert refused == answers.query(answers.REFUSED, b"", 0, "there is no block 99; the last one is 3")
     assert one.application(Query(b"", "/other", 1)) != refused
 
 

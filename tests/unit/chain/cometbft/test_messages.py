@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bezant.chain.cometbft import messages, wire
+from bezant.chain.cometbft import answers, messages, wire
 from bezant.chain.cometbft.messages import (
     ApplyChunk,
     CheckTx,
@@ -68,29 +68,29 @@ REQUESTS = [
 ]  # fmt: skip
 
 ANSWERS = [
-    ("0a040a026e6f", messages.exception("no")),
-    ("12070a0568656c6c6f", messages.echo("hello")),
-    ("1a00", messages.flush()),
-    ("22300a0662657a616e7412013120ac022a20" + "05" * 32, messages.info("bezant", "1", 300, b"\x05" * 32)),
-    ("32221a20" + "00" * 32, messages.init_chain(bytes(32))),
-    ("3a0e08011a046e6f6e653a017648ac02", messages.query(1, b"v", 300, "none")),
-    ("4a00", messages.check_tx(messages.OK)),
-    ("4a0708011a03626164", messages.check_tx(messages.REFUSED, "bad")),
-    ("6200", messages.commit()),
-    ("62021804", messages.commit(4)),
-    ("8a010a0a01610a000a03636363", messages.prepare_proposal([b"a", b"", b"ccc"])),
-    ("9201020801", messages.process_proposal(True)),
-    ("9201020802", messages.process_proposal(False)),
-    ("aa01281200120208012a20" + "06" * 32, messages.finalize_block([0, 1], b"\x06" * 32)),
-    ("6a00", messages.list_snapshots(())),
-    ("6a130a11" + _SNAPSHOT, messages.list_snapshots([SNAPSHOT])),
-    ("72020803", messages.offer_snapshot(messages.Offered.REJECT)),
-    ("7a00", messages.load_chunk(b"")),
-    ("7a040a026162", messages.load_chunk(b"ab")),
-    ("8201020805", messages.apply_chunk(messages.Chunk.REJECT_SNAPSHOT)),
-    ("8201080803120100" + "1a0161", messages.apply_chunk(messages.Chunk.RETRY, 0, "a")),
-    ("9a0100", messages.fixed_answer(Unused(18))),
-    ("a201020801", messages.fixed_answer(Unused(19))),
+    ("0a040a026e6f", answers.exception("no")),
+    ("12070a0568656c6c6f", answers.echo("hello")),
+    ("1a00", answers.flush()),
+    ("22300a0662657a616e7412013120ac022a20" + "05" * 32, answers.info("bezant", "1", 300, b"\x05" * 32)),
+    ("32221a20" + "00" * 32, answers.init_chain(bytes(32))),
+    ("3a0e08011a046e6f6e653a017648ac02", answers.query(1, b"v", 300, "none")),
+    ("4a00", answers.check_tx(answers.OK)),
+    ("4a0708011a03626164", answers.check_tx(answers.REFUSED, "bad")),
+    ("6200", answers.commit()),
+    ("62021804", answers.commit(4)),
+    ("8a010a0a01610a000a03636363", answers.prepare_proposal([b"a", b"", b"ccc"])),
+    ("9201020801", answers.process_proposal(True)),
+    ("9201020802", answers.process_proposal(False)),
+    ("aa01281200120208012a20" + "06" * 32, answers.finalize_block([0, 1], b"\x06" * 32)),
+    ("6a00", answers.list_snapshots(())),
+    ("6a130a11" + _SNAPSHOT, answers.list_snapshots([SNAPSHOT])),
+    ("72020803", answers.offer_snapshot(answers.Offered.REJECT)),
+    ("7a00", answers.load_chunk(b"")),
+    ("7a040a026162", answers.load_chunk(b"ab")),
+    ("8201020805", answers.apply_chunk(answers.Chunk.REJECT_SNAPSHOT)),
+    ("8201080803120100" + "1a0161", answers.apply_chunk(answers.Chunk.RETRY, 0, "a")),
+    ("9a0100", answers.fixed_answer(Unused(18))),
+    ("a201020801", answers.fixed_answer(Unused(19))),
 ]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bezant.chain.cometbft import messages, wire
+from bezant.chain.cometbft import answers, wire
 from bezant.chain.cometbft.messages import CheckTx, Request
 from bezant.chain.cometbft.server import MAX_FRAME_BYTES, AbciServer, ReadAhead, split_frames
 from bezant.errors import ConfigError, DecodeError, InputError
@@ -35,7 +35,7 @@ class Recorder:
         try:
             if not isinstance(request, CheckTx):
                 raise InputError("only orders are asked about here")
-            return messages.check_tx(messages.OK, request.order.decode())
+            return answers.check_tx(answers.OK, request.order.decode())
         finally:
             self.inside -= 1
 
@@ -75,7 +75,7 @@ def test_answers_come_in_order_and_wait_for_the_flush(server: AbciServer) -> Non
         connection.settimeout(10)
         connection.sendall(wire.framed(_FLUSH))
         told = _read(connection, 101)
-    assert told == [*(messages.check_tx(0, order.decode()) for order in asked), messages.flush()]
+    assert told == [*(answers.check_tx(0, order.decode()) for order in asked), answers.flush()]
 
 
 def test_answers_that_would_take_much_room_go_out_before(server: AbciServer) -> None:
@@ -101,7 +101,7 @@ def test_connections_are_answered_one_at_a_time(server: AbciServer, recorder: Re
 def test_a_failing_application_has_cometbft_stop_and_says_so(server: AbciServer, recorder: Recorder) -> None:
     with _connect(server) as connection:
         connection.sendall(wire.framed(wire.put_part(3, b"")))
-        assert _read(connection, 1) == [messages.exception("only orders are asked about here")]
+        assert _read(connection, 1) == [answers.exception("only orders are asked about here")]
     assert [str(error) for error in recorder.failures] == ["only orders are asked about here"]
 
 
@@ -163,7 +163,7 @@ def test_what_cometbft_writes_is_read_while_the_application_is_busy(
 
     def application(request: Request) -> bytes:
         busy.wait(10)
-        return messages.check_tx(messages.OK)
+        return answers.check_tx(answers.OK)
 
     server = AbciServer(tmp_path / "abci.sock", application, lambda error: None)
     server.start()
