@@ -114,10 +114,11 @@ def write_home(
     ports: Ports,
     peers: Sequence[Peer],
     moniker: str,
-    host: str = "127.0.0.1",
+    listen: str = "127.0.0.1",
 ) -> None:
     """Make a home folder. `validator_seed` votes, `node_seed` names the node among its peers; both are 32
-    bytes and secret. `abci_address` is where Bezant listens."""
+    bytes and secret. `abci_address` is where Bezant listens, `listen` where peers may call; the RPC that the
+    node asks stays on loopback."""
     (home / "config").mkdir(parents=True, mode=0o700)
     (home / "data").mkdir(mode=0o700)
     _write(home / "config" / "node_key.json", {"priv_key": _secret(node_seed)}, 0o600)
@@ -131,7 +132,7 @@ def write_home(
     state = {"height": "0", "round": 0, "step": 0}
     _write(home / "data" / "priv_validator_state.json", state, 0o600)
     _write(home / "config" / "genesis.json", engine_genesis(genesis), 0o644)
-    settings = _settings(abci_address, ports, peers, moniker, host)
+    settings = _settings(abci_address, ports, peers, moniker, listen)
     (home / "config" / "config.toml").write_text(settings, "utf-8")
 
 
@@ -169,7 +170,7 @@ def engine_genesis(genesis: Genesis) -> dict[str, object]:
     }
 
 
-def _settings(abci_address: str, ports: Ports, peers: Sequence[Peer], moniker: str, host: str) -> str:
+def _settings(abci_address: str, ports: Ports, peers: Sequence[Peer], moniker: str, listen: str) -> str:
     return f"""# Written by Bezant for CometBFT v0.38; what is not named here has CometBFT's own default.
 proxy_app = "{abci_address}"
 abci = "socket"
@@ -178,10 +179,10 @@ log_level = "error"
 filter_peers = true
 
 [rpc]
-laddr = "tcp://{host}:{ports.rpc}"
+laddr = "tcp://127.0.0.1:{ports.rpc}"
 
 [p2p]
-laddr = "tcp://{host}:{ports.peers}"
+laddr = "tcp://{listen}:{ports.peers}"
 persistent_peers = "{",".join(map(str, peers))}"
 allow_duplicate_ip = true
 addr_book_strict = false

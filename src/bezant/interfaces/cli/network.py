@@ -110,6 +110,41 @@ def genesis(
 
 
 @app.command()
+def deploy(
+    host: Annotated[list[str], typer.Option(help="A member's host name or address; once for each.")],
+    folder: Folder = Path("deploy"),
+    at: Annotated[Path, typer.Option(help="The data folder on every host.")] = Path("/var/lib/bezant"),
+    program: Annotated[Path, typer.Option(help="Where bezant is on every host.")] = Path(
+        "/opt/bezant/.venv/bin/bezant"
+    ),
+    as_json: AsJson = False,
+) -> None:
+    """Found a network whose members run on machines of their own: a folder and a systemd unit for each.
+
+    Peers call each other on port 26656; all else listens on loopback. Each folder has secret keys: send it
+    to its own host, and delete it here.
+
+    \b
+    bezant network deploy --host 10.0.0.1 --host 10.0.0.2 --host 10.0.0.3 --host 10.0.0.4
+    bezant network deploy --host bank-a.example --host bank-b.example --dir founding --at /srv/bezant
+    """
+    from bezant.interfaces.network.deploying import UNIT
+    from bezant.interfaces.network.deploying import deploy as lay_out
+
+    plan = lay_out(folder, host, at=at, program=program)
+    told = {
+        "genesis_hash": plan.genesis_hash,
+        "members": [{"host": one.host, "folder": str(folder / one.name)} for one in plan.members],
+    }
+    show(told, as_json, "genesis_hash", "members")
+    if not as_json:
+        print(
+            f"\nSend each folder to its host as {at}, owned by the user bezant; put its {UNIT} into\n"
+            "/etc/systemd/system; then, on each: systemctl enable --now bezant-member"
+        )
+
+
+@app.command()
 def status(folder: Folder = DEFAULT_FOLDER, as_json: AsJson = False) -> None:
     """Say of every member whether it runs, how far it is, and why it stopped if it did.
 

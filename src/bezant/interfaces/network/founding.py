@@ -17,7 +17,7 @@ from pathlib import Path
 from bezant.chain.cometbft.home import Peer, Ports, node_id, write_home
 from bezant.errors import ConfigError, InputError
 from bezant.folder import DEFAULT_ASSETS, check_unused, lay_out, new_secrets, public_keys
-from bezant.interfaces.network.plan import PLAN, Member, Plan, write_plan
+from bezant.interfaces.network.plan import LOOPBACK, PLAN, Member, Plan, write_plan
 from bezant.interfaces.network.ports import free_ports
 from bezant.model.genesis import (
     Genesis,
@@ -64,10 +64,13 @@ def found(
     stake: Stake = STAKE,
     snapshot_interval: int = SNAPSHOT_BLOCKS,
     settings: str = "",
+    members: Sequence[Member] = (),
+    at: Path | None = None,
 ) -> Plan:
     """Make the folders of a network's members; nothing is started.
 
-    Member 1 issues the assets. `settings` are lines for every member's ``bezant.toml``.
+    Member 1 issues the assets. `settings` are lines for every member's ``bezant.toml``. `members` are on
+    ports of this machine unless they are given; `at` is where each will find its folder on its own.
     Raises: ConfigError where there is something already; InputError for no number of validators.
     """
     names = check_room(folder, validators)
@@ -95,13 +98,13 @@ def found(
         snapshot_interval=snapshot_interval,
     )
     check_genesis(genesis)
-    members = members_of(names)
+    members = members or members_of(names)
     for member, own in zip(members, made, strict=True):
         data = folder / member.name
         data.mkdir(parents=True)
         (data / "bezant.toml").write_text(settings_of(member) + settings, "utf-8")
         lay_out(data, own.folder, genesis)
-    return finish(folder, members, made, genesis)
+    return finish(folder, members, made, genesis, at)
 
 
 def check_room(folder: Path, validators: int) -> list[str]:
@@ -118,37 +121,53 @@ def check_room(folder: Path, validators: int) -> list[str]:
 
 def members_of(names: Sequence[str]) -> tuple[Member, ...]:
     """Return members under these names, on ports that nobody listens on."""
-    ports = free_ports(3 * len(names))
-    return tuple(Member(name, *ports[3 * place : 3 * place + 3]) for place, name in enumerate(names))
+    ports = iter(free_ports(3 * len(names)))
+    return tuple(Member(name, next(ports), next(ports), next(ports)) for name in names)
 
 
-def finish(folder: Path, members: Sequence[Member], made: Sequence[Secrets], genesis: Genesis) -> Plan:
-    """Give every member's data folder its CometBFT, with all others as its peers, and write the plan."""
+def finish(
+    folder: Path,
+    members: Sequence[Member],
+    made: Sequence[Secrets],
+    genesis: Genesis,
+    at: Path | None = None,
+) -> Plan:
+    """Give every member's data folder its CometBFT, with all others as its peers, and write the plan of those
+    that stay here."""
     peers = [peer_of(member, one.naming) for one, member in zip(made, members, strict=True)]
     for place, (member, own) in enumerate(zip(members, made, strict=True)):
         others = [peer for other, peer in enumerate(peers) if other != place]
-        give_engine(folder / member.name, member, own, genesis, others)
+        give_engine(folder / member.name, member, own, genesis, others, at)
     plan = Plan(network_id(genesis).hex(), tuple(members))
-    write_plan(folder, plan)
+    if at is None:
+        write_plan(folder, plan)
     return plan
 
 
 def peer_of(member: Member, naming: bytes) -> Peer:
     """Return a member as its peers call it."""
-    return Peer(node_id(naming), "127.0.0.1", member.peer_port)
+    return Peer(node_id(naming), member.host, member.peer_port)
 
 
-def give_engine(data: Path, member: Member, own: Secrets, genesis: Genesis, peers: Sequence[Peer]) -> None:
-    """Make CometBFT's home in a member's data folder."""
+def give_engine(
+    data: Path,
+    member: Member,
+    own: Secrets,
+    genesis: Genesis,
+    peers: Sequence[Peer],
+    at: Path | None = None,
+) -> None:
+    """Make CometBFT's home in a member's data folder, which will be `at` another place if that is given."""
     write_home(
         data / "consensus",
         genesis,
         validator_seed=own.voting,
         node_seed=own.naming,
-        abci_address=f"unix://{(data / 'abci.sock').absolute()}",
+        abci_address=f"unix://{((at or data) / 'abci.sock').absolute()}",
         ports=Ports(member.peer_port, member.rpc_port),
         peers=peers,
         moniker=member.name,
+        listen=LOOPBACK if member.host == LOOPBACK else "0.0.0.0",
     )
 
 

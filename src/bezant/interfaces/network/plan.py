@@ -15,15 +15,17 @@ import msgspec
 from bezant.errors import ConfigError
 
 PLAN = "network.json"
+LOOPBACK = "127.0.0.1"
 
 
 class Member(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One validator with its gateway; ports are on loopback."""
+    """One validator with its gateway; `host` is where its peers find it, its other ports are on loopback."""
 
     name: str
     http_port: int
     rpc_port: int
     peer_port: int
+    host: str = LOOPBACK
 
 
 class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
