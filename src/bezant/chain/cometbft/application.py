@@ -89,6 +89,8 @@ class Application:
         self._chain, self._orders, self._on_kept = chain, orders, on_kept
         self._refuses, self._retain = refuses, retain
         self._kept_height = chain.durable_height
+        self.judged_height = 0
+        """Of the last proposal that this node was asked about: it takes part in that block."""
         self._decided: Decided | None = None
         self._broken: Exception | None = None
         """What broke off applying or keeping a block: of that one, memory or the journal may hold half."""
@@ -152,6 +154,7 @@ class Application:
     # Proposals.
 
     def _process(self, request: ProcessProposal) -> bytes:
+        self.judged_height = request.height
         why = lanes.problem(self._orders, request.orders)
         if why:
             _LOG.warning("the proposal for block %d is refused: %s", request.height, why)

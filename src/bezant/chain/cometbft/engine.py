@@ -56,8 +56,8 @@ STALLED_S = 10.0
 """Nothing more is accepted while somebody waits and nothing was agreed on for so long."""
 CLOSING_S = 3.0
 CAUGHT_UP_S = 50
-"""A block whose time lies further back was agreed on some time ago. In an idle network there is a block every
-20 s, each with the time of the one before."""
+"""A block whose time lies further back, and whose proposal was not seen here, was agreed on some time ago. In
+an idle network there is a block every 20 s, each with the time of the one before."""
 
 
 def _nothing() -> None:
@@ -212,8 +212,10 @@ class CometEngine(StoredChain):
         super().close()
 
     def _settle(self, decided: Decided) -> None:
-        now_ns, time_ns = self._now_ns(), decided.applied.block.time_ns
-        self._agreed_ns = now_ns if now_ns - time_ns < CAUGHT_UP_S * NS_PER_S else time_ns
+        block, now_ns = decided.applied.block, self._now_ns()
+        is_new = block.height == self._application.judged_height
+        is_new = is_new or now_ns - block.time_ns < CAUGHT_UP_S * NS_PER_S
+        self._agreed_ns = now_ns if is_new else block.time_ns
         self._outcomes.settle(decided.applied.block, decided.placed)
         if self._keeper is not None:
             self._keeper.on_durable(decided.applied.block.height)
