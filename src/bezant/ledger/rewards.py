@@ -24,7 +24,8 @@ def reward(state: State, genesis: Genesis, collector_row: int) -> RecordArray:
     if stake is None or state.assets[stake.asset]["paused"]:
         return none
     collector = state.accounts[collector_row]
-    pot = max(_counter(collector, "credits_posted") - _counter(collector, "debits_posted"), 0)
+    spent = _counter(collector, "debits_posted") + _counter(collector, "debits_pending")
+    pot = max(_counter(collector, "credits_posted") - spent, 0)
     voters = state.validators[state.validators["used"] == 1]
     active = {
         voter["key"].tobytes()

@@ -13,6 +13,8 @@ import numpy.typing as npt
 
 from bezant.errors import StorageError
 from bezant.ledger import state as layout
+from bezant.ledger.fees import collector_id
+from bezant.ledger.standing import Standing
 from bezant.model.genesis import Genesis
 from bezant.model.identifiers import join
 from bezant.model.keys import authority_id
@@ -59,6 +61,14 @@ def _check(tables: Tables, fresh: Tables, genesis: Genesis, known: int) -> None:
     fixed = ["refund_window_ms", "issuer", "policy"]
     if tables["assets"][fixed].tobytes() != fresh["assets"][fixed].tobytes():
         raise _differs("the assets of the ledger are others than those of the genesis")
+    bonded = genesis.stake.asset if genesis.stake is not None else 0
+    accounts = tables["accounts"]
+    own = accounts[(accounts["standing"] & (Standing.COLLECTS | Standing.CLOSED)) == 0]
+    if bonded and collector_id(genesis, bonded) in {join(row["id_lo"], row["id_hi"]) for row in own}:
+        # What is in it would be divided among bonds, and is the issuer's.
+        raise _differs(
+            "the issuer opened the account that is to collect fees for itself; close it there first"
+        )
     if len(tables["validators"]):
         raise _differs("validators have bonds in the ledger; unbond them first")
 

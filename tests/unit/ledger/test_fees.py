@@ -14,6 +14,7 @@ from bezant.ledger.reference import ReferenceLedger
 from bezant.model.genesis import MAX_FEE, Fee, GenesisValidator, check_genesis
 from bezant.model.governance import NOTICE_BLOCKS, Ballot, Rule
 from bezant.model.identifiers import words
+from bezant.model.keys import authority_id
 from bezant.model.money import U64_MAX
 from bezant.model.outcomes import Outcome
 from bezant.model.records import Fault, Flag, Kind, RecordArray, id_of
@@ -23,6 +24,7 @@ from bezant.testing.ledgers import (
     BOB,
     ISSUER,
     LEDGERS,
+    MALLORY,
     OPENING,
     STAKE,
     World,
@@ -113,6 +115,48 @@ def test_the_fee_of_a_capture_comes_out_of_what_is_captured(world: World) -> Non
     world.apply((ALICE, released))
     assert world.apply((BOB, world.after(Kind.RELEASE, released)))["fee"].tolist() == [0]
     world.ledger.check_invariants()
+
+
+def test_into_how_many_parts_a_capture_goes_is_the_creditors_to_say(world: World) -> None:
+    """Each part costs a fee, and the payer's side could turn all that was held into fees."""
+    held = world.hold(100)
+    world.apply((ALICE, held))
+    for by in (ALICE, BANK):
+        part = world.after(Kind.CAPTURE, held, 2, flags=Flag.KEEP_REST)
+        expected = Outcome.NOT_AUTHORISED if by is ALICE else Outcome.CAPTURED_IN_PART
+        assert world.answer((by, part)) == [expected], "the bank is the creditor's, too"
+    assert world.answer((ALICE, world.after(Kind.CAPTURE, held, 98))) == [Outcome.CAPTURED]
+
+
+@pytest.mark.parametrize("kind", LEDGERS)
+def test_without_a_fee_the_payer_may_capture_in_parts(kind: type) -> None:
+    world = make(kind)
+    held = world.hold(100)
+    world.apply((ALICE, held))
+    part = world.after(Kind.CAPTURE, held, 2, flags=Flag.KEEP_REST)
+    assert world.answer((ALICE, part)) == [Outcome.CAPTURED_IN_PART]
+
+
+def test_what_a_delegate_may_spend_includes_the_fee(world: World) -> None:
+    grant = world.command(
+        Kind.SET_DELEGATE, debtor=world.alice, creditor=authority_id(MALLORY.public), amount=102
+    )
+    assert world.answer((ALICE, grant)) == [Outcome.APPLIED]
+    assert world.answer((MALLORY, pay(world, 100))) == [Outcome.NOT_AUTHORISED]
+    assert world.answer((MALLORY, pay(world, 99))) == [Outcome.APPLIED]
+    assert world.answer((MALLORY, pay(world, U64_MAX))) == [Outcome.NOT_AUTHORISED]
+
+
+@pytest.mark.parametrize("cap", [U64_MAX, 102])
+def test_what_a_mandate_allows_includes_the_fee(world: World, cap: int) -> None:
+    """205 in a period: 103 with its fee, another 103 above it, then 100, then 3."""
+    to = {"debtor": world.alice, "creditor": world.bob, "related": authority_id(MALLORY.public)}
+    grant = world.command(Kind.SET_MANDATE, **to, amount=cap, max_fee=205, hold_for_s=3_600)
+    assert world.answer((ALICE, grant)) == [Outcome.APPLIED]
+    named = {"related": id_of(grant[0], "id"), "flags": Flag.UNDER_MANDATE}
+    answers = [world.answer((MALLORY, pay(world, amount, **named)))[0] for amount in (100, 100, 98, 1)]
+    applied, above = Outcome.APPLIED, Outcome.ABOVE_MANDATE if cap == 102 else Outcome.ABOVE_MANDATE_PERIOD
+    assert answers == ([above, above, applied, applied] if cap == 102 else [applied, above] * 2)
 
 
 def test_refunds_issues_and_claw_backs_cost_nothing_and_return_no_fee(world: World) -> None:

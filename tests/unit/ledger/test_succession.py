@@ -8,13 +8,14 @@ import pytest
 from bezant.errors import StorageError
 from bezant.ledger import state as layout
 from bezant.ledger.columnar import ColumnarLedger
+from bezant.ledger.fees import FEE_SALT
 from bezant.ledger.open_items import open_hold, validators
 from bezant.ledger.succession import succeed
 from bezant.model.genesis import Genesis, GenesisInstitution, GenesisValidator
 from bezant.model.keys import authority_id
 from bezant.model.outcomes import Outcome
 from bezant.model.records import Kind, id_of
-from bezant.testing.ledgers import ALICE, BANK, STAKE, World, seeded_key
+from bezant.testing.ledgers import ALICE, BANK, ISSUER, STAKE, World, seeded_key
 
 COMING, VOTER = seeded_key("coming").public, seeded_key("voter").public
 
@@ -99,3 +100,16 @@ def test_a_genesis_of_another_ledger_is_refused(old: Old) -> None:
     tables["validators"] = layout.tables(ColumnarLedger(genesis).state)["validators"]
     with pytest.raises(StorageError, match="unbond"):
         succeed(tables, genesis)
+
+
+def test_an_issuers_own_account_is_not_divided_among_bonds() -> None:
+    old = World(ColumnarLedger)
+    row, collector = old.scribe.open(1, ISSUER, salt=FEE_SALT)
+    assert old.answer((ISSUER, row)) == [Outcome.APPLIED]
+    genesis = msgspec.structs.replace(grown(old.genesis), stake=STAKE)
+    assert isinstance(old.ledger, ColumnarLedger)
+    with pytest.raises(StorageError, match="opened the account") as refused:
+        succeed(layout.dump(old.ledger.state), genesis)
+    assert refused.value.code == "origin_differs"
+    assert old.answer((ISSUER, old.command(Kind.CLOSE_ACCOUNT, debtor=collector))) == [Outcome.APPLIED]
+    succeed(layout.dump(old.ledger.state), genesis)

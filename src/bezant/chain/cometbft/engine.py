@@ -55,6 +55,8 @@ PATIENCE_S = 30.0
 STALLED_S = 10.0
 """Nothing more is accepted while somebody waits and nothing was agreed on for so long."""
 CLOSING_S = 3.0
+IDLE_S = 25
+"""In an idle network the last block is up to so old, which is no halt."""
 CAUGHT_UP_S = 50
 """A block whose time lies further back, and whose proposal was not seen here, was agreed on some time ago. In
 an idle network there is a block every 20 s, each with the time of the one before."""
@@ -169,7 +171,7 @@ class CometEngine(StoredChain):
                 retry_after_s=5,
             )
         behind_ns = self._now_ns() - self._agreed_ns
-        if behind_ns > self.genesis.rules.id_future_s * NS_PER_S:
+        if behind_ns > max(self.genesis.rules.id_future_s, IDLE_S) * NS_PER_S:
             raise Overloaded(
                 f"the network agreed on its last block {behind_ns // NS_PER_S} s ago, and what is signed now "
                 "would be in the future of the next one; nothing was accepted, try again in a moment",

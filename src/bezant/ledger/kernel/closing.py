@@ -7,6 +7,7 @@ import numpy as np
 from numba import njit
 
 from bezant.ledger.kernel.checks import BOND, CAPTURE, KEEP_REST, NO_FLAG, TRANSFER
+from bezant.ledger.kernel.fees import capture_fee_due
 from bezant.ledger.kernel.holds import NO_SLOT, close_hold
 from bezant.ledger.kernel.parties import (
     AMOUNT_ZERO,
@@ -102,7 +103,7 @@ def lock_hold(state, record, signer_row, chain_start):
 
 
 @njit(**KERNEL)
-def end_hold(state, record, signer_row, reached, scratch):
+def end_hold(state, record, signer_row, reached, limits, scratch):
     """Capture up to the amount held, or release it. What a capture leaves returns at once, or stays
     held where the capture says so."""
     # CHECK
@@ -135,8 +136,16 @@ def end_hold(state, record, signer_row, reached, scratch):
         return refuse(AMOUNT_ABOVE_HOLD)
     if captures and hold.locked != NO and not opens(hold.lock, record.payload_commitment, scratch):
         return refuse(PREIMAGE_MISMATCH)
-    # POST
     keeps_rest = captures and (record.flags & KEEP_REST) != NO_FLAG and amount < held
+    # Each part costs the creditor a fee, so into how many parts is not the payer's side to say.
+    if (
+        keeps_rest
+        and limits.charges != ZERO
+        and signing_mode(state, signer_row, creditor) == SYSTEM
+        and capture_fee_due(state, limits, debtor_row, creditor_row, amount) != ZERO
+    ):
+        return refuse(NOT_AUTHORISED)
+    # POST
     if keeps_rest:
         hold.amount = held - amount
         return_reserve(debtor, creditor, amount)

@@ -68,7 +68,7 @@ def effect(state, records, decisions, i, history, signer, time_ns, limits, scrat
     if kind == TRANSFER or kind == HOLD:
         return pay(state, record, decisions[i].verdict, signer_row, time_ns, limits, chain_start)
     if kind == CAPTURE or kind == RELEASE:
-        return end_hold(state, record, signer_row, signer[3], scratch)
+        return end_hold(state, record, signer_row, signer[3], limits, scratch)
     if kind >= FIRST_COMMAND:
         outcome, mode, row = command(state, record, signer_row, time_ns, limits, scratch)
         return outcome, ZERO, mode, row, NOWHERE, NO_SLOT

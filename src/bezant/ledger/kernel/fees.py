@@ -8,7 +8,6 @@ from numba import njit
 
 from bezant.ledger.fees import PPM
 from bezant.ledger.kernel.checks import TRANSFER
-from bezant.ledger.kernel.closing import CAPTURED, CAPTURED_IN_PART
 from bezant.ledger.kernel.parties import (
     APPLIED,
     CLOSED,
@@ -24,6 +23,7 @@ from bezant.model.money import U64_MAX
 from bezant.model.native import KERNEL, RARE
 from bezant.model.outcomes import Outcome
 
+CAPTURED, CAPTURED_IN_PART = np.uint16(Outcome.CAPTURED), np.uint16(Outcome.CAPTURED_IN_PART)
 FEE_ABOVE_MAX = np.uint16(Outcome.FEE_ABOVE_MAX)
 FLAT, SHARE, LEAST, MOST, COLLECTOR = 0, 1, 2, 3, 4
 """Columns of `Limits.fees`."""
@@ -65,6 +65,22 @@ def fee_due(state, limits, debtor_row, creditor_row, amount):
 
 
 @njit(**RARE)
+def capture_fee_due(state, limits, debtor_row, creditor_row, amount):
+    """Return what a capture is charged, out of what it brings."""
+    fee, payer = fee_due(state, limits, debtor_row, creditor_row, amount), state.accounts[creditor_row]
+    fee = amount if amount < fee else fee
+    if overflows(
+        payer.debits_pending_lo,
+        payer.debits_pending_hi,
+        payer.debits_posted_lo,
+        payer.debits_posted_hi,
+        fee,
+    ):
+        return ZERO
+    return fee
+
+
+@njit(**RARE)
 def check_fee(refusal, debtor, amount, fee, max_fee):
     """Return the lowest of what refuses a payment without its fee, and what refuses it with it."""
     if refusal == OVERFLOW or refusal == INSUFFICIENT_FUNDS:
@@ -91,19 +107,12 @@ def charge(state, limits, kind, outcome, debtor_row, creditor_row, amount):
     captured = outcome == CAPTURED or outcome == CAPTURED_IN_PART
     if not captured and (kind != TRANSFER or outcome != APPLIED):
         return ZERO, np.uint32(0)
-    fee = fee_due(state, limits, debtor_row, creditor_row, amount)
-    payer = state.accounts[debtor_row]
     if captured:
         payer = state.accounts[creditor_row]
-        fee = amount if amount < fee else fee
-        if overflows(
-            payer.debits_pending_lo,
-            payer.debits_pending_hi,
-            payer.debits_posted_lo,
-            payer.debits_posted_hi,
-            fee,
-        ):
-            return ZERO, np.uint32(0)
+        fee = capture_fee_due(state, limits, debtor_row, creditor_row, amount)
+    else:
+        payer = state.accounts[debtor_row]
+        fee = fee_due(state, limits, debtor_row, creditor_row, amount)
     if fee == ZERO:
         return ZERO, np.uint32(0)
     row = np.uint32(limits.fees[payer.asset, COLLECTOR])

@@ -7,7 +7,7 @@ import numpy as np
 from numba import njit
 
 from bezant.ledger.kernel.checks import ALLOW, BLOCK, HOLD, MAY_REVIEW, NO_FLAG, REVIEW, UNDER_MANDATE
-from bezant.ledger.kernel.fees import check_fee, fee_due
+from bezant.ledger.kernel.fees import WITHOUT_END, check_fee, fee_due
 from bezant.ledger.kernel.holds import NO_SLOT, open_hold
 from bezant.ledger.kernel.mandates import check_mandate, find_mandate, spend_mandate
 from bezant.ledger.kernel.parties import (
@@ -61,8 +61,13 @@ def pay(state, record, verdict, signer_row, time_ns, limits, chain_start):
         return refuse(refusal)
     debtor, creditor = state.accounts[debtor_row], state.accounts[creditor_row]
     amount, mandate_row = record.amount, NOWHERE
+    holds, fee = record.kind == HOLD or in_review, ZERO
+    if limits.charges != ZERO and not holds:
+        fee = fee_due(state, limits, debtor_row, creditor_row, amount)
+    # What somebody else may spend of an account, the fee is part of.
+    spent = amount + fee if amount + fee >= amount else WITHOUT_END
     if (record.flags & UNDER_MANDATE) == NO_FLAG:
-        mode = payer_mode(state, signer_row, debtor, amount)
+        mode = payer_mode(state, signer_row, debtor, spent)
     else:
         mandate_row = find_mandate(state, record, debtor_row, creditor_row, signer_row)
         mode = DELEGATE if mandate_row != NOWHERE else SYSTEM
@@ -74,23 +79,20 @@ def pay(state, record, verdict, signer_row, time_ns, limits, chain_start):
     refusal = check_standing(state, debtor, creditor)
     if refusal != APPLIED:
         return refuse(refusal)
-    holds = record.kind == HOLD or in_review
     if holds and find_owned(state.holds, state.hold_index, record.id_lo, record.id_hi, debtor_row) != NOWHERE:
         return refuse(HOLD_EXISTS)
     if mandate_row != NOWHERE:
-        refusal = check_mandate(state.mandates[mandate_row], amount, time_ns // NS_PER_S)
+        refusal = check_mandate(state.mandates[mandate_row], spent, time_ns // NS_PER_S)
         if refusal != APPLIED:
             return refuse(refusal)
     refusal = check_sums(debtor, creditor, amount, debtor.credit_limit)
-    if limits.charges != ZERO and not holds:
-        fee = fee_due(state, limits, debtor_row, creditor_row, amount)
-        if fee != ZERO:
-            refusal = check_fee(refusal, debtor, amount, fee, record.max_fee)
+    if fee != ZERO:
+        refusal = check_fee(refusal, debtor, amount, fee, record.max_fee)
     if refusal != APPLIED:
         return refuse(refusal)
     # POST
     if mandate_row != NOWHERE:
-        spend_mandate(state.mandates[mandate_row], amount, time_ns // NS_PER_S)
+        spend_mandate(state.mandates[mandate_row], spent, time_ns // NS_PER_S)
     if not holds:
         post(debtor, creditor, amount)
         return APPLIED, amount, mode, debtor_row, creditor_row, NO_SLOT

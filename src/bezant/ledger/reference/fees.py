@@ -39,9 +39,10 @@ def fee_due(state: State, genesis: Genesis, debtor: Account, creditor: Account, 
 def capture_fee_due(state: State, genesis: Genesis, debtor: Account, creditor: Account, amount: int) -> Due:
     """Return what a capture is charged, out of what it brings."""
     fee, collector = fee_due(state, genesis, debtor, creditor, amount)
+    fee = min(fee, amount)
     if overflows(creditor.debits_pending, creditor.debits_posted, fee):
         return NO_FEE
-    return min(fee, amount), collector
+    return fee, collector
 
 
 def collectors(state: State, genesis: Genesis) -> dict[int, Account]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from bezant.ledger.batch import NS_PER_S
 from bezant.ledger.books import Account, Answer, Hold, State, fill_receipt
-from bezant.ledger.reference.fees import capture_fee_due
+from bezant.ledger.reference.fees import NO_FEE, capture_fee_due
 from bezant.ledger.reference.parties import Request, check_standing, find_parties, post, signing_mode
 from bezant.model.digest import sha256
 from bezant.model.identifiers import words
@@ -84,8 +84,12 @@ def close_hold(state: State, asked: Request) -> Answer:
         return Answer(Outcome.AMOUNT_ABOVE_HOLD)
     if captures and hold.lock and sha256(asked.record["payload_commitment"].tobytes()) != hold.lock:
         return Answer(Outcome.PREIMAGE_MISMATCH)
-    # POST
     keeps_rest = captures and int(asked.record["flags"]) & Flag.KEEP_REST and amount < hold.amount
+    fee, collector = capture_fee_due(state, asked.genesis, debtor, creditor, amount) if captures else NO_FEE
+    # Each part costs the creditor a fee, so into how many parts is not the payer's side to say.
+    if keeps_rest and fee and signing_mode(state, asked.signer, creditor) is None:
+        return Answer(Outcome.NOT_AUTHORISED)
+    # POST
     if keeps_rest:
         state.holds[key] = replace(hold, amount=hold.amount - amount)
         return_reserve(debtor, creditor, amount)
@@ -95,7 +99,6 @@ def close_hold(state: State, asked: Request) -> Answer:
     if not captures:
         return Answer(Outcome.RELEASED, hold.amount, mode, debtor, creditor)
     post(debtor, creditor, amount)
-    fee, collector = capture_fee_due(state, asked.genesis, debtor, creditor, amount)
     if collector is not None:
         post(creditor, collector, fee)
     outcome = Outcome.CAPTURED_IN_PART if keeps_rest else Outcome.CAPTURED

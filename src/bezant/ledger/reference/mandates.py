@@ -73,21 +73,21 @@ def find_mandate(state: State, asked: Request, debtor: Account, creditor: Accoun
     return mandate if mandate.payee in (None, creditor.row) else None
 
 
-def check_mandate(mandate: Mandate, asked: Request) -> Outcome | None:
-    """Return what the mandate does not allow."""
-    if mandate.expires_s and asked.now_s >= mandate.expires_s:
+def check_mandate(mandate: Mandate, now_s: int, spent: int) -> Outcome | None:
+    """Return what the mandate does not allow of a payment that takes so much, its fee included."""
+    if mandate.expires_s and now_s >= mandate.expires_s:
         return Outcome.MANDATE_EXPIRED
-    if asked.amount > mandate.cap:
+    if spent > mandate.cap:
         return Outcome.ABOVE_MANDATE
-    if mandate.period_s and mandate.spent_at(asked.now_s) + asked.amount > mandate.period_cap:
+    if mandate.period_s and mandate.spent_at(now_s) + spent > mandate.period_cap:
         return Outcome.ABOVE_MANDATE_PERIOD
     return None
 
 
-def spend_mandate(state: State, asked: Request, debtor: Account, mandate: Mandate) -> None:
+def spend_mandate(state: State, asked: Request, debtor: Account, mandate: Mandate, amount: int) -> None:
     """Count a payment against the period it is authorised in; without periods nothing is counted."""
     if mandate.period_s:
-        spent = mandate.spent_at(asked.now_s) + asked.amount
+        spent = mandate.spent_at(asked.now_s) + amount
         state.mandates[debtor.row, asked.id("related")] = replace(
             mandate, window=mandate.window_at(asked.now_s), spent=spent
         )

@@ -21,6 +21,7 @@ from bezant.ledger.reference.parties import (
 )
 from bezant.ledger.standing import Policy
 from bezant.model.identifiers import payment_time_ms
+from bezant.model.money import U64_MAX
 from bezant.model.outcomes import Outcome, SigningMode, Verdict
 from bezant.model.records import Flag, Kind, id_of
 
@@ -38,29 +39,31 @@ def pay(state: State, asked: Request) -> Answer:
     if isinstance(found, Outcome):
         return Answer(found)
     debtor, creditor = found
+    holds = asked.kind is Kind.HOLD or in_review
+    fee, collector = NO_FEE if holds else fee_due(state, asked.genesis, debtor, creditor, asked.amount)
+    # What somebody else may spend of an account, the fee is part of.
+    spent = min(asked.amount + fee, U64_MAX)
     mandate = find_mandate(state, asked, debtor, creditor) if Flag.UNDER_MANDATE in flags else None
     mode = SigningMode.DELEGATE if mandate else None
     if Flag.UNDER_MANDATE not in flags:
-        mode = _payer_mode(state, asked, debtor)
+        mode = _payer_mode(state, asked, debtor, spent)
     if mode is None:
         return Answer(Outcome.NOT_AUTHORISED)
     refusal = check_value(asked, debtor, creditor) or check_standing(state, debtor, creditor)
     if refusal is not None:
         return Answer(refusal)
-    holds = asked.kind is Kind.HOLD or in_review
     if holds and (debtor.row, asked.id("id")) in state.holds:
         return Answer(Outcome.HOLD_EXISTS)
-    refusal = check_mandate(mandate, asked) if mandate else None
+    refusal = check_mandate(mandate, asked.now_s, spent) if mandate else None
     if refusal is not None:
         return Answer(refusal)
-    fee, collector = NO_FEE if holds else fee_due(state, asked.genesis, debtor, creditor, asked.amount)
     refusal = check_sums(debtor, creditor, asked.amount, debtor.credit_limit)
     refusal = check_fee(refusal, debtor, asked.amount, fee, int(asked.record["max_fee"]))
     if refusal is not None:
         return Answer(refusal)
     # POST
     if mandate:
-        spend_mandate(state, asked, debtor, mandate)
+        spend_mandate(state, asked, debtor, mandate, spent)
     if holds:
         return place_hold(state, asked, debtor, creditor, mode)
     post(debtor, creditor, asked.amount)
@@ -89,7 +92,7 @@ def reverse(state: State, asked: Request) -> Answer:
     if isinstance(found, Outcome):
         return Answer(found)
     debtor, creditor = found
-    mode = _payer_mode(state, asked, debtor)
+    mode = _payer_mode(state, asked, debtor, asked.amount)
     if mode is None:
         return Answer(Outcome.NOT_AUTHORISED)
     refusal = (
@@ -134,9 +137,9 @@ def claw_back(state: State, asked: Request) -> Answer:
     return Answer(Outcome.APPLIED, asked.amount, SigningMode.INSTITUTION, debtor, creditor)
 
 
-def _payer_mode(state: State, asked: Request, debtor: Account) -> SigningMode | None:
-    """Return in which capacity the signer pays: the delegate only up to its cap."""
+def _payer_mode(state: State, asked: Request, debtor: Account, spent: int) -> SigningMode | None:
+    """Return in which capacity the signer pays: the delegate only up to its cap, the fee included."""
     mode = signing_mode(state, asked.signer, debtor)
-    if mode is None and debtor.delegate == asked.signer.authority and asked.amount <= debtor.delegate_cap:
+    if mode is None and debtor.delegate == asked.signer.authority and spent <= debtor.delegate_cap:
         return SigningMode.DELEGATE
     return mode

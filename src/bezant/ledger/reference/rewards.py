@@ -26,7 +26,7 @@ def reward(state: State, genesis: Genesis) -> list[RecordArray]:
         for hold in sorted(state.holds.values(), key=lambda hold: hold.sequence)
         if hold.kind is Kind.BOND and hold.expires_ns == NEVER and state.validators[hold.lock].power(stake)
     ]
-    pot = max(collector.credits_posted - collector.debits_posted, 0)
+    pot = max(collector.credits_posted - collector.debits_posted - collector.debits_pending, 0)
     receipts = []
     for bond, share in zip(bonds, shares(pot, [bond.amount for bond in bonds]), strict=True):
         account = state.by_row(bond.debtor)
