@@ -138,18 +138,24 @@ class Joining:
         coming = self._coming
         if coming is None or not 0 <= request.index < len(coming.contents.hashes):
             return answers.apply_chunk(Chunk.REJECT_SNAPSHOT)
-        if sha256(request.chunk) != coming.contents.hashes[request.index]:
+        contents = coming.contents
+        size = min(contents.chunk_bytes, contents.total - request.index * contents.chunk_bytes)
+        if len(request.chunk) != size or sha256(request.chunk) != contents.hashes[request.index]:
             _LOG.warning("chunk %d from %s is not the one that was named", request.index, request.sender)
             return answers.apply_chunk(Chunk.RETRY, request.index, request.sender)
-        self._put(coming.contents, request.index, request.chunk)
+        self._put(contents, request.index, request.chunk)
         coming.taken.add(request.index)
-        if len(coming.taken) < len(coming.contents.hashes):
+        if len(coming.taken) < len(contents.hashes):
             return answers.apply_chunk(Chunk.ACCEPT)
         self._coming = None
         try:
             self._install(coming)
-        except BezantError as error:
-            _LOG.error("the snapshot at block %d is refused: %s", coming.height, error.message)
+        except Exception as error:
+            # Somebody made it: whatever it breaks, the next one is taken. There was no chain before.
+            said = error.message if isinstance(error, BezantError) else repr(error)
+            _LOG.error("the snapshot at block %d is refused: %s", coming.height, said)
+            for folder in (self._parts, self._chain):
+                shutil.rmtree(folder, ignore_errors=True)
             return answers.apply_chunk(Chunk.REJECT_SNAPSHOT)
         return answers.apply_chunk(Chunk.ACCEPT)
 

@@ -181,7 +181,12 @@ class Snapshots:
         except ValueError:
             raise _unusable(path, "its header has no position") from None
         parts: dict[str, dict[str, npt.NDArray[Any]]] = {"ledger": {}, "companion": {}}
+        end = 0
         for array in header.arrays:
+            # No byte of the file is claimed twice, so that all the arrays take no more room than it does.
+            if array.offset < end:
+                raise _unusable(path, f"{array.name[:40]} lies within another")
+            end = array.offset + array.length
             kind, _, name = array.name.partition(".")
             if kind not in parts:
                 raise _unusable(path, f"{array.name[:40]} belongs to nothing")
@@ -191,17 +196,18 @@ class Snapshots:
     def _read_array(self, path: Path, array: _Array, start: int) -> npt.NDArray[Any]:
         try:
             dtype = _dtype(array.dtype)
-        except (TypeError, ValueError, SyntaxError):
+        except (TypeError, ValueError, SyntaxError, OverflowError, MemoryError):
             raise _unusable(path, f"{array.name[:40]} is of no type") from None
         # Before any room is taken: what is claimed must be in the file.
         size = math.prod(array.shape) * dtype.itemsize
         end = max(start + array.offset + array.length - 1, 0)
         last = not array.length or read_span(self._disk, path, end, 1)
-        if dtype.hasobject or min(array.shape, default=-1) < 0 or size != array.length or not last:
+        of_bytes = dtype.itemsize > 0 and not dtype.hasobject
+        if not of_bytes or min(array.shape, default=-1) < 0 or size != array.length or not last:
             raise _unusable(path, f"{array.name[:40]} has another size")
         try:
             rows: npt.NDArray[Any] = np.empty(array.shape, dtype)
-        except ValueError:
+        except (ValueError, OverflowError, MemoryError):
             raise _unusable(path, f"{array.name[:40]} has no shape") from None
         target, check = rows.view(np.uint8).reshape(-1), hashlib.sha256()
         for at in range(0, array.length, STEP):
@@ -211,7 +217,7 @@ class Snapshots:
             check.update(data)
             target[at : at + len(data)] = np.frombuffer(data, np.uint8)
         if check.hexdigest() != array.check:
-            raise _unusable(path, f"{array.name} was changed")
+            raise _unusable(path, f"{array.name[:40]} was changed")
         return rows
 
 

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -34,7 +35,7 @@ from bezant.chain.cometbft.wire import fields, octets, put_part
 from bezant.chain.history import is_consistent
 from bezant.chain.signatures import gateway_keys
 from bezant.chain.storage import offers
-from bezant.chain.storage.base import FILE
+from bezant.chain.storage.base import FILE, install
 from bezant.chain.storage.chain import StoredChain
 from bezant.chain.storage.disk import SystemDisk
 from bezant.chain.storage.offers import decode_contents
@@ -404,11 +405,34 @@ def spoil_blocks(data: bytearray, sizes: Sizes, folder: Path) -> None:
     data[sizes[0] + sizes[1] + 1] ^= 1
 
 
+def describe_otherwise(data: bytearray, change: Callable[[dict[str, Any]], None]) -> None:
+    """Change the header of the state within the room it has, and make its hash right."""
+    length = int.from_bytes(data[8:16], "little")
+    room = length + -(48 + length) % 64
+    header = msgspec.json.decode(bytes(data[48 : 48 + length]))
+    change(header)
+    encoded = msgspec.json.encode(header)
+    assert len(encoded) <= room, "the arrays would have to move"
+    encoded = encoded.ljust(room)
+    data[8:48] = len(encoded).to_bytes(8, "little") + sha256(encoded)
+    data[48 : 48 + room] = encoded
+
+
+def spoil_dimensions(data: bytearray, sizes: Sizes, folder: Path) -> None:
+    def change(header: dict[str, Any]) -> None:
+        header["arrays"] = header["arrays"][:1]
+        header["arrays"][0] |= {"dtype": "<i8", "shape": [0, 10**30], "length": 0}
+
+    describe_otherwise(data, change)
+
+
 def spoil_header(data: bytearray, sizes: Sizes, folder: Path) -> None:
     data[60] ^= 1
 
 
-@pytest.mark.parametrize("spoil", [spoil_state, spoil_time, spoil_receipts, spoil_blocks, spoil_header])
+@pytest.mark.parametrize(
+    "spoil", [spoil_state, spoil_time, spoil_receipts, spoil_blocks, spoil_header, spoil_dimensions]
+)
 def test_what_the_app_hash_does_not_cover_never_becomes_a_chain(
     member: Member, tmp_path: Path, spoil: Spoil
 ) -> None:
@@ -422,6 +446,81 @@ def test_what_the_app_hash_does_not_cover_never_becomes_a_chain(
     # The honest one is taken afterwards.
     asked.server.close()
     join(member, tmp_path / "new").chain.close()
+
+
+@pytest.mark.parametrize(
+    ("claim", "said"),
+    [
+        ({"dtype": "<i8", "shape": [0, 2**62], "length": 0}, "has no shape"),
+        ({"dtype": "<i8", "shape": [0, 10**30], "length": 0}, "has no shape"),
+        ({"dtype": "<i8", "shape": [0] * 71, "length": 0}, "has no shape"),
+        ({"dtype": "|V0", "shape": [2**62], "length": 0}, "has another size"),
+        ({"offset": -64}, "lies within another"),
+    ],
+)
+def test_no_room_is_taken_for_what_a_state_claims_and_does_not_hold(
+    member: Member, tmp_path: Path, claim: dict[str, Any], said: str
+) -> None:
+    data = bytearray(b"".join(member.chunks(member.offered()[0])))
+
+    def change(header: dict[str, Any]) -> None:
+        header["arrays"] = header["arrays"][:1]
+        header["arrays"][0] |= claim
+
+    describe_otherwise(data, change)
+    (tmp_path / FILE).write_bytes(data)
+    with pytest.raises(StorageError, match=said) as refused:
+        Snapshots(tmp_path, network_id(GENESIS), SystemDisk()).read(tmp_path / FILE)
+    assert refused.value.code == "snapshot_unusable"
+
+
+def test_a_byte_of_a_state_is_in_one_array_alone(member: Member, tmp_path: Path) -> None:
+    data = bytearray(b"".join(member.chunks(member.offered()[0])))
+
+    def change(header: dict[str, Any]) -> None:
+        largest = max(header["arrays"], key=lambda one: one["length"])
+        header["arrays"] = [largest, largest | {"name": "ledger.again"}]
+
+    describe_otherwise(data, change)
+    (tmp_path / FILE).write_bytes(data)
+    with pytest.raises(StorageError, match=r"ledger\.again lies within another"):
+        Snapshots(tmp_path, network_id(GENESIS), SystemDisk()).read(tmp_path / FILE)
+
+
+def test_chunks_have_the_length_that_was_named_whatever_their_hash(member: Member, tmp_path: Path) -> None:
+    offer = member.offered()[0]
+    chunks = member.chunks(offer)
+    contents = decode_contents(offer.metadata, offer.chunks)
+    longer = [one + b"x" for one in chunks]
+    made = replace(contents, hashes=tuple(sha256(one) for one in longer)).encode()
+    asked = joining(tmp_path / "new")
+    claimed = Snapshot(offer.height, 1, offer.chunks, sha256(made), made)
+    assert result(asked(OfferSnapshot(claimed, member.chain.app_hash_at(offer.height)))) == 1
+    assert {result(asked(ApplyChunk(index, one, "mallory"))) for index, one in enumerate(longer)} == {3}
+    asked.server.close()
+
+
+def test_whatever_a_snapshot_breaks_the_next_one_is_taken(
+    member: Member, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even where it broke after there was a folder: a disk that fails, or what nobody thought of."""
+    offer = member.offered()[0]
+    asked, vouched = joining(tmp_path / "new"), member.chain.app_hash_at(offer.height)
+
+    def installed_and_broken(*given: Any) -> None:
+        install(*given)
+        raise RecursionError("deep")
+
+    for attempt, expected in ((installed_and_broken, 5), (install, 1)):
+        monkeypatch.setattr("bezant.chain.cometbft.joining.install", attempt)
+        assert result(asked(OfferSnapshot(offer, vouched))) == 1
+        answers = [
+            result(asked(ApplyChunk(index, chunk, "m"))) for index, chunk in enumerate(member.chunks(offer))
+        ]
+        assert answers[-1] == expected
+        assert (tmp_path / "new" / "chain").exists() == (expected == 1)
+        assert not (tmp_path / "new" / "chain.coming").exists()
+    asked.server.close()
 
 
 def test_the_right_snapshot_of_another_block_is_refused(
