@@ -124,9 +124,10 @@ class Application:
             case LoadChunk():
                 return answers.load_chunk(offering.chunk_of(self._chain.offers, request))
             case OfferSnapshot():
-                return answers.offer_snapshot(answers.Offered.REJECT)
+                return answers.offer_snapshot(self._offered(request))
             case ApplyChunk():
-                return answers.apply_chunk(answers.Chunk.REJECT_SNAPSHOT)
+                # Of the very snapshot that is here, or CometBFT would not ask: nothing in it is read.
+                return answers.apply_chunk(answers.Chunk.ACCEPT)
             case Echo() | Flush() | Unused():
                 raise StorageError("this is answered without the application", code="abci_misled")
             case _:
@@ -252,6 +253,21 @@ class Application:
         if origin is not None and self._kept_height == origin.height:
             return answers.info(NAME, VERSION, 0, b"")
         return answers.info(NAME, VERSION, self._kept_height, self._kept_app_hash())
+
+    def _offered(self, request: OfferSnapshot) -> answers.Offered:
+        """Accept the snapshot that this chain began at, and no block followed: CometBFT ended before it noted
+        that. Its light client vouches for the app hash, which is the one here."""
+        chain, height = self._chain, request.snapshot.height
+        if 0 < height == chain.begins_behind == chain.height and request.app_hash == self._kept_app_hash():
+            return answers.Offered.ACCEPT
+        _LOG.warning(
+            "a snapshot at block %d is refused: the chain here is at block %d, and begins behind %d. If "
+            "CometBFT finds no other, begin anew with: bezant network resync --snapshot",
+            height,
+            chain.height,
+            chain.begins_behind,
+        )
+        return answers.Offered.REJECT
 
     def _kept_app_hash(self) -> bytes:
         return self._chain.app_hash_at(self._kept_height) if self._kept_height else bytes(32)

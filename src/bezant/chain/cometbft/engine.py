@@ -202,6 +202,8 @@ class CometEngine(StoredChain):
 
     def close(self) -> None:
         """Send what is queued, give its blocks a moment, then stop answering CometBFT."""
+        if self._joining is not None:
+            self._joining.abandon()
         if not self._closed:
             self._broadcaster.close()
             if self.failure is None:

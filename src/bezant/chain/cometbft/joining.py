@@ -75,6 +75,10 @@ class Joining:
         self._on_failure, self._next = on_failure, application
         self._handed_over.set()
 
+    def abandon(self) -> None:
+        """Have whatever waits for a chain hear that none will be opened; after `hand_over` nothing does."""
+        self._handed_over.set()
+
     def __call__(self, request: Request) -> bytes:
         if self._next is not None:
             return self._next(request)
@@ -93,15 +97,18 @@ class Joining:
                 return answers.list_snapshots(())
             case LoadChunk():
                 return answers.load_chunk(b"")
-            case OfferSnapshot():
+            case OfferSnapshot() if self._begun is None:
                 return answers.offer_snapshot(self._offered(request))
-            case ApplyChunk():
+            case ApplyChunk() if self._begun is None:
                 return self._apply(request)
             case _:
-                # Blocks are coming, from the first on or behind the snapshot: they need a ledger.
+                # Blocks are coming, from the first on or behind the snapshot: they need a ledger. So does
+                # a CometBFT that ended before it noted where it begins, and asks for snapshots once more.
                 self._decided.set()
                 self._handed_over.wait()
-                return self(request)
+                if self._next is None:
+                    raise StorageError("this node stops before its chain is open", code="joining_abandoned")
+                return self._next(request)
 
     def _failed(self, error: Exception) -> None:
         self._on_failure(error)
@@ -120,7 +127,7 @@ class Joining:
             _LOG.warning("a snapshot at block %d is of another release", snapshot.height)
             return Offered.REJECT
         free = shutil.disk_usage(self._chain.parent).free
-        if sha256(snapshot.metadata) != snapshot.digest or self._begun or 2 * contents.total > free:
+        if sha256(snapshot.metadata) != snapshot.digest or 2 * contents.total > free:
             _LOG.warning(
                 "a snapshot of %d bytes at block %d is refused; %d are free on the disk",
                 contents.total,

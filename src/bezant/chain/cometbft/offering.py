@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bezant.chain.cometbft.messages import LoadChunk, Snapshot
 from bezant.chain.storage.offers import Offer, Offers
-from bezant.errors import NotFound
+from bezant.errors import NotFound, StorageError
 from bezant.model.digest import sha256
 
 FORMAT = 1
@@ -23,10 +23,11 @@ def described(offers: Sequence[Offer]) -> list[Snapshot]:
 
 
 def chunk_of(offers: Offers, request: LoadChunk) -> bytes:
-    """Return a chunk that somebody asks for, nothing where there is none: it may have been replaced."""
+    """Return a chunk that somebody asks for, nothing where there is none: it may have been replaced,
+    even while it is read."""
     if request.format != FORMAT:
         return b""
     try:
         return offers.chunk(request.height, request.chunk)
-    except NotFound:
+    except (NotFound, StorageError):
         return b""

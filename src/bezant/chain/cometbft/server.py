@@ -133,7 +133,9 @@ class ReadAhead:
         except OSError:
             # CometBFT has gone, or this node is closing: whoever watches over both sees to it.
             pass
-        self._end()
+        finally:
+            # Whatever it was: nobody waits for more.
+            self._end()
 
     def _end(self) -> None:
         with self._changed:

@@ -148,7 +148,8 @@ class Offers:
 
     def all(self) -> list[Offer]:
         """Return what is offered now, the newest first."""
-        return [self._offers[height] for height in sorted(self._offers, reverse=True)]
+        offers = self._offers.copy()
+        return [offers[height] for height in sorted(offers, reverse=True)]
 
     def chunk(self, height: int, number: int) -> bytes:
         """Return a chunk of an offer. Raises: NotFound, StorageError."""

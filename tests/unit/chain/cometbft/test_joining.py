@@ -4,6 +4,7 @@ that the network's app hash does not cover."""
 from __future__ import annotations
 
 import shutil
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -16,7 +17,9 @@ import pytest
 
 from bezant.chain.auditing.audit import Audit
 from bezant.chain.auditing.rerun import Rerun
+from bezant.chain.cometbft import answers
 from bezant.chain.cometbft.application import Application
+from bezant.chain.cometbft.engine import CometEngine
 from bezant.chain.cometbft.joining import Joining
 from bezant.chain.cometbft.messages import (
     ApplyChunk,
@@ -31,7 +34,7 @@ from bezant.chain.cometbft.messages import (
     _read_offer,
 )
 from bezant.chain.cometbft.orders import KnownOrders
-from bezant.chain.cometbft.wire import fields, octets, put_part
+from bezant.chain.cometbft.wire import fields, framed, octets, put_part
 from bezant.chain.history import is_consistent
 from bezant.chain.signatures import gateway_keys
 from bezant.chain.storage import offers
@@ -440,8 +443,8 @@ def test_what_the_app_hash_does_not_cover_never_becomes_a_chain(
     offer, chunks = forged(member, member.offered()[0], spoil, tmp_path / "forging")
     asked = joining(tmp_path / "new")
     assert result(asked(OfferSnapshot(offer, member.chain.app_hash_at(offer.height)))) == 1
-    answers = [result(asked(ApplyChunk(index, chunk, "mallory"))) for index, chunk in enumerate(chunks)]
-    assert answers == [1] * (len(chunks) - 1) + [5]
+    told = [result(asked(ApplyChunk(index, chunk, "mallory"))) for index, chunk in enumerate(chunks)]
+    assert told == [1] * (len(chunks) - 1) + [5]
     assert not (tmp_path / "new" / "chain").exists()
     # The honest one is taken afterwards.
     asked.server.close()
@@ -514,10 +517,10 @@ def test_whatever_a_snapshot_breaks_the_next_one_is_taken(
     for attempt, expected in ((installed_and_broken, 5), (install, 1)):
         monkeypatch.setattr("bezant.chain.cometbft.joining.install", attempt)
         assert result(asked(OfferSnapshot(offer, vouched))) == 1
-        answers = [
+        told = [
             result(asked(ApplyChunk(index, chunk, "m"))) for index, chunk in enumerate(member.chunks(offer))
         ]
-        assert answers[-1] == expected
+        assert told[-1] == expected
         assert (tmp_path / "new" / "chain").exists() == (expected == 1)
         assert not (tmp_path / "new" / "chain.coming").exists()
     asked.server.close()
@@ -532,10 +535,8 @@ def test_the_right_snapshot_of_another_block_is_refused(
     asked = joining(tmp_path / "new")
     claimed = Snapshot(newest.height, older.format, older.chunks, older.digest, older.metadata)
     assert result(asked(OfferSnapshot(claimed, member.chain.app_hash_at(newest.height)))) == 1
-    answers = [
-        result(asked(ApplyChunk(index, chunk, "m"))) for index, chunk in enumerate(member.chunks(older))
-    ]
-    assert answers[-1] == 5
+    told = [result(asked(ApplyChunk(index, chunk, "m"))) for index, chunk in enumerate(member.chunks(older))]
+    assert told[-1] == 5
     assert result(asked(ApplyChunk(0, b"", "m"))) == 5, "nothing is under way any more"
     asked.server.close()
 
@@ -605,12 +606,92 @@ def test_one_that_lost_or_changed_where_it_began_refuses_to_start(
 
 def test_a_network_that_begins_with_block_one_waits_for_no_snapshot(author: Writer, tmp_path: Path) -> None:
     asked = joining(tmp_path / "new")
-    answers: list[bytes] = []
+    told: list[bytes] = []
     begin = InitChain(0, "bezant-x", (), b"", 1)
-    caller = threading.Thread(target=lambda: answers.append(asked(begin)))
+    caller = threading.Thread(target=lambda: told.append(asked(begin)))
     caller.start()
     asked.wait()
     asked.hand_over(lambda request: b"answered", lambda error: None)
     caller.join()
-    assert answers == [b"answered"]
+    assert told == [b"answered"]
     asked.server.close()
+
+
+def test_one_that_closes_before_its_chain_is_open_keeps_nobody_waiting(tmp_path: Path) -> None:
+    """CometBFT waits within the turn that closing takes."""
+    asked = joining(tmp_path / "new")
+    engine = CometEngine(
+        tmp_path / "new" / "chain", GENESIS, NODE, LEDGER_SEED,
+        socket=tmp_path / "new" / "abci.sock", rpc_url="http://127.0.0.1:9", joining=asked,
+    )  # fmt: skip
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(10)
+        connection.connect(asked.server.address.removeprefix("unix://"))
+        connection.sendall(framed(put_part(11, b"")))
+        asked.wait()
+        closing = threading.Thread(target=engine.close, daemon=True)
+        closing.start()
+        closing.join(10)
+        assert not closing.is_alive()
+    with pytest.raises(StorageError) as refused:
+        asked(Commit())
+    assert refused.value.code == "joining_abandoned"
+
+
+def test_a_cometbft_that_ended_before_it_noted_where_it_begins_is_given_the_snapshot_again(
+    author: Writer, member: Member, tmp_path: Path
+) -> None:
+    for block in busy(author, EVERY):
+        member.decide(block)
+    newest, older = member.offered()[:2]
+    new = join(member, tmp_path / "new")
+    vouched = member.chain.app_hash_at(newest.height)
+    assert result(new.ask(OfferSnapshot(older, member.chain.app_hash_at(older.height)))) == 3
+    assert result(new.ask(OfferSnapshot(newest, bytes(32)))) == 3
+    assert result(new.ask(OfferSnapshot(newest, vouched))) == 1
+    for index in range(newest.chunks):
+        assert result(new.ask(ApplyChunk(index, b"anything", "mallory"))) == 1
+    assert inside(new.ask(Info()), 5) == [vouched]
+    for height in range(newest.height + 1, member.chain.height + 1):
+        new.decide(author.decided[height - 1])
+    assert new.told() == member.told()
+    assert result(new.ask(OfferSnapshot(newest, vouched))) == 3, "blocks followed"
+    new.chain.close()
+
+
+def test_a_snapshot_that_is_asked_for_again_at_once_waits_for_its_chain(
+    member: Member, tmp_path: Path
+) -> None:
+    offer = member.offered()[0]
+    asked, vouched = joining(tmp_path / "new"), member.chain.app_hash_at(offer.height)
+    asked(OfferSnapshot(offer, vouched))
+    for index, chunk in enumerate(member.chunks(offer)):
+        asked(ApplyChunk(index, chunk, "peer"))
+    new = Member(tmp_path / "new" / "chain")
+    asked.hand_over(new.ask, lambda error: None)
+    assert result(asked(OfferSnapshot(offer, vouched))) == 1
+    asked.server.close()
+    new.chain.close()
+
+
+def test_a_chunk_of_what_is_gone_meanwhile_is_nothing(member: Member) -> None:
+    offer = member.offered()[0]
+    for path in (member.folder / "offers").iterdir():
+        path.unlink()
+    assert member.ask(LoadChunk(offer.height, offer.format, 0)) == answers.load_chunk(b"")
+    assert member.chain.failure is None
+
+
+def test_what_is_offered_is_told_while_some_of_it_goes(member: Member) -> None:
+    class Going(dict[int, offers.Offer]):
+        """Has nothing left once somebody has seen what there is."""
+
+        def __iter__(self) -> Iterator[int]:
+            heights = list(super().__iter__())
+            self.clear()
+            return iter(heights)
+
+    heights = [one.height for one in member.offered()]
+    member.chain.offers._offers = Going(member.chain.offers._offers.items())
+    assert heights
+    assert [one.height for one in member.chain.offers.all()] == heights

@@ -182,3 +182,20 @@ def test_reading_ahead_has_a_bound() -> None:
         with pytest.raises(TimeoutError):
             theirs.sendall(wire.framed(bytes(1 << 14)) * 200)
         assert len(next(ahead)) == 1 << 14
+
+
+def test_reading_ahead_that_breaks_ends_whoever_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Breaking(socket.socket):
+        def recv(self, size: int, flags: int = 0) -> bytes:
+            raise MemoryError("no room")
+
+    broke: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", lambda hook: broke.append(hook.exc_type))
+    read: list[memoryview] = []
+    with Breaking(socket.AF_UNIX, socket.SOCK_STREAM) as connection, ReadAhead(connection) as ahead:
+        waiting = threading.Thread(target=lambda: read.extend(ahead), daemon=True)
+        waiting.start()
+        waiting.join(10)
+        assert not waiting.is_alive()
+    assert read == []
+    assert broke == [MemoryError]
