@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bezant.chain.signatures import Signatures
-from bezant.chain.storage import chain as chain_module
+from bezant.chain.storage import starting
 from bezant.chain.storage.journal import Journal
 from bezant.chain.storage.writer import BlockWriter
 from bezant.errors import InvariantViolation, StorageError
@@ -101,7 +101,7 @@ def test_the_power_goes_at_every_call_to_the_disk() -> None:
 
 
 def test_a_failure_names_the_seed_and_what_plays_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chain_module, "ColumnarLedger", OffByOneLimit)
+    monkeypatch.setattr(starting, "ColumnarLedger", OffByOneLimit)
     failures = [result for result in map(command.play, range(1, 21)) if isinstance(result, str)]
     assert failures
     seed = int(failures[0].removeprefix("seed ").split(":")[0])
@@ -205,21 +205,21 @@ Plant = Callable[[pytest.MonkeyPatch], None]
 PLANTS: dict[str, tuple[Plant, int]] = {
     "skip the sync": (lambda patch: patch.setattr(Journal, "sync", skips_the_sync), 20),
     "forget the duplicate check": (
-        lambda patch: patch.setattr(chain_module, "ColumnarLedger", ForgetsDuplicates),
+        lambda patch: patch.setattr(starting, "ColumnarLedger", ForgetsDuplicates),
         5,
     ),
     "off by one in a limit": (
-        lambda patch: patch.setattr(chain_module, "ColumnarLedger", OffByOneLimit),
+        lambda patch: patch.setattr(starting, "ColumnarLedger", OffByOneLimit),
         10,
     ),
-    "half of a linked chain": (lambda patch: patch.setattr(chain_module, "ColumnarLedger", HalfChains), 5),
+    "half of a linked chain": (lambda patch: patch.setattr(starting, "ColumnarLedger", HalfChains), 5),
     "forget what was paid back": (
-        lambda patch: patch.setattr(chain_module, "ColumnarLedger", ForgetsRefunds),
+        lambda patch: patch.setattr(starting, "ColumnarLedger", ForgetsRefunds),
         20,
     ),
     "count nothing against a mandate": (
-        lambda patch: patch.setattr(chain_module, "ColumnarLedger", SpendsMandatesForNothing),
-        40,
+        lambda patch: patch.setattr(starting, "ColumnarLedger", SpendsMandatesForNothing),
+        60,
     ),
     "look at the first signature only": (
         lambda patch: patch.setattr(Signatures, "check", looks_at_the_first_signature),
