@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bezant.chain.storage import frames
+from bezant.chain.storage import journal as journals
 from bezant.chain.storage.journal import Journal
 from bezant.errors import BezantError, JournalDamaged, NotFound, StorageError
 
@@ -279,6 +280,24 @@ def test_a_folder_that_cannot_be_written_says_so(tmp_path: Path) -> None:
         journal.check_room()
     journal.close()
     assert issubclass(StorageError, BezantError)
+
+
+def test_the_first_segments_are_small_and_those_of_before_are_continued(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is four times as long as the one before it, up to the bound; each header says its own length."""
+    monkeypatch.setattr(journals, "FIRST_SEGMENT_BYTES", SEGMENT // 4)
+    (tmp_path / "new").mkdir()
+    write(tmp_path / "new", [1] * 40)
+    assert [len(data) for data in snapshot(tmp_path / "new").values()][:3] == [SEGMENT // 4, SEGMENT, SEGMENT]
+    assert read(tmp_path / "new") == [body(height) for height in range(1, 41)]
+    (tmp_path / "old").mkdir()
+    monkeypatch.setattr(journals, "FIRST_SEGMENT_BYTES", SEGMENT)
+    write(tmp_path / "old", [3])
+    monkeypatch.setattr(journals, "FIRST_SEGMENT_BYTES", SEGMENT // 4)
+    write(tmp_path / "old", [1])
+    assert len(frame_places((tmp_path / "old" / "00000001.segment").read_bytes())) == 4
+    assert read(tmp_path / "old") == [body(height) for height in range(1, 5)]
 
 
 def write_confirmed(folder: Path, blocks: int) -> Path:

@@ -13,18 +13,18 @@ from bezant.errors import StorageError
 class SpareSegment:
     """Prepares one file at a time. Used by the thread that appends; `check` by any."""
 
-    def __init__(self, disk: Disk, runner: Runner, segment_bytes: int) -> None:
-        self._disk, self._runner, self._segment_bytes = disk, runner, segment_bytes
+    def __init__(self, disk: Disk, runner: Runner) -> None:
+        self._disk, self._runner = disk, runner
         self._task: Task | None = None
         self._failure: StorageError | None = None
 
-    def begin(self, path: Path) -> None:
+    def begin(self, path: Path, size: int) -> None:
         """Begin to prepare the segment after the one that was just begun."""
         self._failure = None
 
         def fill() -> bool:
             try:
-                self._fill(path, self._segment_bytes)
+                self._fill(path, size)
             except StorageError as error:
                 self._failure = error
             return False
