@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
+from typer.testing import CliRunner
 
 from bezant.chain.cometbft.program import usable_program
+from bezant.chain.cometbft.rpc import Rpc
 from bezant.chain.receipts import verify_receipt
 from bezant.errors import ConfigError
+from bezant.interfaces.cli.app import app
 from bezant.interfaces.network.control import Network
 from bezant.interfaces.network.moving import found_from
 from bezant.interfaces.network.plan import Member, Plan, write_plan
@@ -20,6 +26,7 @@ from bezant.model.identifiers import render_id, render_payment_id
 from bezant.testing.gateways import Gateway, uuid7
 from bezant.testing.nodes import SmallNode
 
+from ..examples.test_verify_receipt import auditor_says
 from .conftest import CHECKPOINT_BLOCKS, SETTINGS, SNAPSHOT_BLOCKS, Four, until
 from .test_faults import Load, balances, check_everywhere
 
@@ -60,6 +67,66 @@ def refused(four: Four, member: Member, why: str) -> None:
     assert why in problem, problem
 
 
+def votes_in(four: Four, key: str) -> tuple[int, bool]:
+    """Return the votes of a validator behind a payment that is made now, and whether it voted for it."""
+    paid = four.gateways[0].pay(four.alice, four.bob, "0.01")
+    receipt = four.gateways[0].get(f"/v1/payments/{paid.json()['id']}/receipt")
+    after = receipt["finality"]["after"]
+    for one, vote in zip(after["validators"], after["votes"], strict=True):
+        if one["key"] == key:
+            return one["power"], vote is not None
+    return 0, False
+
+
+def bond_for(four: Four, member: Member) -> str:
+    """Bond for a member that was added, and return the bond once it votes."""
+    key, bank = four.network.voting_key(member), four.gateways[3]
+    account = bank.account()
+    issue = {"creditor": account, "amount": "3000.00"}
+    assert four.gateways[0].post("/v1/assets/EUR/issues", issue)["status"] == "settled"
+    bond = bank.post(f"/v1/validators/{key}/bonds", {"account": account, "amount": "2000.00"})
+    until(lambda: votes_in(four, key) == (2, True), "the new node votes")
+    return str(bond["id"])
+
+
+def earliest_block(member: Member) -> int:
+    """Return the first block that a member's CometBFT has."""
+    rpc = Rpc(f"http://127.0.0.1:{member.rpc_port}")
+    try:
+        return int(rpc.ask("status")["sync_info"]["earliest_block_height"])
+    finally:
+        rpc.close()
+
+
+def offered(network: Network, member: Member) -> int:
+    """Return the block of the newest snapshot that a member offers."""
+    return max(int(one.stem) for one in (network.data(member) / "chain/offers").glob("*.base"))
+
+
+def proved_by(network: Network, member: Member, paid: httpx.Response) -> list[dict[str, Any]]:
+    """Have a member prove a payment, verify that as whoever has the file and the genesis's hash does, and
+    return the headers of changes that the proof leads through."""
+    gateway, payment = Gateway(network, member), paid.json()["id"]
+    until(lambda: gateway.send("GET", f"/v1/payments/{payment}").status_code == 200, "it has the payment")
+    shown = gateway.send("GET", f"/v1/payments/{payment}/receipt")
+    gateway.close()
+    assert shown.status_code == 200, shown.text
+    assert auditor_says(shown.content, network.plan.genesis_hash)
+    trusting = ["verify", "-", "--trust", network.plan.genesis_hash, "--json"]
+    verified = CliRunner().invoke(app, trusting, input=shown.content)
+    assert verified.exit_code == 0, verified.stderr
+    changes: list[dict[str, Any]] = shown.json()["finality"]["changes"]
+    told = json.loads(verified.stdout)
+    assert (told["payment"], told["outcome"]) == (payment, "applied")
+    assert (
+        f"followed through {'a change' if len(changes) == 1 else f'{len(changes)} changes'}"
+        in told["rests_on"]
+    )
+    other = CliRunner().invoke(app, [*trusting[:3], "0" * 64], input=shown.content)
+    assert other.exit_code == 1
+    return changes
+
+
 def test_a_fifth_begins_at_a_snapshot_while_payments_run_and_again_when_that_is_damaged(
     four: Four, load: Load, fifth: list[Member]
 ) -> None:
@@ -86,6 +153,10 @@ def test_a_fifth_begins_at_a_snapshot_while_payments_run_and_again_when_that_is_
     shown = gateway.send("GET", f"/v1/payments/{last}/receipt")
     verify_receipt(shown.content, genesis_hash=network.plan.genesis_hash)
     gateway.close()
+    bond = bond_for(four, fifth[0])
+    with load.running():
+        behind = four.height(network.members[0])
+        until(lambda: all(offered(network, one) > behind for one in network.members[:4]), "a snapshot since")
 
     network.stop([fifth[0]])
     base = data / "chain" / "base.snapshot"
@@ -94,6 +165,15 @@ def test_a_fifth_begins_at_a_snapshot_while_payments_run_and_again_when_that_is_
     network.resync(fifth[0])
     four.settle()
     four.check_one_history()
+    changed = proved_by(network, fifth[0], four.gateways[0].pay(four.alice, four.bob, "0.01"))
+    # Votes changed in front of the snapshot that it began at, and what leads through that came along.
+    assert changed
+    assert changed[-1]["height"] < earliest_block(fifth[0])
+    four.gateways[3].post(f"/v1/bonds/{bond}/end", {})
+    key = network.voting_key(fifth[0])
+    until(lambda: votes_in(four, key) == (0, False), "it votes no more")
+    again = proved_by(network, fifth[0], four.gateways[0].pay(four.alice, four.bob, "0.01"))
+    assert [one["height"] for one in again[:-1]] == [one["height"] for one in changed]
 
 
 def test_one_with_a_changed_bit_in_its_journal_refuses_to_start_and_takes_its_blocks_again(

@@ -194,7 +194,8 @@ def trust_statement(
     )
     if finality is not None:
         signed = counted(finality)
-        changes = f", followed through {signed.changes} changes of validators" if signed.changes else ""
+        times = "a change" if signed.changes == 1 else f"{signed.changes} changes"
+        changes = f", followed through {times} of validators" if signed.changes else ""
         return (
             f"BFT: {signed.power} of {signed.total} votes of {signed.validators} validators signed{changes}; "
             "trusts that no more than a third of the voting power was ever dishonest at one time; anchored "
