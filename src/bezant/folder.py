@@ -24,6 +24,7 @@ from pathlib import Path
 
 from bezant.errors import ConfigError, StorageError
 from bezant.model.genesis import (
+    Fee,
     Genesis,
     GenesisAsset,
     GenesisInstitution,
@@ -190,6 +191,7 @@ def create_folder(
     created_ms: int | None = None,
     policies: Mapping[str, Mapping[str, bool]] | None = None,
     stake: Stake | None = None,
+    fees: tuple[Fee, ...] = (),
 ) -> Genesis:
     """Make a data folder with fresh keys and a genesis of one institution.
 
@@ -212,6 +214,7 @@ def create_folder(
         gateways=(public["gateway"],),
         sealers=(public["node"],),
         stake=stake,
+        fees=fees,
     )
     check_genesis(genesis)
     lay_out(path, made, genesis)

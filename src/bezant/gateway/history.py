@@ -45,7 +45,8 @@ class Standing:
     """Where one payment stands: as first answered, and what followed.
 
     Amounts in minor units; `settled_minor` None while nothing was paid, `refunded_minor` what was paid back
-    of it. `related` is the original of a REVERSE, or the mandate; `held` what is reserved now.
+    of it, `fee_minor` what was charged so far. `related` is the original of a REVERSE, or the mandate; `held`
+    what is reserved now.
     """
 
     payment: PaymentId
@@ -64,6 +65,7 @@ class Standing:
     updated_ns: int
     related: int = 0
     refunded_minor: int = 0
+    fee_minor: int = 0
     held: OpenHold | None = None
 
 
@@ -124,6 +126,7 @@ class History:
             first.time_ns,
             id_of(record, "related"),
             self._refunded(first),
+            int(receipt["fee"]),
         )
 
     def listed(self, found: StoredPayment) -> Standing:
@@ -292,6 +295,7 @@ def standing_of(found: StoredPayment, held: OpenHold | None = None) -> Standing:
         found.updated_ns,
         found.related or 0,
         found.reversed_amount,
+        found.fee,
         held,
     )
 

@@ -1,4 +1,8 @@
-"""Fees as entries of the accounts that collect them: receipts name those by row, and not their balances."""
+"""Fees as entries of the accounts that collect them: receipts name those by row, and not their balances.
+
+What a payment was charged is kept nowhere else: it is how much more left its debtor than was paid, or how
+much less of a capture reached its creditor.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,7 @@ from bezant.model.records import Kind, RecordArray
 from bezant.store import columns, schema
 from bezant.store.database import Database
 from bezant.store.eras import by_era
-from bezant.store.schema import accounts, entries
+from bezant.store.schema import accounts, captures, entries, eras, payments, unsigned_amount
 
 Row = tuple[Any, ...]
 
@@ -77,3 +81,33 @@ def insert_fees(
             balance += fee
             made.append((era, account, ordinal, "credit", fee, payment, payer, str(balance)))
         database.insert_many(connection, schema.entries, made)
+
+
+def fees_charged(connection: sa.Connection, ordinals: Sequence[int]) -> dict[int, int]:
+    """Return what payments of these ordinals (at most some thousand) were charged so far, in minor units, by
+    ordinal; those that were charged nothing are left out."""
+    asked = payments.c.ordinal.in_(ordinals)
+    beside = (
+        sa.select(payments.c.ordinal, entries.c.amount, payments.c.amount)
+        .join(entries, _entry_of(payments.c.era, payments.c.debtor, payments.c.ordinal))
+        .where(asked, payments.c.kind == int(Kind.TRANSFER), entries.c.amount != payments.c.amount)
+    )
+    era = sa.select(eras.c.number).where(eras.c.first <= captures.c.ordinal).order_by(eras.c.number.desc())
+    out_of = (
+        sa.select(payments.c.ordinal, captures.c.amount, entries.c.amount)
+        .join(captures, sa.and_(captures.c.payment == payments.c.id, captures.c.debtor == payments.c.debtor))
+        .join(entries, _entry_of(era.limit(1).scalar_subquery(), payments.c.creditor, captures.c.ordinal))
+        .where(asked, entries.c.amount != captures.c.amount)
+    )
+    found: dict[int, int] = {}
+    for query in (beside, out_of):
+        for ordinal, more, less in connection.execute(query):
+            found[ordinal] = found.get(ordinal, 0) + unsigned_amount(more - less)
+    return found
+
+
+def _entry_of(
+    era: sa.ColumnElement[int], account: sa.ColumnElement[bytes], ordinal: sa.ColumnElement[int]
+) -> Any:
+    """Return the condition that an entry is the one of an account at an ordinal: its primary key."""
+    return sa.and_(entries.c.era == era, entries.c.account == account, entries.c.ordinal == ordinal)

@@ -14,6 +14,7 @@ from bezant.model.records import Kind, Label
 from bezant.store.cursors import decode_cursor, encode_cursor
 from bezant.store.database import Database
 from bezant.store.eras import by_era
+from bezant.store.fees import fees_charged
 from bezant.store.projection import EndToEndHashes
 from bezant.store.reviews import Wanted, open_reviews
 from bezant.store.schema import (
@@ -71,17 +72,18 @@ class Queries:
             query = query.where(payments.c.authority == id_key(authority))
         not_authorised = sa.case((payments.c.outcome == int(Outcome.NOT_AUTHORISED), 1), else_=0)
         with self._database.read() as connection:
-            row = connection.execute(query.order_by(not_authorised, payments.c.ordinal).limit(1)).first()
-        if row is None:
+            rows = connection.execute(query.order_by(not_authorised, payments.c.ordinal).limit(1)).all()
+            found = _views(connection, rows)
+        if not found:
             raise NotFound(f"no payment {render_payment_id(id_)} is known", code="payment_unknown")
-        return payment_view(row)
+        return found[0]
 
     def payments_by_end_to_end_id(self, end_to_end_id: str, limit: int = 50) -> list[StoredPayment]:
         """Return the payments of an end-to-end id, newest first; payers choose it, so there may be many."""
         has_it = payments.c.end_to_end_hash == self._hashes.digest(end_to_end_id)
         query = by_era(payments, newest=True).where(has_it).limit(_checked(limit))
         with self._database.read() as connection:
-            return [payment_view(row) for row in connection.execute(query)]
+            return _views(connection, connection.execute(query).all())
 
     def payments(
         self,
@@ -117,8 +119,9 @@ class Queries:
                     account, by_era(payments, newest=True, start=first, end=end), conditions, limit
                 )
             rows = connection.execute(query).all()
+            found = _views(connection, rows[:limit])
         next_cursor = encode_cursor(scope, rows[limit - 1].ordinal) if len(rows) > limit else None
-        return Page([payment_view(row) for row in rows[:limit]], next_cursor)
+        return Page(found, next_cursor)
 
     def captures(self, payment: StoredPayment) -> list[StoredCapture]:
         """Return the captures of a hold, oldest first."""
@@ -141,7 +144,7 @@ class Queries:
             payments.c.creditor == debtor,
         )
         with self._database.read() as connection:
-            return [payment_view(row) for row in connection.execute(query.order_by(payments.c.ordinal))]
+            return _views(connection, connection.execute(query.order_by(payments.c.ordinal)).all())
 
     def labels(self, payment: StoredPayment) -> list[StoredLabel]:
         """Return what a payment was said to be, oldest first; the last counts."""
@@ -167,8 +170,7 @@ class Queries:
         """Return the payments of up to MAX_LIMIT ids that are known, newest first."""
         query = sa.select(payments).where(payments.c.id.in_([id_key(id_) for id_ in ids[:MAX_LIMIT]]))
         with self._database.read() as connection:
-            found = connection.execute(query.order_by(payments.c.ordinal.desc()))
-            return [payment_view(row) for row in found]
+            return _views(connection, connection.execute(query.order_by(payments.c.ordinal.desc())).all())
 
     def reviews(self, wanted: Wanted, *, cursor: str | None = None, limit: int = 50) -> Page[StoredReview]:
         """Return what waits for a person, by asset and what is expected to be lost.
@@ -277,6 +279,12 @@ class Queries:
             period_closing=period_closing,
             next_cursor=encode_cursor(scope, rows[limit - 1].ordinal) if len(rows) > limit else None,
         )
+
+
+def _views(connection: sa.Connection, rows: Sequence[Any]) -> list[StoredPayment]:
+    """Return rows of payments with what each was charged."""
+    charged = fees_charged(connection, [row.ordinal for row in rows]) if rows else {}
+    return [payment_view(row, charged.get(row.ordinal, 0)) for row in rows]
 
 
 def _ordinal_range(connection: sa.Connection, from_ns: int | None, to_ns: int | None) -> tuple[int, int]:

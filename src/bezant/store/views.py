@@ -28,7 +28,7 @@ class StoredPayment:
 
     `outcome` is the ledger's latest answer concerning it; `settled_amount` what was paid so far,
     `closed_by` the last CAPTURE or RELEASE of a hold; `related` what a REVERSE pays back, or the mandate;
-    `reversed_amount` what was paid back of it.
+    `reversed_amount` what was paid back of it; `fee` what was charged so far.
     """
 
     id: PaymentId
@@ -55,6 +55,7 @@ class StoredPayment:
     related: PaymentId | None
     reversed_amount: int
     end_to_end_hash: bytes | None
+    fee: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +164,7 @@ class Statement:
     next_cursor: str | None
 
 
-def payment_view(row: Any) -> StoredPayment:
+def payment_view(row: Any, fee: int = 0) -> StoredPayment:
     return StoredPayment(
         id=PaymentId(_int(row.id)),
         authority=AuthorityId(_int(row.authority)),
@@ -189,6 +190,7 @@ def payment_view(row: Any) -> StoredPayment:
         related=None if row.related is None else PaymentId(_int(row.related)),
         reversed_amount=unsigned_amount(row.reversed_amount or 0),
         end_to_end_hash=None if row.end_to_end_hash is None else bytes(row.end_to_end_hash),
+        fee=fee,
     )
 
 

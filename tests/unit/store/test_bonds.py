@@ -10,7 +10,7 @@ from bezant.ledger.fees import FEE_SALT
 from bezant.model.genesis import Fee
 from bezant.model.identifiers import AccountId
 from bezant.model.outcomes import Outcome
-from bezant.model.records import Fault, Kind, id_of
+from bezant.model.records import Fault, Flag, Kind, id_of
 from bezant.store import Store
 from bezant.testing.blocks import BlockScribe
 from bezant.testing.ledgers import BANK, ISSUER, STAKE, fault, record
@@ -91,3 +91,30 @@ def test_fees_and_rewards_are_entries_that_add_up(store: Store) -> None:
     assert min(entry.signed_amount for entry in seen[collector]) < 0, "rewards leave it"
     store.rebuild(world.blocks)
     assert {account: store.queries.statement(account).entries for account in accounts} == seen
+
+
+def test_what_a_payment_was_charged_is_told_with_it(store: Store) -> None:
+    world = BlockScribe(fees=(Fee(1, flat=2, maximum=2),))
+    opened, _ = world.scribe.open(1, ISSUER, salt=FEE_SALT)
+    world.commit((ISSUER, opened))
+    given = {"debtor": world.alice, "creditor": world.bob, "amount": 5}
+    paid, refused = (record(Kind.TRANSFER, id=world.new_id(), max_fee=most, **given) for most in (2, 1))
+    held, waiting = (record(Kind.HOLD, id=world.new_id(), hold_for_s=60, **given) for _ in range(2))
+    block = world.commit((BANK, paid), (BANK, refused), (BANK, held), (BANK, waiting))
+    assert block.receipts["fee"].tolist() == [2, 0, 0, 0]
+    for amount, fee in ((3, 2), (1, 1)):
+        capture = record(Kind.CAPTURE, id=world.new_id(), related=id_of(held[0], "id"), **given)
+        capture["amount"], capture["flags"] = amount, Flag.KEEP_REST if amount == 3 else 0
+        assert world.commit((BANK, capture)).receipts["fee"].tolist() == [fee]
+    back = record(
+        Kind.REVERSE, id=world.new_id(), related=id_of(paid[0], "id"),
+        **given | {"debtor": world.bob, "creditor": world.alice},
+    )  # fmt: skip
+    world.commit((BANK, back))
+    store.project(world.blocks)
+    expected = [(paid, 2), (refused, 0), (held, 3), (waiting, 0), (back, 0)]
+    for rows, fee in expected:
+        assert store.queries.payment(id_of(rows[0], "id")).fee == fee
+    listed = {one.id: one.fee for one in store.queries.payments(account=world.alice).items}
+    for rows, fee in expected:
+        assert listed[id_of(rows[0], "id")] == fee

@@ -21,6 +21,7 @@ from bezant.interfaces.cli import (
     network,
     parties,
     pay,
+    payments,
     receipts,
     refunds,
     replay,
@@ -44,6 +45,7 @@ app = typer.Typer(
 app.command()(init.init)
 app.command()(run.run)
 app.command()(pay.pay)
+app.add_typer(payments.app, name="payments")
 app.add_typer(parties.app, name="parties")
 app.add_typer(accounts.app, name="accounts")
 app.add_typer(holds.app, name="holds")

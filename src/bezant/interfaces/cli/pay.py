@@ -12,6 +12,7 @@ _SHOWN = (
     "id",
     "status",
     "instructed_amount",
+    "fee",
     "held",
     "mandate",
     "debtor",

@@ -117,6 +117,7 @@ class Renderer:
             updated_at=render_time(standing.updated_ns),
             type=_TYPES.get(standing.kind, "payment"),
             settled_amount=None if settled is None else self.money(standing.asset, settled),
+            fee=self.money(standing.asset, standing.fee_minor) if standing.fee_minor else None,
             refunded_amount=self.money(standing.asset, refunded) if refunded else None,
             held=None if held is None else self._held(standing.asset, held),
             **_related(standing.kind, standing.related),

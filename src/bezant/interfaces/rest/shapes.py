@@ -243,7 +243,7 @@ class PaymentView(Out, frozen=True):
     settled_amount: Money | None = None
     """What was paid so far; a hold may be captured in parts."""
     fee: Money | None = None
-    """What the debtor was charged beside it, in the answer to the payment."""
+    """What was charged so far: beside a payment made at once, or out of what was captured of a hold."""
     refunded_amount: Money | None = None
     held: HeldView | None = None
     refund_of: str | None = None

@@ -20,6 +20,7 @@ from bezant.errors import StorageError
 from bezant.folder import DataFolder, create_folder
 from bezant.interfaces.cli import doctor
 from bezant.interfaces.cli.app import app
+from bezant.model.genesis import Fee
 
 SETTINGS = '[pipeline]\nscore = "bezant.testing.scores:ScoreByAmount"\n[policy]\ncontrol_share = 0.0\n'
 START_S = 60.0
@@ -74,6 +75,29 @@ def test_from_init_to_a_verified_receipt_without_a_running_node(data: Path, tmp_
     assert "error [proof_invalid] (summary)" in bezant("verify", str(file), code=1).stderr
     file.write_bytes(receipt + b" ")
     assert "receipt_not_canonical" in bezant("verify", str(file), code=1).stderr
+
+
+def test_what_a_payment_was_charged_is_shown_whenever_it_is_looked_up(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    create_folder(data, fees=(Fee(1, flat=5, ppm=10_000, maximum=100),))
+    (data / "bezant.toml").write_text(SETTINGS)
+    told("governance", "open-fees", "EUR", data=data)
+    payer, payee = accounts_of(data)
+    paid = told("pay", payer, payee, "12.50", data=data)
+    assert paid["fee"] == {"amount": "0.17", "asset": "EUR"}
+    shown = told("payments", "show", paid["id"], data=data)
+    assert (shown["fee"], shown["settled_amount"]["amount"]) == (paid["fee"], "12.50")
+    held = told("pay", payer, payee, "10", "--hold", "600", data=data)
+    assert "fee" not in told("payments", "show", held["id"], data=data)
+    for amount in ("4", "1"):
+        told("holds", "capture", held["id"], amount, "--keep-rest", data=data)
+    shown = told("payments", "show", held["id"], data=data)
+    assert (shown["status"], shown["fee"]["amount"]) == ("held", "0.15")
+    listed = told("payments", "list", "--account", payer, data=data)["payments"]
+    fees = {one["id"]: one.get("fee", {}).get("amount") for one in listed}
+    assert (fees[paid["id"]], fees[held["id"]]) == ("0.17", "0.15")
+    assert "0.17 EUR" in bezant("payments", "show", paid["id"], "--data", str(data)).stdout
+    assert told("payments", "list", "--status", "settled", "--limit", "1", data=data)["next_cursor"]
 
 
 @pytest.mark.parametrize(
