@@ -19,7 +19,7 @@ from bezant.chain.blocks import AppHash
 from bezant.chain.storage import frames
 from bezant.ledger.batch import account_id
 from bezant.ledger.columnar import ColumnarLedger
-from bezant.model import digest, orders, records
+from bezant.model import digest, orders, packing, records
 from bezant.model.genesis import encode_genesis, network_id
 from bezant.model.governance import Ballot, Rule
 from bezant.model.keys import SCHEME_SECP256K1, SigningKey, authority_id
@@ -71,6 +71,14 @@ def current() -> dict[str, Any]:
     order = orders.attest(
         network, orders.Order(authority_id(GATEWAY.public), authorisation, record, decision), GATEWAY
     )
+    both = np.concatenate([record, record])
+    both["amount"] = 1, 256
+    pair = orders.Order(
+        authority_id(GATEWAY.public),
+        orders.authorise(network, ALICE, both),
+        both,
+        np.concatenate([decision, decision]),
+    )
     one = np.ones(1, np.uint8)
     block = frames.JournaledBlock(
         7, 1_700_000_000_000_000_000, AppHash.known(bytes(range(32))), (order,), one, one
@@ -107,6 +115,7 @@ def current() -> dict[str, Any]:
             "authorisation": authorisation.tobytes().hex(),
             "order_digest": orders.order_digest(network, order).hex(),
             "order": orders.encode_order(network, order).hex(),
+            "packed_order": packing.pack_order(network, orders.attest(network, pair, GATEWAY)).hex(),
             "receipt": receipts.tobytes().hex(),
             "leaf": leaf.tobytes().hex(),
             "leaf_hash": leaves.hash_leaves(leaf)[0].tobytes().hex(),

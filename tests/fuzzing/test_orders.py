@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,9 @@ from bezant.model.digest import as_rows
 from bezant.model.identifiers import words
 from bezant.model.keys import authority_id
 from bezant.model.merkle import leaf_hashes
-from bezant.model.orders import HEADER, Order, attest, decode_order, encode_order
+from bezant.model.orders import HEADER, MAX_ORDER_BYTES, Order, attest, decode_order, encode_order
 from bezant.model.outcomes import Verdict
+from bezant.model.packing import is_packed, pack_order, unpack_order
 from bezant.model.records import DECISION, ORIGINAL, Flag, Kind, Role, names_original
 from bezant.testing.ledgers import ALICE, BANK, BOB, GATEWAY, LEDGERS, Quorum, World, seeded_key
 from bezant.testing.mutations import MANY, NUMBERS, bounded, changed_bytes, small_memory
@@ -74,6 +76,7 @@ def sample_orders() -> list[bytes]:
 
 
 ORDERS = sample_orders()
+PACKED = list(filter(is_packed, (pack_order(NETWORK, decode_order(one, NETWORK)) for one in ORDERS)))
 
 
 @bounded(250)
@@ -85,6 +88,18 @@ def test_an_order_is_read_back_as_it_is_or_refused(data: bytes) -> None:
         except DecodeError:
             return
     assert encode_order(NETWORK, order) == data
+
+
+@bounded(250)
+@given(changed_bytes(PACKED))
+def test_a_packed_order_is_read_back_as_it_is_or_refused(data: bytes) -> None:
+    """Whatever is read has this one packed form: nobody sends an Order in a second one."""
+    with small_memory():
+        try:
+            order = unpack_order(data, NETWORK)
+        except DecodeError:
+            return
+    assert pack_order(NETWORK, order) == data
 
 
 @bounded(300)
@@ -172,6 +187,10 @@ def test_hostile_counts_take_no_room() -> None:
                     except DecodeError:
                         continue
                 assert (many, count) in ((1, 1), (0, 0))
+            header["magic"] = PACKED[0][:4]
+            for rest in (PACKED[0][HEADER.itemsize :], b"", bytes(64)):
+                with small_memory(MAX_ORDER_BYTES), contextlib.suppress(DecodeError):
+                    unpack_order(header.tobytes() + rest, NETWORK)
 
 
 def test_a_verdict_that_there_is_not_is_answered_alike() -> None:

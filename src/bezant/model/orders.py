@@ -224,24 +224,15 @@ def decode_order(data: bytes | memoryview, network: bytes) -> Order:
     """
     if len(data) < HEADER.itemsize + SIGNATURE_BYTES:
         raise DecodeError(f"an Order of {len(data)} bytes is cut short", code="order_truncated")
-    header = np.frombuffer(data, HEADER, 1)[0]
-    if header["magic"] != MAGIC or header["version"] != VERSION or header["reserved"]:
-        raise DecodeError("these bytes are not an Order of version 1", code="order_version")
-    if header["network"].tobytes() != network:
-        raise DecodeError(
-            "the Order is for another network; its signatures mean nothing here", code="other_network"
-        )
+    header = read_header(data, network, MAGIC)
     many, count = int(header["authorisations"]), int(header["records"])
-    start = HEADER.itemsize
-    ends = np.cumsum(
-        [start, many * AUTHORISATION.itemsize, count * RECORD.itemsize, count * DECISION.itemsize]
-    ).tolist()
-    if len(data) != ends[3] + SIGNATURE_BYTES:
+    if len(data) != order_bytes(many, count):
         raise DecodeError(
             f"an Order of {many} Authorisations and {count} records takes "
-            f"{ends[3] + SIGNATURE_BYTES} bytes, not {len(data)}",
+            f"{order_bytes(many, count)} bytes, not {len(data)}",
             code="order_length",
         )
+    ends = np.cumsum([HEADER.itemsize, many * AUTHORISATION.itemsize, count * RECORD.itemsize]).tolist()
     authorisations = np.frombuffer(data, AUTHORISATION, many, ends[0]).copy()
     check_coverage(authorisations, count)
     return Order(
@@ -249,8 +240,26 @@ def decode_order(data: bytes | memoryview, network: bytes) -> Order:
         authorisations,
         np.frombuffer(data, RECORD, count, ends[1]).copy(),
         np.frombuffer(data, DECISION, count, ends[2]).copy(),
-        bytes(data[ends[3] :]),
+        bytes(data[-SIGNATURE_BYTES:]),
     )
+
+
+def read_header(data: bytes | memoryview, network: bytes, magic: bytes) -> np.void:
+    """Return the HEADER in front of an Order, in the form that `magic` begins. Raises: DecodeError."""
+    header = np.frombuffer(data, HEADER, 1)[0]
+    if header["magic"] != magic or header["version"] != VERSION or header["reserved"]:
+        raise DecodeError("these bytes are not an Order of version 1", code="order_version")
+    if header["network"].tobytes() != network:
+        raise DecodeError(
+            "the Order is for another network; its signatures mean nothing here", code="other_network"
+        )
+    return header
+
+
+def order_bytes(authorisations: int, records: int) -> int:
+    """Return how many bytes an Order takes."""
+    rows = authorisations * AUTHORISATION.itemsize + records * (RECORD.itemsize + DECISION.itemsize)
+    return HEADER.itemsize + rows + SIGNATURE_BYTES
 
 
 def check_shape(order: Order) -> None:

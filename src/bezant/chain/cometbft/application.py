@@ -147,6 +147,8 @@ class Application:
             return answers.check_tx(answers.REFUSED, error.message)
         if not known.accepted:
             return answers.check_tx(answers.REFUSED, "it is not signed by a gateway of the genesis")
+        if not known.in_form:
+            return answers.check_tx(answers.REFUSED, "it is not packed, and would be shorter")
         if not request.recheck:
             covering = known.order.authorisations
             self._chain.signatures.check(self._chain.ledger, covering, signed_roots(covering, known.hashes))

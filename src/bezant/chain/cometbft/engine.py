@@ -43,7 +43,8 @@ from bezant.model.digest import Digests, sha256
 from bezant.model.genesis import Genesis
 from bezant.model.identifiers import AccountId
 from bezant.model.keys import SigningKey
-from bezant.model.orders import Order, check_shape, encode_order
+from bezant.model.orders import Order, check_shape
+from bezant.model.packing import pack_order
 
 BATCHES_UNDER_WAY = 48
 """Batches that wait for a block; at 4,096 payments each, more than two of the largest blocks hold."""
@@ -178,7 +179,7 @@ class CometEngine(StoredChain):
                 code="network_behind",
                 retry_after_s=5,
             )
-        encoded = tuple(encode_order(self.network, order) for order in orders)
+        encoded = tuple(pack_order(self.network, order) for order in orders)
         outstanding = self._outcomes.expect([sha256(data) for data in encoded])
         self._broadcaster.put(Sending(encoded, outstanding, prepare))
         return outstanding.awaited

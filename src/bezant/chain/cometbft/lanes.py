@@ -12,7 +12,8 @@ from bezant.chain.cometbft.orders import KnownOrder, KnownOrders
 from bezant.errors import DecodeError
 
 MAX_BLOCK_BYTES = 4 * 1024 * 1024
-"""Bytes of all Orders of a block: at 288 bytes a payment signed by itself, 14,500 of them."""
+"""Bytes of all Orders of a block, unpacked, for that is what applying them costs: at 288 bytes a payment that
+is signed by itself, 14,500 of them."""
 MAX_COMMAND_BYTES = 1024 * 1024
 """Bytes of those that hold commands."""
 OVERHEAD_BYTES = 8
@@ -27,19 +28,20 @@ def choose(known: KnownOrders, orders: Iterable[bytes], most_bytes: int) -> list
     Of what is left behind nothing is lost: it is there for the next block.
     """
     left = {True: MAX_COMMAND_BYTES, False: MAX_BLOCK_BYTES}
-    room = MAX_BLOCK_BYTES if most_bytes < 0 else min(MAX_BLOCK_BYTES, most_bytes)
+    room, engines_room = MAX_BLOCK_BYTES, MAX_BLOCK_BYTES if most_bytes < 0 else most_bytes
     chosen = []
     for data in orders:
-        size = len(data) + OVERHEAD_BYTES
-        if size > room:
+        if len(data) + OVERHEAD_BYTES > engines_room:
             continue
         try:
             found = known.read(data)
         except DecodeError:
             continue
-        if found.accepted and size <= left[found.commands]:
-            left[found.commands] -= size
-            room -= size
+        weight = found.weight + OVERHEAD_BYTES
+        if found.admissible and weight <= min(room, left[found.commands]):
+            left[found.commands] -= weight
+            room -= weight
+            engines_room -= len(data) + OVERHEAD_BYTES
             chosen.append(data)
     return chosen
 
@@ -48,16 +50,19 @@ def problem(known: KnownOrders, orders: Sequence[bytes]) -> str:
     """Return why no validator may accept a block of these Orders, nothing where it may."""
     commands = total = 0
     for place, data in enumerate(orders):
-        total += len(data) + OVERHEAD_BYTES
-        if total > MAX_BLOCK_BYTES:
-            return f"its Orders take more than {MAX_BLOCK_BYTES} bytes"
         try:
             found: KnownOrder = known.read(data)
         except DecodeError as error:
             return f"Order {place}: {error.message}"
         if not found.accepted:
             return f"Order {place} is not signed by a gateway of the genesis"
-        commands += len(data) + OVERHEAD_BYTES if found.commands else 0
+        if not found.in_form:
+            return f"Order {place} is not packed"
+        weight = found.weight + OVERHEAD_BYTES
+        total += weight
+        if total > MAX_BLOCK_BYTES:
+            return f"its Orders take more than {MAX_BLOCK_BYTES} bytes"
+        commands += weight if found.commands else 0
         if commands > MAX_COMMAND_BYTES:
             return f"its commands take more than {MAX_COMMAND_BYTES} bytes, the rest is the payments'"
     return ""

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from bezant.chain.signatures import gateway_accepted
 from bezant.model.digest import Digests, as_rows, sha256
 from bezant.model.merkle import leaf_hashes
-from bezant.model.orders import Order, decode_order
+from bezant.model.orders import Order, decode_order, order_bytes
+from bezant.model.packing import is_packed, pack_order, unpack_order
 from bezant.model.records import COMMAND_KINDS
 
 REMEMBERED_BYTES = 128 << 20
@@ -26,16 +27,23 @@ OBJECT_BYTES = 1024
 class KnownOrder:
     """An Order and what follows from its bytes alone.
 
-    `accepted`: a gateway of the genesis signed it; `hashes` (n, 32) are its records' leaf hashes; `size` in
-    bytes of memory.
+    `accepted`: a gateway of the genesis signed it; `in_form`: it came in the one form it travels in; `hashes`
+    (n, 32) are its records' leaf hashes; `weight` is how many bytes it takes unpacked, `size` in memory.
     """
 
     name: bytes
     order: Order
     accepted: bool
+    in_form: bool
     commands: bool
     hashes: Digests
+    weight: int
     size: int
+
+    @property
+    def admissible(self) -> bool:
+        """Whether it may be proposed. Blocks of before Orders were packed are read all the same."""
+        return self.accepted and self.in_form
 
 
 class KnownOrders:
@@ -53,7 +61,7 @@ class KnownOrders:
         with self._lock:
             known = self._known.get(name)
         if known is None:
-            known = self._judge(name, decode_order(data, self._network), len(data))
+            known = self._judge(name, data)
             if known.accepted:
                 self._keep(known)
         return known
@@ -64,11 +72,16 @@ class KnownOrders:
             known = self._known.pop(name, None)
             self._bytes -= known.size if known else 0
 
-    def _judge(self, name: bytes, order: Order, size: int) -> KnownOrder:
+    def _judge(self, name: bytes, data: bytes) -> KnownOrder:
+        packed = is_packed(data)
+        order = unpack_order(data, self._network) if packed else decode_order(data, self._network)
         accepted = gateway_accepted(self._network, self._gateways, order)
+        in_form = packed or len(pack_order(self._network, order)) == len(data)
         commands = bool((order.records["kind"] >= COMMAND_KINDS).any())
         hashes = leaf_hashes(as_rows(order.records))
-        return KnownOrder(name, order, accepted, commands, hashes, size + hashes.nbytes + OBJECT_BYTES)
+        weight = order_bytes(len(order.authorisations), len(order))
+        size = weight + hashes.nbytes + OBJECT_BYTES
+        return KnownOrder(name, order, accepted, in_form, commands, hashes, weight, size)
 
     def _keep(self, known: KnownOrder) -> None:
         with self._lock:

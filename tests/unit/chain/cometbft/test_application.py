@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -34,6 +35,7 @@ from bezant.model.genesis import GenesisValidator
 from bezant.model.keys import authority_id
 from bezant.model.orders import Order, attest, encode_order
 from bezant.model.outcomes import Outcome
+from bezant.model.packing import pack_order
 from bezant.testing.chains import LEDGER_SEED, ChainWorld
 from bezant.testing.ledgers import ALICE, BOB, NODE, seeded_key, small_genesis
 
@@ -82,7 +84,7 @@ class Author(ChainWorld):
     def block(self, *orders: Order | bytes) -> FinalizeBlock:
         self.height += 1
         self.skip(1)
-        data = tuple(one if isinstance(one, bytes) else encode_order(self.network, one) for one in orders)
+        data = tuple(one if isinstance(one, bytes) else pack_order(self.network, one) for one in orders)
         return FinalizeBlock(data, bytes([self.height]) * 32, self.height, self.scribe.now_ns + NS_PER_S)
 
     def funding(self) -> list[FinalizeBlock]:
@@ -216,6 +218,26 @@ def test_the_mempool_takes_what_a_gateway_signed_and_nothing_else(
     assert one.application(ProcessProposal((data, data), b"", 1, 1)) == answers.process_proposal(True)
 
 
+def test_an_order_travels_in_one_form_and_is_read_in_both(author: Author, replicas: list[Replica]) -> None:
+    """Packed where that is shorter: else one Order would have two names, and count twice in a block."""
+    one, other = replicas[:2]
+    for block in author.funding():
+        one.decide(block)
+        other.decide(block)
+    rows = np.concatenate([author.transfer(author.alice, author.bob, 5) for _ in range(3)])
+    order = author.order((ALICE, rows))
+    plain, packed = encode_order(author.network, order), pack_order(author.network, order)
+    assert one.application(CheckTx(packed, recheck=False)) == answers.check_tx(answers.OK)
+    assert b"not packed" in one.application(CheckTx(plain, recheck=False))
+    assert one.application(ProcessProposal((packed,), b"", 1, 1)) == answers.process_proposal(True)
+    assert one.application(ProcessProposal((plain,), b"", 1, 1)) == answers.process_proposal(False)
+    assert lanes.choose(one.orders, [plain, packed], -1) == [packed]
+    # A network that decided on it before Orders were packed is joined by reading its blocks.
+    decided = author.block(plain)
+    same = replace(decided, orders=(packed,))
+    assert app_hash_of(one.decide(decided)) == app_hash_of(other.decide(same))
+
+
 def _order_of(author: Author, size: int, *, commands: bool) -> bytes:
     """Return an Order of about so many bytes."""
     count = size // 192
@@ -227,7 +249,7 @@ def _order_of(author: Author, size: int, *, commands: bool) -> bytes:
     batch = author.scribe.batch(*[(ALICE, rows[at : at + 1024]) for at in range(0, count, 1024)])
     gateway = authority_id(GATEWAY_KEY.public)
     made = Order(gateway, batch.authorisations, batch.records, batch.decisions)
-    return encode_order(author.network, attest(author.network, made, GATEWAY_KEY))
+    return pack_order(author.network, attest(author.network, made, GATEWAY_KEY))
 
 
 GATEWAY_KEY = seeded_key("gateway")
@@ -247,7 +269,7 @@ def test_commands_leave_room_for_payments_however_many_there_are(
     assert not lanes.problem(one.orders, expected)
     assert "commands take more" in lanes.problem(one.orders, [*commands[:3], *payments])
     assert "Orders take more" in lanes.problem(one.orders, payments * 2)
-    assert lanes.choose(one.orders, payments, 100_000) == payments[:2]
+    assert lanes.choose(one.orders, payments, 2 * len(payments[0]) + 100) == payments[:2]
     assert lanes.choose(one.orders, [b"junk", payments[0]], -1) == payments[:1]
 
 

@@ -11,7 +11,8 @@ from bezant.chain.cometbft.orders import KnownOrders
 from bezant.chain.signatures import gateway_keys
 from bezant.model.genesis import network_id
 from bezant.model.keys import SigningKey, authority_id
-from bezant.model.orders import Order, attest, encode_order
+from bezant.model.orders import Order, attest
+from bezant.model.packing import pack_order
 from bezant.model.records import AUTHORISATION, DECISION, RECORD
 from bezant.testing.ledgers import GATEWAY, seeded_key, small_genesis
 
@@ -26,7 +27,7 @@ def order(number: int, rows: int = 1, key: SigningKey = GATEWAY) -> bytes:
     records["id_lo"] = number
     gateway = authority_id(GATEWAY.public, GATEWAY.scheme)
     made = Order(gateway, authorisations, records, np.zeros(rows, DECISION))
-    return encode_order(NETWORK, attest(NETWORK, made, key))
+    return pack_order(NETWORK, attest(NETWORK, made, key))
 
 
 def known_orders(limit: int = 1 << 20) -> KnownOrders:

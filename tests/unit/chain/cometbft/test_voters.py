@@ -22,8 +22,9 @@ from bezant.ledger import open_items
 from bezant.ledger.batch import NS_PER_S
 from bezant.model.genesis import GenesisValidator, Stake
 from bezant.model.keys import authority_id
-from bezant.model.orders import Order, encode_order
+from bezant.model.orders import Order
 from bezant.model.outcomes import Outcome
+from bezant.model.packing import pack_order
 from bezant.model.records import Kind, RecordArray, id_of
 from bezant.testing.chains import LEDGER_SEED, ChainWorld
 from bezant.testing.ledgers import BANK, ISSUER, NODE, record, seeded_key, small_genesis, treasury
@@ -60,7 +61,7 @@ class Voting:
         orders: list[Order] = [self.author.order(part) for part in parts]  # type: ignore[arg-type]
         self.author.skip(1)
         height = self.chain.height + 1
-        data = tuple(encode_order(self.author.network, one) for one in orders)
+        data = tuple(pack_order(self.author.network, one) for one in orders)
         return FinalizeBlock(
             data, bytes([height]) * 32, height, self.author.scribe.now_ns + NS_PER_S, **reported
         )
