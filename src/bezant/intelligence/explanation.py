@@ -175,7 +175,8 @@ def _pair(seen: _Seen, payment: Payment) -> str:
 
 def _new_payees(seen: _Seen, payment: Payment) -> str:
     ever = max(0.0, seen["debtor_fan_out"])
-    return f"{seen['new_payees_1d']:.0f} payees new to the customer within a day; {ever:.0f} payees ever."
+    new = _count(seen["new_payees_1d"], "payee")
+    return f"{new} new to the customer within a day; {_count(ever, 'payee')} ever."
 
 
 def _passing(seen: _Seen, payment: Payment) -> str:
@@ -186,8 +187,9 @@ def _passing(seen: _Seen, payment: Payment) -> str:
 
 def _place(seen: _Seen, payment: Payment) -> str:
     known = _percent(min(max(seen["place_risk_slow"], 0.0), 1.0))
+    frauds = _count(seen["place_frauds_30d"], "known fraud")
     return (
-        f"{seen['place_frauds_30d']:.0f} known frauds here within 30 days, {known} of what is known lately; "
+        f"{frauds} here within 30 days, {known} of what is known lately; "
         f"{seen['debtor_frauds_30d']:.0f} that the customer suffered."
     )
 
@@ -209,9 +211,10 @@ def _payer(seen: _Seen, payment: Payment) -> str:
 def _payee(seen: _Seen, payment: Payment) -> str:
     if seen["creditor_age"] < 0:
         return "The payee's account was never seen before."
+    payers = _count(seen["new_payers_1d"], "new payer")
     return (
         f"The payee's account, first seen {_span(seen['creditor_age'])} ago, received "
-        f"{_count(seen['received_count_1d'])} within a day, from {seen['new_payers_1d']:.0f} new payers; "
+        f"{_count(seen['received_count_1d'])} within a day, from {payers}; "
         f"usual {seen['received_count_30d'] / 30:.1f} a day."
     )
 
@@ -230,9 +233,9 @@ _IDEAS: Final[dict[str, Callable[[_Seen, Payment], str]]] = {
 }
 
 
-def _count(fading: float) -> str:
+def _count(fading: float, what: str = "payment") -> str:
     whole = round(fading)
-    return "1 payment" if whole == 1 else f"{whole} payments"
+    return f"1 {what}" if whole == 1 else f"{whole} {what}s"
 
 
 def _percent(share: float) -> str:

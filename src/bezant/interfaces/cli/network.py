@@ -327,7 +327,9 @@ def _signal(folder: Path, member: str, number: signal.Signals) -> None:
 def _show(network: Network, as_json: bool) -> None:
     rows = [asdict(one) for one in network.status()]
     told = {"genesis_hash": network.plan.genesis_hash, "members": rows}
-    show(told, as_json, "name", "state", "url", "height", "app_hash", "problem", rows=rows)
+    # Of one that does not answer no height is known.
+    lines = [row | {"height": row["height"] or None} for row in rows]
+    show(told, as_json, "name", "state", "url", "height", "app_hash", "problem", rows=lines)
 
 
 def _compile() -> None:

@@ -78,9 +78,9 @@ def text_of(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, Mapping):
-        return (
-            f"{value['amount']} {value['asset']}" if {"amount", "asset"} <= set(value) else str(dict(value))
-        )
+        if {"amount", "asset"} <= set(value):
+            return f"{value['amount']} {value['asset']}"
+        return "\n".join(f"{name}: {text_of(one)}" for name, one in value.items())
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list | tuple):

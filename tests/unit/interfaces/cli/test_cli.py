@@ -20,6 +20,7 @@ from bezant.errors import StorageError
 from bezant.folder import DataFolder, create_folder
 from bezant.interfaces.cli import doctor
 from bezant.interfaces.cli.app import app
+from bezant.interfaces.network.ports import free_ports
 from bezant.model.genesis import Fee
 
 SETTINGS = '[pipeline]\nscore = "bezant.testing.scores:ScoreByAmount"\n[policy]\ncontrol_share = 0.0\n'
@@ -46,7 +47,8 @@ def process(*arguments: str) -> list[str]:
 def data(tmp_path: Path) -> Path:
     folder = tmp_path / "data"
     bezant("init", "--data", str(folder))
-    (folder / "bezant.toml").write_text(SETTINGS)
+    # A node of whoever runs the tests may have the usual port.
+    (folder / "bezant.toml").write_text(f"{SETTINGS}[http]\nport = {free_ports(1)[0]}\n")
     return folder
 
 
