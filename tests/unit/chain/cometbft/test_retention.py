@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.unit.chain.cometbft.joining.members import EVERY, Member, Writer, busy
 
 from bezant.chain.cometbft import retention
 from bezant.chain.cometbft.retention import EvidenceAge, Retention, evidence_age
@@ -14,8 +15,6 @@ from bezant.chain.finality import chain_id
 from bezant.errors import StorageError
 from bezant.ledger.batch import NS_PER_S
 from bezant.testing.validators import Validators
-
-from .test_joining import EVERY, Member, Writer, busy
 
 YOUNG = EvidenceAge(0, 0)
 
