@@ -14,6 +14,7 @@ from bezant.chain.storage import starting
 from bezant.chain.storage.journal import Journal
 from bezant.chain.storage.writer import BlockWriter
 from bezant.errors import InvariantViolation, StorageError
+from bezant.ledger import columnar
 from bezant.ledger.batch import Batch
 from bezant.ledger.columnar import ColumnarLedger
 from bezant.ledger.state import EMPTY
@@ -23,7 +24,7 @@ from bezant.testing.simulator import __main__ as command
 from bezant.testing.simulator.checks import Violation
 from bezant.testing.simulator.run import Simulation
 
-SEEDS = range(1, 61)
+SEEDS = range(1, 101)
 TROUBLES = {
     "bit flipped",
     "bit flipped while down",
@@ -31,6 +32,7 @@ TROUBLES = {
     "damage refused",
     "disk full",
     "disk slow",
+    "faults reported",
     "engine stopped",
     "hostile",
     "killed",
@@ -70,6 +72,14 @@ REACHED = {
     Outcome.LIMIT_BELOW_BALANCE,
     Outcome.THRESHOLD_UNREACHABLE,
     Outcome.MODEL_UNKNOWN,
+    Outcome.BONDED,
+    Outcome.UNBONDING,
+    Outcome.JAILED,
+    Outcome.SLASHED,
+    Outcome.REWARDED,
+    Outcome.ACCEPTED,
+    Outcome.DECLINED,
+    Outcome.RULE_OUT_OF_BOUNDS,
     Outcome.LINKED_FAILED,
     Outcome.CHAIN_OPEN,
 }
@@ -91,12 +101,13 @@ def test_a_seed_repeats_every_call_to_the_disk() -> None:
     assert first.trace != other.trace
 
 
-def test_the_power_goes_at_every_call_to_the_disk() -> None:
-    """One short life, cut off at every one of its calls in turn, and lived on from there."""
-    calls = Simulation(3, steps=14, trouble=False).play().calls
+@pytest.mark.parametrize("seed", [3, 5])
+def test_the_power_goes_at_every_call_to_the_disk(seed: int) -> None:
+    """One short life, without votes or with, cut off at each of its calls in turn, and lived on from there."""
+    calls = Simulation(seed, steps=14, trouble=False).play().calls
     assert calls > 80
     for cut_in in range(calls):
-        report = Simulation(3, steps=14, trouble=False, cut_in=cut_in).play()
+        report = Simulation(seed, steps=14, trouble=False, cut_in=cut_in).play()
         assert report.events["power cut"] == 1, f"nothing was cut at call {cut_in}"
 
 
@@ -147,6 +158,7 @@ class HalfChains(ColumnarLedger):
                 batch.accepted,
                 batch.record_hashes,
                 batch.originals,
+                batch.faults,
             )
         )
 
@@ -167,6 +179,19 @@ class SpendsMandatesForNothing(ColumnarLedger):
         receipts = super().apply(batch)
         self.state.mandates["spent"] = 0
         return receipts
+
+
+def pays_out_of_nothing(state: Any, genesis: Any, collector_row: int) -> RecordArray:
+    """Divides fees, and leaves the account that they come from as it was."""
+    before = state.accounts[collector_row].copy()
+    receipts = REWARD(state, genesis, collector_row)
+    state.accounts[collector_row] = before
+    return receipts
+
+
+def never_counts_votes(*_: object) -> int:
+    """Lets every proposal wait for ever."""
+    return 0
 
 
 def looks_at_the_first_signature(self: Signatures, ledger: Any, authorisations: Any, roots: Any) -> Any:
@@ -200,7 +225,7 @@ def trusts_the_cache(self: Journal, last: Any) -> None:
     RESUME(self, last)
 
 
-WRITE, RESUME, CHECK = BlockWriter.write, Journal._resume, Signatures.check
+WRITE, RESUME, CHECK, REWARD = BlockWriter.write, Journal._resume, Signatures.check, columnar.reward
 Plant = Callable[[pytest.MonkeyPatch], None]
 PLANTS: dict[str, tuple[Plant, int]] = {
     "skip the sync": (lambda patch: patch.setattr(Journal, "sync", skips_the_sync), 20),
@@ -221,6 +246,11 @@ PLANTS: dict[str, tuple[Plant, int]] = {
         lambda patch: patch.setattr(starting, "ColumnarLedger", SpendsMandatesForNothing),
         60,
     ),
+    "divide fees that nobody paid": (
+        lambda patch: patch.setattr(columnar, "reward", pays_out_of_nothing),
+        20,
+    ),
+    "never count votes": (lambda patch: patch.setattr(columnar, "settle", never_counts_votes), 20),
     "look at the first signature only": (
         lambda patch: patch.setattr(Signatures, "check", looks_at_the_first_signature),
         40,

@@ -20,6 +20,7 @@ from bezant.ledger import state as layout
 from bezant.ledger.batch import Batch
 from bezant.ledger.books import Key, State
 from bezant.ledger.columnar import ColumnarLedger
+from bezant.ledger.fees import collector_id
 from bezant.ledger.reference import ReferenceLedger
 from bezant.model import merkle
 from bezant.model.digest import as_rows
@@ -47,6 +48,7 @@ class Played:
     envelopes: tuple[Envelope, ...]
     durable_height: int
     time_ns: int
+    faults: RecordArray
     receipts: RecordArray
     state_root: StateRoot | None
     app_hash: bytes
@@ -71,6 +73,7 @@ class Played:
             np.array(accepted, np.uint8),
             leaf_hashes(as_rows(records)),
             history.originals(records),
+            self.faults,
         )
 
 
@@ -127,6 +130,27 @@ def check_effects(played: Sequence[Played]) -> None:
         _check_chains(height, authorisations, records, answers)
         _check_limits(height, block.receipts[:system], None, limits)
         _check_limits(height, answers, records, limits)
+
+
+def check_pot(genesis: Genesis, played: Sequence[Played], live: ColumnarLedger) -> None:
+    """Raise Violation unless what collects the fees of the bonded asset has all that was charged, less what
+    was paid to those who bonded: nobody else pays in or takes out."""
+    if genesis.stake is None:
+        return
+    row = live.account_row(collector_id(genesis, genesis.stake.asset))
+    if row == NO_ROW:
+        return
+    pot = 0
+    for block in played:
+        fees = block.receipts[(block.receipts["fee"] != 0) & (block.receipts["fee_row"] == row)]
+        shared = block.receipts[block.receipts["outcome"] == Outcome.REWARDED]
+        if (shared["debtor_row"] != row).any():
+            raise Violation("a reward came out of another account")
+        pot += sum(fees["fee"].tolist()) - sum(shared["amount"].tolist())
+    account = live.accounts[row]
+    balance = id_of(account, "credits_posted") - id_of(account, "debits_posted")
+    if balance != pot:
+        raise Violation(f"{balance} is in the pot, and what was charged and paid out leaves {pot}")
 
 
 def check_books(reference: State, live: ColumnarLedger) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from bezant.model.governance import Ballot, Rule
 from bezant.model.identifiers import AuthorityId
 from bezant.model.keys import authority_id
 from bezant.model.money import U64_MAX
@@ -143,45 +142,7 @@ def model(workload: Workload) -> Part:
     rng, by = workload.rng, workload.rng.choice((BANK, BANK, BANK, ISSUER, ALICE))
     role = rng.choice((ModelRole.REGISTERED, ModelRole.REGISTERED, *ModelRole))
     digest = bytes([rng.randint(1, 6)]) * 32
-    return Part(by, _of_authority(workload, Kind.SET_MODEL, by.public, amount=role, commitment=digest))
-
-
-# Votes.
-
-
-def bond(workload: Workload) -> Part:
-    """An institution bonds for one of few validators, of its own money or of a customer's."""
-    rng, purse = workload.rng, workload.purse()
-    amount = rng.choice((1, 9, 10, 25, workload.spendable(purse), workload.spendable(purse) + 1))
-    row = workload.record(Kind.BOND, purse, workload.issuer, min(max(amount, 0), U64_MAX))
-    row["payload_commitment"][:] = rng.randint(1, 4)
-    workload.bonds.append(row)
-    workload.holds.append(row)
-    return Part(purse.institution if rng.random() < 0.9 else purse.holder, row)
-
-
-def unbond(workload: Workload) -> Part | None:
-    """A bond ends; some have ended before, or were never made."""
-    if not workload.bonds:
-        return None
-    bonded = workload.rng.choice(workload.bonds[-12:])
-    debtor, creditor = (workload.owner(workload.of(bonded, side)) for side in ("debtor", "creditor"))
-    row = workload.record(Kind.UNBOND, debtor, creditor, 0, related=workload.of(bonded, "id"))
-    return Part(debtor.institution if workload.rng.random() < 0.95 else debtor.holder, row)
-
-
-def propose(workload: Workload) -> Part:
-    """A rule is to change, in a chain where nobody votes: nothing may come of it."""
-    rng, by = workload.rng, workload.rng.choice((BANK, ISSUER, ALICE))
-    value = rng.choice((1, 100, 200_000)).to_bytes(8, "little") + bytes(24)
-    fields = {"amount": rng.randint(1, max(Rule)), "max_fee": rng.choice((5, 10**6)), "hold_for_s": 60}
-    return Part(by, _of_authority(workload, Kind.PROPOSE, by.public, commitment=value, **fields))
-
-
-def vote(workload: Workload) -> Part:
-    by = workload.rng.choice((BANK, ISSUER))
-    fields = {"related": workload.rng.randint(1, 9), "amount": workload.rng.choice(list(Ballot))}
-    return Part(by, _of_authority(workload, Kind.VOTE, by.public, **fields))
+    return Part(by, of_authority(workload, Kind.SET_MODEL, by.public, amount=role, commitment=digest))
 
 
 # Keys.
@@ -207,7 +168,7 @@ def rotate(workload: Workload) -> Part:
     rng, by = workload.rng, workload.rng.choice(HOLDERS)
     key = workload.any_key() if rng.random() < 0.15 else workload.new_key()
     roles = rng.choice((0, 1, 5, 7, 7, 15, 15, 16))
-    row = _of_authority(
+    row = of_authority(
         workload,
         Kind.SET_KEY,
         by.public,
@@ -224,7 +185,7 @@ def thresholds(workload: Workload) -> Part:
     rng, by = workload.rng, workload.rng.choice(HOLDERS)
     wanted = (rng.choice((1, 1, 2, 3)), rng.choice((0, 1)), rng.choice((0, 1, 1, 2)), rng.choice((0, 1, 1)))
     amount = int.from_bytes(bytes(wanted), "little")
-    return Part(by, _of_authority(workload, Kind.SET_THRESHOLDS, by.public, amount=amount))
+    return Part(by, of_authority(workload, Kind.SET_THRESHOLDS, by.public, amount=amount))
 
 
 def recover(workload: Workload) -> Part:
@@ -238,14 +199,14 @@ def recover(workload: Workload) -> Part:
         fields = {"related": 3, "amount": spare.scheme, "max_fee": roles, "commitment": spare.public}
         enough = int.from_bytes(bytes((1, 1, 1, 1)), "little")
         rows = [
-            _of_authority(workload, Kind.SET_KEY, by.public, **fields),
-            _of_authority(workload, Kind.SET_THRESHOLDS, by.public, amount=enough),
+            of_authority(workload, Kind.SET_KEY, by.public, **fields),
+            of_authority(workload, Kind.SET_THRESHOLDS, by.public, amount=enough),
         ]
         return Part(by, np.concatenate(rows))
     key = workload.recoveries.get(authority)
     if key is None or rng.random() < 0.3:
         key = workload.recoveries[authority] = workload.new_key()
-    row = _of_authority(workload, Kind.RECOVER, by.public, amount=key.scheme, commitment=key.public)
+    row = of_authority(workload, Kind.RECOVER, by.public, amount=key.scheme, commitment=key.public)
     return Part(by, row)
 
 
@@ -255,7 +216,7 @@ def _about(workload: Workload, kind: Kind, purse: Purse, **fields: object) -> Re
     return record(kind, **(given | fields))  # type: ignore[arg-type]
 
 
-def _of_authority(workload: Workload, kind: Kind, registered: bytes, **fields: object) -> RecordArray:
+def of_authority(workload: Workload, kind: Kind, registered: bytes, **fields: object) -> RecordArray:
     """Return a command about the authority that was registered with a key."""
     given: dict[str, object] = {
         "id": workload.identity(),
@@ -277,10 +238,6 @@ COMMANDS = (
     (1, revoke),
     (10, under_mandate),
     (4, model),
-    (4, bond),
-    (3, unbond),
-    (1, propose),
-    (1, vote),
     (1, register),
     (4, rotate),
     (3, thresholds),

@@ -17,6 +17,7 @@ from bezant.model.outcomes import Verdict
 from bezant.model.records import Flag, Kind, Label, RecordArray
 from bezant.testing.ledgers import BANK, ISSUER
 from bezant.testing.simulator.commands import COMMANDS
+from bezant.testing.simulator.votes import CHARGES, GOVERNMENT, VOTES
 from bezant.testing.simulator.workload import Part, Workload
 
 MAX_TOGETHER = 3
@@ -169,11 +170,14 @@ KINDS: tuple[tuple[int, Callable[[Workload], Part | None]], ...] = (
     (2, clawback),
     (4, label),
     *COMMANDS,
+    *VOTES,
 )
 """Weight and function of every kind."""
 
 
 def draw(workload: Workload) -> Part | None:
-    """Return a part of a kind drawn by weight."""
-    weights, makers = zip(*KINDS, strict=True)
+    """Return a part of a kind drawn by weight, of those that the network is about."""
+    genesis = workload.genesis
+    drawn = KINDS + (CHARGES if genesis.fees else ()) + (GOVERNMENT if genesis.validators else ())
+    weights, makers = zip(*drawn, strict=True)
     return workload.rng.choices(makers, weights)[0](workload)

@@ -16,46 +16,35 @@ from random import Random
 from typing import Any
 
 from bezant.chain.blocks import CommittedBlock
-from bezant.chain.embedded.engine import EmbeddedEngine
 from bezant.chain.receipts import build_receipt, render_receipt, verify_receipt
 from bezant.chain.storage.snapshot_writer import Cadence
 from bezant.errors import DecodeError, JournalDamaged, StorageError
 from bezant.ledger import state as layout
-from bezant.ledger.batch import NS_PER_S
-from bezant.ledger.open_items import KeyRing, key_ring
-from bezant.model.genesis import Genesis, Stake
+from bezant.ledger.batch import NS_PER_S, no_faults
+from bezant.ledger.open_items import KeyRing, OpenProposal, key_ring, proposals
 from bezant.model.identifiers import AccountId, AuthorityId
 from bezant.model.outcomes import Outcome
 from bezant.model.records import NO_ROW, id_of
-from bezant.testing.ledgers import NODE, small_genesis
+from bezant.testing.ledgers import NODE
 from bezant.testing.simulator import flips, hostile, kinds
-from bezant.testing.simulator.checks import Played, Violation, check_effects, check_history, check_same_state
+from bezant.testing.simulator.checks import (
+    Played,
+    Violation,
+    check_effects,
+    check_history,
+    check_pot,
+    check_same_state,
+)
 from bezant.testing.simulator.disk import PowerCut, SimulatedDisk
+from bezant.testing.simulator.networks import ReportingEngine, network_of, some_faults
 from bezant.testing.simulator.schedule import Schedule
 from bezant.testing.simulator.time import SimulatedTime
 from bezant.testing.simulator.workload import Envelope, Workload
 
 FOLDER = Path("/simulated")
 LEDGER_SEED = b"a ledger seed of the simulator32"
-POLICY = {
-    "approve_holders": True,
-    "freezable": True,
-    "pausable": True,
-    "clawback": True,
-    "member_credit": True,
-    "refund_window_s": 60,
-}
-GENESIS: Genesis = small_genesis(
-    POLICY,
-    Stake(asset=1, unit=10, unbonding_s=10),
-    id_window_s=40,
-    id_future_s=5,
-    review_for_s=12,
-    checkpoint_interval=1,
-    max_live_ids=400,
-    recovery_delay_s=6,
-)
 STEPS = 60
+FEW_BLOCKS = 40
 QUEUE_BLOCKS = 8
 """Blocks that the simulation lets wait for the disk."""
 
@@ -82,14 +71,14 @@ class Simulation:
     ) -> None:
         """`trouble` False draws none of it; `cut_in` takes the power away after so many calls."""
         self.seed, self._steps, self._trouble = seed, steps, trouble
-        self._rng = Random(seed)
+        self._rng, self._genesis = Random(seed), network_of(seed)
         self._time = SimulatedTime()
         self._disk = SimulatedDisk(Random(self._rng.random()), self._time)
         self._disk.make_folder(FOLDER.parent)
         self._disk.make_folder(FOLDER)
         self._disk.sync_folder(FOLDER.parent)
         self._disk.calls, self._disk.cut_in = 0, cut_in
-        self._workload = Workload(Random(self._rng.random()), GENESIS, lambda: self._time.wall_ns, self)
+        self._workload = Workload(Random(self._rng.random()), self._genesis, lambda: self._time.wall_ns, self)
         self._segment_bytes = self._rng.choice((4, 8, 16, 64)) * 1024
         self._cadence = self._rng.choice((Cadence(), Cadence(running=20, closing=10), Cadence(60, 1)))
         self._events: Counter[str] = Counter()
@@ -99,7 +88,9 @@ class Simulation:
         self._unconfirmed = False
         """Whether something was written that no mark confirms yet."""
         self._retries: list[Envelope] = []
-        self._engine: EmbeddedEngine
+        self._faults = no_faults()
+        """What is reported with the next block."""
+        self._engine: ReportingEngine
         self._schedule: Schedule
 
     def play(self) -> Report:
@@ -139,6 +130,8 @@ class Simulation:
             (self._flip_while_down, 3),
             (self._read_back, 3),
         ]
+        if self._genesis.validators:
+            usual += [(self._pass_blocks, 8), (self._report_faults, 7)]
         chosen = usual + [
             (act, weight) for act, weight in trouble if self._rng.random() < 0.7 * self._trouble
         ]
@@ -175,6 +168,20 @@ class Simulation:
 
     def _pass_time(self) -> None:
         self._time.advance(int(self._rng.choice((0.001, 0.5, 2, 9, 30)) * NS_PER_S))
+
+    def _pass_blocks(self) -> None:
+        """Nothing is asked for until the next accepted change is in force, where that is soon."""
+        left = [one.height - self.height for one in self.proposals() if one.accepted]
+        soon = [blocks for blocks in left if blocks < FEW_BLOCKS]
+        for _ in range(max(min(soon), 0) + 1 if soon else 2):
+            self._submit([])
+
+    def _report_faults(self) -> None:
+        """Validators misbehave in one block, or in some."""
+        for _ in range(self._rng.randint(1, 2)):
+            self._events["faults reported"] += 1
+            self._faults = some_faults(self._rng)
+            self._submit([])
 
     def _jump(self) -> None:
         """Step the wall clock; beyond the bound no block may be made until the operator has looked."""
@@ -298,7 +305,8 @@ class Simulation:
         if block.receipts.tobytes() != self._played[height - 1].receipts.tobytes():
             raise Violation(f"block {height} reads otherwise than it was answered")
         effects = block.receipts[block.system_count :]["outcome"] < Outcome.MALFORMED
-        if not effects.any() or self._rng.random() < 0.5:
+        if not effects.any() or self._rng.random() < 0.5 or self._genesis.validators:
+            # Where validators vote it takes their votes to prove one, and there are none here.
             return
         evidence = self._engine.prove(id_of(self._rng.choice(block.records[effects]), "id"))
         verify_receipt(render_receipt(build_receipt(evidence)), genesis_hash=self._workload.network.hex())
@@ -307,9 +315,9 @@ class Simulation:
 
     def _open(self) -> None:
         self._schedule, self._waiting, self._unconfirmed = Schedule(), 0, False
-        self._engine = EmbeddedEngine(
+        self._engine = ReportingEngine(
             FOLDER,
-            GENESIS,
+            self._genesis,
             NODE,
             LEDGER_SEED,
             clock=self._time.clock(),
@@ -356,6 +364,7 @@ class Simulation:
             self._write()
         expected_ns = max(self._time.wall_ns, self._engine.time_ns + 1)
         height, durable = self._engine.height, self._engine.durable_height
+        self._engine.faults, self._faults = self._faults, no_faults()
         try:
             block = self._engine.submit([envelope.order for envelope in envelopes])
         except DecodeError:
@@ -377,6 +386,7 @@ class Simulation:
                 tuple(envelopes),
                 durable,
                 block.time_ns,
+                self._engine.faults,
                 block.receipts.copy(),
                 block.state_root,
                 block.app_hash,
@@ -418,6 +428,13 @@ class Simulation:
         row = self._engine.ledger.authority_row(authority)
         return None if row == NO_ROW else key_ring(self._engine.ledger, row)
 
+    @property
+    def height(self) -> int:
+        return self._engine.height
+
+    def proposals(self) -> list[OpenProposal]:
+        return proposals(self._engine.ledger)
+
     def _finish(self) -> None:
         """See to every trouble, send what is still to be sent, stop in order, and judge."""
         self._disk.capacity, self._disk.latency_ns, self._disk.failing_sync = None, 0, False
@@ -426,5 +443,6 @@ class Simulation:
         self._guarded(self._restart)
         self._guarded(self._restart)
         check_effects(self._played)
-        check_history(GENESIS, LEDGER_SEED, self._played, self._engine.ledger)
+        check_pot(self._genesis, self._played, self._engine.ledger)
+        check_history(self._genesis, LEDGER_SEED, self._played, self._engine.ledger)
         self._guarded(self._engine.close)

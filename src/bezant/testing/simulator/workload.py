@@ -7,7 +7,7 @@ out the same by itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any, Protocol
@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from bezant.ledger.batch import NS_PER_S
-from bezant.ledger.open_items import KeyRing
+from bezant.ledger.open_items import KeyRing, OpenProposal
 from bezant.model.genesis import Genesis, network_id
 from bezant.model.identifiers import AccountId, AuthorityId, PaymentId, new_payment_id
 from bezant.model.keys import SCHEMES, SigningKey, authority_id
@@ -84,12 +84,20 @@ class Sight(Protocol):
     def keys(self, authority: AuthorityId) -> KeyRing | None:
         """Return who may sign for an authority, or None where nobody knows it."""
 
+    @property
+    def height(self) -> int:
+        """The last block."""
+
+    def proposals(self) -> Sequence[OpenProposal]:
+        """Return what is voted on or waits for its height."""
+
 
 class Workload:
     """Draws what happens next from `rng`; `now_ns` is the senders' clock, `sight` what they see."""
 
     def __init__(self, rng: Random, genesis: Genesis, now_ns: Callable[[], int], sight: Sight) -> None:
         self.rng, self.network, self.sight = rng, network_id(genesis), sight
+        self.genesis = genesis
         self._now_ns = now_ns
         self._serial = 0
         self._secret_keys = {key.public: key for key in (ALICE, BOB, CAROL, MALLORY, BANK, ISSUER)}
@@ -121,6 +129,9 @@ class Workload:
 
     def record(self, kind: Kind, debtor: Purse, creditor: Purse, amount: int, **fields: Any) -> RecordArray:
         given = {"id": self.identity(), "asset": debtor.asset} | fields
+        if kind is Kind.TRANSFER and self.genesis.fees:
+            # Most payers sign for whatever it costs.
+            given["max_fee"] = self.rng.choices((U64_MAX, 3, 0), (90, 6, 4))[0]
         return record(kind, debtor=debtor.account, creditor=creditor.account, amount=amount, **given)
 
     def purse(self) -> Purse:
