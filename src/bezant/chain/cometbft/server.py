@@ -27,7 +27,7 @@ READ_BYTES = 1 << 18
 PIECE_BYTES = 1 << 22
 """How much is read at once of a long message (4 MiB)."""
 MAX_AHEAD_BYTES = 1 << 25
-"""Read and not yet answered, on one connection (32 MiB, eight full blocks); then reading waits."""
+"""Read and not yet answered, on one connection (32 MiB, four full blocks); then reading waits."""
 MAX_HELD_BYTES = 1 << 20
 """Answers held for a flush; more than this go out at once, which the order allows."""
 BACKLOG = 16
