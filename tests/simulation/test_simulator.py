@@ -103,7 +103,7 @@ def test_a_seed_repeats_every_call_to_the_disk() -> None:
 
 @pytest.mark.parametrize("seed", [3, 5])
 def test_the_power_goes_at_every_call_to_the_disk(seed: int) -> None:
-    """One short life, without votes or with, cut off at each of its calls in turn, and lived on from there."""
+    """One short life, without votes or with, cut off at every one of its calls, and lived on from there."""
     calls = Simulation(seed, steps=14, trouble=False).play().calls
     assert calls > 80
     for cut_in in range(calls):
