@@ -262,14 +262,17 @@ def _after_ordering(error: Exception) -> UnknownOutcome:
 
 def _answer(batch: PaymentBatch, waiting: list[_Waiting]) -> None:
     """Put each row's outcome together and hand every submission its own rows."""
-    outcome, first = batch.refused.copy(), batch.first_outcome
-    receipts = np.zeros(len(batch), RECEIPT)
     own = batch.own_receipts
-    if own is not None:
-        receipts[batch.ordered] = own
-        outcome[batch.ordered] = own["outcome"]
-        first = first.copy()
-        first[batch.ordered] = own["first_outcome"]
+    if own is not None and len(own) == len(batch):
+        # Every row was ordered, and receipts come in the order of the rows: there is nothing to put together.
+        outcome, first, receipts = own["outcome"].copy(), own["first_outcome"].copy(), own
+    else:
+        outcome, first, receipts = batch.refused.copy(), batch.first_outcome, np.zeros(len(batch), RECEIPT)
+        if own is not None:
+            receipts[batch.ordered] = own
+            outcome[batch.ordered] = own["outcome"]
+            first = first.copy()
+            first[batch.ordered] = own["first_outcome"]
     start = 0
     for one, size, (height, time_ns) in zip(waiting, batch.sizes, _places(batch), strict=False):
         end = start + size

@@ -47,6 +47,8 @@ class Instruments:
     def read(self, payloads: Sequence[bytes]) -> tuple[Keys, Keys]:
         """Return (device, terminal), keys (n,) of what payloads (salt ‖ payload, or empty) name, or 0."""
         device, terminal = np.zeros(len(payloads), np.uint64), np.zeros(len(payloads), np.uint64)
+        if not any(payloads):
+            return device, terminal
         for row, text in enumerate(payloads):
             if _MARKS[0] in text or _MARKS[1] in text:
                 payload = decode_payload(text[SALT_BYTES:])

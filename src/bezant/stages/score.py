@@ -44,7 +44,7 @@ class Score:
             raise ModelError("no model is loaded; payments are judged by rules", code="model_missing")
         rows = self._compute(batch)
         if len(rows):
-            x = batch.features[rows]
+            x = batch.features if len(rows) == len(batch) else batch.features[rows]
             margin, score = self._examine(self._model, x)
             sick = symptoms(x, margin, score)
             if sick:

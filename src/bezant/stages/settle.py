@@ -160,6 +160,8 @@ class Settle:
                 party[named],
                 pack(batch.device[named], batch.terminal[named]),
             )
+        if not any(batch.payloads):
+            return
         texts = [row for row in batch.ordered.tolist() if batch.payloads[row] and keeps[row]]
         if texts:
             self._vault.seal_texts(
@@ -175,12 +177,14 @@ class Settle:
         if len(covering) == len(batch.authorisations) and (batch.refused == PENDING).all():
             order = Order(self._gateway, covering, batch.records, batch.decisions)
             return attest(self._engine.network, order, self._key)
-        rows = _rows_under(covering)
+        rows = _span(_rows_under(covering))
         moved = covering.copy()
         moved["first"] = np.cumsum(covering["count"]) - covering["count"]
         decisions, refused = batch.decisions[rows], batch.refused[rows]
-        # What a stage refused and the ledger might not must not pass beside those it was signed with.
-        decisions["verdict"][(refused != PENDING) & ~np.isin(refused, _REFUSED_AGAIN)] = Verdict.BLOCK
+        if (refused != PENDING).any():
+            decisions = decisions.copy()
+            # What a stage refused and the ledger might not must not pass beside those it was signed with.
+            decisions["verdict"][(refused != PENDING) & ~np.isin(refused, _REFUSED_AGAIN)] = Verdict.BLOCK
         order = Order(self._gateway, moved, batch.records[rows], decisions)
         return attest(self._engine.network, order, self._key)
 
@@ -210,6 +214,12 @@ def _rows_under(covering: npt.NDArray[np.void]) -> npt.NDArray[np.int64]:
     counts = covering["count"].astype(np.int64)
     starts = np.repeat(covering["first"].astype(np.int64) - (np.cumsum(counts) - counts), counts)
     return starts + np.arange(counts.sum())
+
+
+def _span(rows: npt.NDArray[np.int64]) -> slice | npt.NDArray[np.int64]:
+    """Return ascending rows as a slice where none is missing between them: a slice copies nothing."""
+    first, last = int(rows[0]), int(rows[-1])
+    return slice(first, last + 1) if last - first + 1 == len(rows) else rows
 
 
 def _full_parts(covering: npt.NDArray[np.void]) -> Iterator[npt.NDArray[np.void]]:
