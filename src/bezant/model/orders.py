@@ -27,7 +27,7 @@ from bezant.model.digest import TAG_AUTHORISATION, TAG_ORDER, Digests, as_rows, 
 from bezant.model.identifiers import AuthorityId, id_bytes, join, words
 from bezant.model.keys import SigningKey, authority_id
 from bezant.model.merkle import group_roots, leaf_hashes
-from bezant.model.records import AUTHORISATION, DECISION, MAX_KEYS, RECORD, RecordArray
+from bezant.model.records import AUTHORISATION, DECISION, MAX_KEYS, RECORD, RecordArray, join_rows
 
 HEADER = np.dtype(
     [
@@ -165,14 +165,13 @@ def authorise_jointly(
 
 def join_authorised(parts: list[tuple[RecordArray, RecordArray]]) -> tuple[RecordArray, RecordArray]:
     """Join (authorisations, records) pairs into one pair, moving each `first` behind what precedes it."""
-    records = np.concatenate([part[1] for part in parts]) if parts else np.zeros(0, RECORD)
-    moved, offset = [], 0
+    records = join_rows([part[1] for part in parts], RECORD)
+    moved = join_rows([part[0] for part in parts], AUTHORISATION)
+    at = offset = 0
     for authorisations, own in parts:
-        copy = authorisations.copy()
-        copy["first"] += np.uint32(offset)
-        moved.append(copy)
-        offset += len(own)
-    return (np.concatenate(moved) if moved else np.zeros(0, AUTHORISATION)), records
+        moved["first"][at : at + len(authorisations)] += np.uint32(offset)
+        at, offset = at + len(authorisations), offset + len(own)
+    return moved, records
 
 
 def _header(network: bytes, order: Order) -> bytes:

@@ -7,7 +7,7 @@ attests beside it, `RECEIPT` is what the ledger answers.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from typing import Any, Final
@@ -380,6 +380,19 @@ def names_original(records: RecordArray) -> npt.NDArray[np.bool_]:
     kind = records["kind"]
     found: npt.NDArray[np.bool_] = (kind == Kind.REVERSE) | (kind == Kind.LABEL)
     return found
+
+
+def join_rows(parts: Sequence[RecordArray], layout: np.dtype[Any]) -> RecordArray:
+    """Return rows of one layout, part behind part. As plain bytes: numpy copies structured rows field by
+    field, which takes ten times as long."""
+    joined = np.empty(sum(len(part) for part in parts), layout)
+    np.concatenate([_plain(part) for part in parts] or [_plain(joined)], out=_plain(joined))
+    return joined
+
+
+def _plain(rows: RecordArray) -> npt.NDArray[np.void]:
+    """Return rows as bytes without fields, copying only what is not contiguous."""
+    return np.ascontiguousarray(rows).view(f"V{rows.dtype.itemsize}")
 
 
 def new_records(count: int) -> RecordArray:

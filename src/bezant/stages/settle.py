@@ -75,7 +75,7 @@ class Settle:
 
     def __call__(self, batch: PaymentBatch) -> PaymentBatch:
         kept = self._kept(batch)
-        covering = batch.authorisations[kept]
+        covering = batch.authorisations if kept.all() else batch.authorisations[kept]
         batch.ordered = _rows_under(covering)
         if not len(covering):
             return batch

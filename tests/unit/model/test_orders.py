@@ -24,7 +24,7 @@ from bezant.model.orders import (
     encode_order,
     join_authorised,
 )
-from bezant.model.records import AUTHORISATION, Kind, RecordArray
+from bezant.model.records import AUTHORISATION, RECORD, Kind, RecordArray, join_rows
 from bezant.testing.ledgers import ALICE, BOB, GATEWAY, Scribe, record
 
 NETWORK = bytes(range(32))
@@ -35,6 +35,18 @@ def rows(count: int) -> RecordArray:
     scribe = Scribe(NETWORK)
     made = [record(Kind.TRANSFER, id=scribe.new_id(), debtor=1, creditor=2, amount=n) for n in range(count)]
     return np.concatenate(made)
+
+
+def test_rows_are_joined_in_order_and_with_every_byte() -> None:
+    made = rows(7)
+    made.view(np.uint8)[:] = np.arange(made.nbytes) % 251
+
+    joined = join_rows([made[:2], made[2:2], made[2:][::2]], RECORD)
+
+    assert joined.dtype == RECORD
+    assert joined.tobytes() == made[[0, 1, 2, 4, 6]].tobytes()
+    assert not np.shares_memory(joined, made)
+    assert join_rows([], RECORD).shape == (0,)
 
 
 def order(*counts: int) -> Order:

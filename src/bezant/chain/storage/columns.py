@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from bezant.chain.blocks import AppHash, CommittedBlock, StateRoot
 from bezant.chain.storage.frames import JournaledBlock
 from bezant.ledger.batch import Batch
 from bezant.model.digest import Digests
 from bezant.model.orders import Order, join_authorised
-from bezant.model.records import AUTHORISATION, DECISION, RECORD, RecordArray
+from bezant.model.records import DECISION, RecordArray, join_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +61,5 @@ def join_orders(orders: Sequence[Order]) -> Columns:
     if len(orders) == 1:
         only = orders[0]
         return Columns(only.records, only.decisions, only.authorisations)
-    if not orders:
-        return Columns(np.zeros(0, RECORD), np.zeros(0, DECISION), np.zeros(0, AUTHORISATION))
     authorisations, records = join_authorised([(o.authorisations, o.records) for o in orders])
-    return Columns(records, np.concatenate([o.decisions for o in orders]), authorisations)
+    return Columns(records, join_rows([o.decisions for o in orders], DECISION), authorisations)
