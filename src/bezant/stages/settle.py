@@ -146,11 +146,13 @@ class Settle:
                 party[pays],
                 _chosen(batch.evidence, pays),
             )
+        named = _naming(batch)
+        if not len(named) and not any(batch.payloads):
+            return
         # The text of an account that does not exist has nobody whose key could ever be destroyed, and
         # a repeated id keeps the texts it had: those are what its commitment is over.
         keeps = (party != ERASED) & (batch.debtor_row != NO_ROW)
         keeps &= ~np.isin(batch.refused, _ANSWERED_BEFORE)
-        named = _naming(batch)
         named = named[keeps[named]]
         if len(named):
             self._vault.seal_rows(
@@ -160,8 +162,6 @@ class Settle:
                 party[named],
                 pack(batch.device[named], batch.terminal[named]),
             )
-        if not any(batch.payloads):
-            return
         texts = [row for row in batch.ordered.tolist() if batch.payloads[row] and keeps[row]]
         if texts:
             self._vault.seal_texts(
