@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from bezant.gateway.commands import VALID_FOR_S
 from bezant.model.identifiers import AccountId, words
-from bezant.model.records import Flag, Kind, Label, RecordArray, new_records
+from bezant.model.records import Flag, Kind, RecordArray, new_records
 
 U64Array = npt.NDArray[np.uint64]
 
@@ -57,13 +57,13 @@ def transfers(
 def labels(
     ids: tuple[U64Array, U64Array],
     payments: RecordArray,
-    said: Label,
+    said: npt.NDArray[np.int64],
     refused: npt.NDArray[np.bool_],
     *,
     valid_for_s: int = VALID_FOR_S,
 ) -> RecordArray:
-    """Return LABEL rows that say the same of each of the payments (n,), of those `refused` by their debtor
-    alone; ids are (low, high) words."""
+    """Return LABEL rows that say of each of the payments (n,) what it was, a `Label`, of those `refused` by
+    their debtor alone; ids are (low, high) words."""
     rows = new_records(len(payments))
     for name in ("debtor_lo", "debtor_hi", "creditor_lo", "creditor_hi", "asset"):
         rows[name] = payments[name]

@@ -116,7 +116,8 @@ class Chronicle:
         return rows
 
     def _hear(self, said: Said, now_ns: int) -> None:
-        """Keep since when payments have been called fraud, or from when until when they last were."""
+        """Keep since when payments have been called fraud, or from when until when they last were; of those
+        that were refused also when they were first called genuine."""
         for row, (record, debtor) in enumerate(zip(said.records, said.debtor.tolist(), strict=True)):
             payment = int(record["related_lo"]), int(record["related_hi"]), debtor
             if said.refused[row] and payment not in self._refused:
@@ -125,6 +126,8 @@ class Chronicle:
                 self._fraud_since.setdefault(payment, now_ns)
             elif payment in self._fraud_since:
                 self._cleared[payment] = self._fraud_since.pop(payment), now_ns
+            elif said.refused[row]:
+                self._cleared.setdefault(payment, (0, now_ns))
 
     def _tried(self, label: np.void, debtor: int, creditor: int) -> RecordArray:
         """Return the row (1,) of a payment that was refused, as far as anything is learned of it."""

@@ -30,10 +30,10 @@ class History:
     `debtor`, `creditor` are account rows; `amount_minor` in minor units of an asset with `scale`
     decimals, one for all or (n,); `time_ns` since 1970; `label` 1 for fraud. What follows is empty where
     it does not apply. `known_ns` is when a fraud became known, else a week after its payment. `cleared_ns`
-    is when what was called fraud at `known_ns` was found genuine, 0 where it was not. `judged` marks what
-    a model learns to judge; the rest only happened. `device` and `terminal` are 64-bit keys. `refused` are
-    payments that never took place: nothing is learned of them but what they were called, and when. `asset`
-    are codes of assets; without it all are of one.
+    is when what was called fraud at `known_ns` was found genuine, 0 where it was not; with `known_ns` 0 it
+    was never called fraud. `judged` marks what a model learns to judge; the rest only happened. `device` and
+    `terminal` are 64-bit keys. `refused` are payments that never took place: nothing is learned of them but
+    what they were called, and when. `asset` are codes of assets; without it all are of one.
     """
 
     debtor: npt.NDArray[np.integer]
@@ -94,10 +94,11 @@ class _Labels:
         self._terminal = column(lambda part: part.terminal if part.terminal.size else _zeros(part, np.uint64))
         self._refused = np.arange(self._debtor.size) >= len(history)
         label, cleared_ns = column(lambda part: part.label), column(_cleared_ns)
+        called_ns = column(_known_ns)
         cleared = np.flatnonzero(cleared_ns)
-        frauds = np.union1d(np.flatnonzero(label), cleared)
+        frauds = np.union1d(np.flatnonzero(label), cleared[called_ns[cleared] != 0])
         rows = np.concatenate([frauds, cleared])
-        known_ns = np.concatenate([column(_known_ns)[frauds], cleared_ns[cleared]])
+        known_ns = np.concatenate([called_ns[frauds], cleared_ns[cleared]])
         order = np.argsort(known_ns, kind="stable")
         self._rows, self._known_ns = rows[order], known_ns[order]
         self._fraud = (np.arange(rows.size) < frauds.size)[order]

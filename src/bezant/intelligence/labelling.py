@@ -1,8 +1,11 @@
 """What labels do: a fraud is entered where it was paid to and for who paid it, once, and can be taken back.
 
-The payments that were called fraud are remembered in a table of a fixed size, 17 bytes a slot, so that
-one that is called so again counts once, and one that is found genuine afterwards counts no more. A full
-bucket gives up the label that is oldest; that one cannot be taken back any more.
+A payment that was made is honest unless somebody says otherwise. One that was refused is neither: nobody
+complains of what did not happen. So it counts as what it is called, fraud or honest, from then on.
+
+The payments that were called something that counts are remembered in a table of a fixed size, 17 bytes a
+slot, so that one that is called so again counts once, and the last word is what counts. A full bucket
+gives up the label that is oldest; that one cannot be taken back any more.
 """
 
 from __future__ import annotations
@@ -73,9 +76,8 @@ def _enter(place: Any, known_before_ns: Any, paid_ns: Any, now: Any, first: Any,
 
 
 @njit(**INLINE)
-def _take_back(place: Any, known_last_ns: Any, paid_ns: Any, known_ns: Any, refused: Any) -> None:
-    """Undo `_enter` for a fraud that was known at `known_ns`, and count an honest payment instead, unless it
-    was `refused`.
+def _take_back(place: Any, known_last_ns: Any, paid_ns: Any, known_ns: Any) -> None:
+    """Undo `_enter` for a fraud that was known at `known_ns`, and count an honest payment instead.
 
     Exact but for what came in between: the honest payments that it had set back stay forgotten.
     """
@@ -89,10 +91,9 @@ def _take_back(place: Any, known_last_ns: Any, paid_ns: Any, known_ns: Any, refu
     elif place.first_fraud_ns == paid_ns:
         place.first_fraud_ns = place.last_fraud_ns
     # (risk - rate) / (1 - rate) undoes the fraud; an honest payment then takes the share (1 - rate) of it.
-    place.risk[0] = max(place.risk[0] - FAST, 0.0) / (1.0 - FAST if refused else 1.0)
-    place.risk[1] = max(place.risk[1] - SLOW, 0.0) / (1.0 - SLOW if refused else 1.0)
-    if not refused:
-        place.honest += 1.0
+    place.risk[0] = max(place.risk[0] - FAST, 0.0)
+    place.risk[1] = max(place.risk[1] - SLOW, 0.0)
+    place.honest += 1.0
     if place.series == 0.0 and place.frauds[2] < 0.5:
         for w in range(3):
             place.frauds[w] = np.float32(0.0)
@@ -131,7 +132,6 @@ def _say_fraud(
 @njit(**INLINE)
 def _say_genuine(
     standing: Any, keys: Any, known_ns: Any, places: Any, b: Any, terminal: Any, paid_ns: Any, told_ns: Any,
-    refused: Any,
 ) -> None:  # fmt: skip
     """Take a fraud back where it was entered at `told_ns`, if that place is still remembered."""
     for k in range(2):
@@ -139,7 +139,25 @@ def _say_genuine(
             continue
         slot, known = find_slot(keys, known_ns, account_key(b) if k == 0 else terminal_key(terminal))
         if known and places[slot].frauds[2] > 0.0:
-            _take_back(places[slot], known_ns[slot], paid_ns, told_ns, refused)
+            _take_back(places[slot], known_ns[slot], paid_ns, told_ns)
+
+
+@njit(**INLINE)
+def _count_honest(
+    standing: Any, keys: Any, known_ns: Any, places: Any, b: Any, terminal: Any, by: Any
+) -> None:
+    """Count an honest payment that was refused where frauds are known, as if it had been made, or `by` -1 no
+    more."""
+    for k in range(2):
+        if (k == 0 and not exists(b)) or (k == 1 and terminal == np.uint64(0)):
+            continue
+        slot, known = find_slot(keys, known_ns, account_key(b) if k == 0 else terminal_key(terminal))
+        if not known or places[slot].frauds[2] == 0.0:
+            continue
+        place = places[slot]
+        place.honest = max(place.honest + by, 0.0)
+        place.risk[0] = min(place.risk[0] * (1.0 - FAST if by > 0.0 else 1.0 / (1.0 - FAST)), 1.0)
+        place.risk[1] = min(place.risk[1] * (1.0 - SLOW if by > 0.0 else 1.0 / (1.0 - SLOW)), 1.0)
 
 
 @njit(cache=True, **INLINE)
@@ -149,26 +167,32 @@ def label_rows(
 ) -> None:  # fmt: skip
     """Learn in this order that payments (n,) made at `paid_ns` were `fraud`, or were not, as becomes known
     at `now`. `payment` are 64 bits of their ids; one of 0 is always a payment of its own. Those `refused`
-    were tried, and are not among what their accounts paid and received."""
+    were tried, and are not among what their accounts paid and received: until they are called something
+    they count as neither."""
     for i in range(debtor.size):
         a, b, at = debtor[i], creditor[i], terminal[i]
-        entry, called_fraud = np.int64(-1), False
+        entry, told = np.int64(-1), False
         if payment[i] != np.uint64(0):
             entry, told = find_slot(label_keys, label_times, _label_key(a, payment[i]))
-            called_fraud = told and said[entry] == _FRAUD
-        if fraud[i] == called_fraud:
+        called_fraud = told and said[entry] == _FRAUD
+        counts_as_honest = (told or not refused[i]) and not called_fraud
+        if called_fraud if fraud[i] else counts_as_honest:
             continue
+        if fraud[i] and counts_as_honest and refused[i]:
+            _count_honest(standing, keys, known_ns, places, b, at, -1.0)
         if fraud[i]:
             if exists(a):
                 standing[a].suffered = suffered(standing[a], now[i]) + 1.0
                 standing[a].suffered_s = _seconds(now[i])
             _say_fraud(standing, keys, known_ns, places, b, at, paid_ns[i], now[i], refused[i])
+        elif not called_fraud:
+            _count_honest(standing, keys, known_ns, places, b, at, 1.0)
         else:
             if exists(a):
                 share = fading(max(float(now[i] - label_times[entry]), 0.0) * 1e-9 * _MONTH_S)
                 standing[a].suffered = max(suffered(standing[a], now[i]) - share, 0.0)
                 standing[a].suffered_s = _seconds(now[i])
-            _say_genuine(standing, keys, known_ns, places, b, at, paid_ns[i], label_times[entry], refused[i])
+            _say_genuine(standing, keys, known_ns, places, b, at, paid_ns[i], label_times[entry])
         if entry >= 0:
             label_keys[entry] = _label_key(a, payment[i])
             label_times[entry] = now[i]

@@ -78,15 +78,16 @@ def test_only_who_decided_a_refused_payment_learns_to_whom_it_was_to_go() -> Non
     assert here[received] == pytest.approx(never[received], abs=1e-4), "it never took place"
 
 
-def test_a_refused_payment_found_genuine_leaves_nothing_behind() -> None:
+def test_a_refused_payment_found_genuine_leaves_nothing_behind_where_no_other_fraud_is_known() -> None:
     said = refused_and_labelled(DecidedHere(1, 2), Label.FRAUD, Label.GENUINE)
     never = refused_and_labelled(DecidedHere(1, 2))
     for name in ("place_frauds_30d", "place_risk_slow", "place_risk_fast"):
-        if name in COLUMN:
-            assert abs(said[COLUMN[name]] - never[COLUMN[name]]) < 1e-6
+        assert abs(said[COLUMN[name]] - never[COLUMN[name]]) < 1e-6
+    genuine = refused_and_labelled(DecidedHere(1, 2), Label.GENUINE)
+    assert np.array_equal(genuine, refused_and_labelled(NothingNamed(), Label.GENUINE))
 
 
-def test_genuine_labels_and_refused_ones_teach_nothing() -> None:
+def test_genuine_labels_of_payments_that_were_made_and_refused_labels_teach_nothing() -> None:
     world = BlockScribe()
     paid = world.transfer(world.alice, world.bob, 40)
     world.commit((BANK, paid))

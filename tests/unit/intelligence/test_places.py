@@ -194,6 +194,35 @@ def test_genuine_said_of_what_nobody_called_fraud_changes_nothing() -> None:
     assert {name: rows.tobytes() for name, rows in state.dump().items()} == before
 
 
+def call_refused(state: FeatureState, known: int, payment: int, *, fraudulent: bool, terminal: int) -> None:
+    state.label(
+        [1], [2], [NOON], [known], terminal=[terminal], payment=[payment], fraud=fraudulent, refused=True
+    )
+
+
+@pytest.mark.parametrize("terminal", [0, 77])
+def test_a_refused_payment_counts_as_what_it_is_called_and_once(terminal: int) -> None:
+    """Were only its frauds told, a place where much is refused would stay suspicious for ever."""
+    state, at = FeatureState(), NOON + 5 * DAY
+    fraud(state, NOON, NOON + DAY, payment=7, terminal=terminal)
+    suspected = read(state, at, terminal=terminal)
+    for later in (2, 3):
+        call_refused(state, NOON + later * DAY, 8, fraudulent=False, terminal=terminal)
+    honest = read(state, at, terminal=terminal)
+    assert (suspected["place_honest"], honest["place_honest"]) == (0.0, 1.0)
+    for name, kept in (("place_risk_fast", 0.7), ("place_risk_slow", 0.9)):
+        assert honest[name] == pytest.approx(kept * suspected[name], rel=1e-6)
+    call_refused(state, NOON + 4 * DAY, 8, fraudulent=True, terminal=terminal)
+    both, other = read(state, at, terminal=terminal), FeatureState()
+    fraud(other, NOON, NOON + DAY, payment=7, terminal=terminal)
+    call_refused(other, NOON + 4 * DAY, 8, fraudulent=True, terminal=terminal)
+    assert both == pytest.approx(read(other, at, terminal=terminal), rel=1e-5)
+    assert both["place_series"] == 2.0
+    call_refused(state, NOON + 5 * DAY, 8, fraudulent=False, terminal=terminal)
+    again = read(state, at, terminal=terminal)
+    assert (again["place_series"], again["place_honest"]) == (1.0, 1.0)
+
+
 def test_labels_are_bounded_and_the_oldest_cannot_be_taken_back_any_more() -> None:
     state = FeatureState(labels=8)
     for k in range(9):

@@ -1,6 +1,6 @@
-"""Frauds of a labelled file, told to the ledger when in life they would have become known.
+"""What payments of a labelled file were, told to the ledger when in life it would have become known.
 
-Those that were paid are complained of; those that were refused come out when the customer is asked.
+Frauds that were paid are complained of. Of what was blocked the customer is asked, who says which it was.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ TOGETHER_NS = 6 * 3_600 * 1_000_000_000
 
 
 class Complaints:
-    """Keeps the payments that a file calls fraud, and makes them LABELs a week after they were paid."""
+    """Keeps what somebody will speak of, and makes it LABELs a week after it was paid or refused."""
 
     def __init__(self, random: np.random.Generator, valid_for_s: int) -> None:
         self._random, self._valid_for_s = random, valid_for_s
-        self._waiting: deque[tuple[int, RecordArray, bool]] = deque()
+        self._waiting: deque[tuple[int, RecordArray, Label, bool]] = deque()
         self._passed_on_ns = 0
 
     def note(
@@ -34,25 +34,29 @@ class Complaints:
         label: npt.NDArray[np.uint8],
         outcome: npt.NDArray[np.uint16],
     ) -> None:
-        """Keep the frauds among payments (n,) as they were answered, in the order of time."""
+        """Keep the frauds among payments (n,) as they were answered, and what was blocked, in the order of
+        time."""
         refused = outcome >= Outcome.BLOCKED
         known = refused | (outcome < Outcome.MALFORMED)
-        for row in np.flatnonzero((label == 1) & known).tolist():
+        for row in np.flatnonzero((label == 1) & known | (outcome == Outcome.BLOCKED)).tolist():
             due_ns = int(time_ns[row]) + LABEL_DELAY_NS
-            self._waiting.append((due_ns, payments[row : row + 1].copy(), bool(refused[row])))
+            said = Label.FRAUD if label[row] == 1 else Label.GENUINE
+            self._waiting.append((due_ns, payments[row : row + 1].copy(), said, bool(refused[row])))
 
     def due(self, now_ns: int, most: int) -> RecordArray:
-        """Return LABELs of at most so many payments whose fraud is known by now; they are not kept.
+        """Return LABELs of at most so many payments of which it is known by now; they are not kept.
 
         None as long as some were given lately; those that do not fit come with the next call.
         """
         rows: list[RecordArray] = []
+        said: list[Label] = []
         refused: list[bool] = []
         if now_ns < self._passed_on_ns + TOGETHER_NS:
             return new_records(0)
         while self._waiting and self._waiting[0][0] <= now_ns and len(rows) < most:
-            _, payment, was_refused = self._waiting.popleft()
+            _, payment, label, was_refused = self._waiting.popleft()
             rows.append(payment)
+            said.append(label)
             refused.append(was_refused)
         if len(rows) < most:
             self._passed_on_ns = now_ns
@@ -60,5 +64,5 @@ class Complaints:
             return new_records(0)
         ids = bulk.new_ids(np.full(len(rows), now_ns // 1_000_000), self._random)
         return bulk.labels(
-            ids, np.concatenate(rows), Label.FRAUD, np.array(refused), valid_for_s=self._valid_for_s
+            ids, np.concatenate(rows), np.array(said), np.array(refused), valid_for_s=self._valid_for_s
         )
