@@ -228,6 +228,8 @@ class Node:
             )
             opened.callback(self.read_model.close)
             self.read_model.tell_of(self.drift)
+            # Drift in the last payments is found while somebody is still there to be told.
+            opened.callback(self.observer.look)
         self.history = History(self.desk, self.payments, self.store, self.follower)
         self.holds = Holds(self.desk, self.payments, self.history)
         self.refunds = Refunds(self.desk, self.payments, self.history)

@@ -315,3 +315,19 @@ def test_payments_of_a_node_reach_an_endpoint(tmp_path: Path, model_file: Path, 
         with receiver.heard:
             assert receiver.heard.wait_for(lambda: len(receiver.got) == 2, 20)
         assert json.loads(receiver.got[1][2])["data"]["amount"]["amount"] == "1.00"
+
+
+def test_drift_found_while_a_node_closes_is_told_when_it_is_back(
+    tmp_path: Path, model_file: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bezant.pipeline.observer.INTERVAL_S", 600.0)
+    settings = "[webhooks]\nallow_private = true\n"
+    with SmallNode(tmp_path / "node", model=model_file, settings=settings, with_store=True) as small:
+        node = small.node
+        assert node.webhooks is not None
+        node.webhooks.register(receiver.url, ["stage.drift"])
+        node.observer._ticks = [lambda: node.drift.tell("stage.drift", "score", "adwin", 10.0, 20.0)]
+        small.restart()
+        with receiver.heard:
+            assert receiver.heard.wait_for(lambda: len(receiver.got) == 1, 20)
+        assert json.loads(receiver.got[0][2])["data"]["subject"] == "score"

@@ -8,6 +8,12 @@ import typer
 
 from bezant.interfaces.cli.output import DEFAULT_DATA, AsJson, Data, Key, show
 
+_Height = Annotated[
+    int, typer.Option(help="The first block of the change.  [default: --after blocks from now]")
+]
+_After = Annotated[int, typer.Option(help="Blocks from now to the change.")]
+_VotingHours = Annotated[float, typer.Option(min=0.001, help="How long votes are taken.")]
+
 app = typer.Typer(
     help="See the rules of a network, propose changes, and vote on them.\n\n"
     "Institutions that stand behind validators propose and vote. More than two thirds of all votes accept a "
@@ -44,14 +50,9 @@ def list_proposals(data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
 def propose(
     rule: Annotated[str, typer.Argument(help="The rule, as 'bezant governance rules' names it.")],
     value: Annotated[int, typer.Argument(help="What it is to become.")],
-    height: Annotated[
-        int,
-        typer.Option(
-            help="The first block of the change.  [default: so many after the last as --after says]"
-        ),
-    ] = 0,
-    after: Annotated[int, typer.Option(help="Blocks from now to the change.")] = 1_000,
-    voting_hours: Annotated[float, typer.Option(min=0.001, help="How long votes are taken.")] = 168.0,
+    height: _Height = 0,
+    after: _After = 1_000,
+    voting_hours: _VotingHours = 168.0,
     key: Key = "",
     data: Data = DEFAULT_DATA,
     as_json: AsJson = False,
@@ -110,11 +111,9 @@ def propose_fee(
     ppm: Annotated[int, typer.Option(help="Parts per million of the amount.")] = 0,
     minimum: Annotated[str, typer.Option(help="Not less than this.")] = "0",
     maximum: Annotated[str, typer.Option(help="Not more than this; 0, with all else 0, ends the fee.")] = "0",
-    height: Annotated[
-        int, typer.Option(help="The first block of the change.  [default: --after blocks from now]")
-    ] = 0,
-    after: Annotated[int, typer.Option(help="Blocks from now to the change.")] = 1_000,
-    voting_hours: Annotated[float, typer.Option(min=0.001, help="How long votes are taken.")] = 168.0,
+    height: _Height = 0,
+    after: _After = 1_000,
+    voting_hours: _VotingHours = 168.0,
     key: Key = "",
     data: Data = DEFAULT_DATA,
     as_json: AsJson = False,
