@@ -38,7 +38,8 @@ from bezant.testing.ledgers import NODE
 from bezant.testing.mutations import MANY, NUMBERS, bounded, changed_bytes, changed_json, small_memory
 from bezant.testing.simulator import kinds
 from bezant.testing.simulator.disk import SimulatedDisk
-from bezant.testing.simulator.run import FOLDER, GENESIS
+from bezant.testing.simulator.life import FOLDER
+from bezant.testing.simulator.networks import ALONE as GENESIS
 from bezant.testing.simulator.schedule import Schedule
 from bezant.testing.simulator.time import SimulatedTime
 from bezant.testing.simulator.workload import Workload
@@ -59,6 +60,13 @@ class Sight:
 
     def keys(self, authority: int) -> None:
         return None
+
+    @property
+    def height(self) -> int:
+        return self._engine.height
+
+    def proposals(self) -> tuple[()]:
+        return ()
 
 
 def open_engine(disk: SimulatedDisk, time: SimulatedTime) -> tuple[EmbeddedEngine, Schedule]:

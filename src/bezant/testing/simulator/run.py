@@ -2,8 +2,7 @@
 
 The simulation plays every part but the node's: it sends, gives the tasks their turns, lets time pass or
 jump, fills the disk, fails a sync, flips a bit, ends the process or the machine in the middle of a call,
-and starts the node again as an operator would. It keeps the list of what was applied and the height up
-to which it was acknowledged; a restart may take back what was not acknowledged and nothing else.
+and starts the node again as an operator would.
 """
 
 from __future__ import annotations
@@ -11,42 +10,26 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from random import Random
-from typing import Any
 
-from bezant.chain.blocks import CommittedBlock
 from bezant.chain.receipts import build_receipt, render_receipt, verify_receipt
-from bezant.chain.storage.snapshot_writer import Cadence
-from bezant.errors import DecodeError, JournalDamaged, StorageError
+from bezant.errors import JournalDamaged, StorageError
 from bezant.ledger import state as layout
-from bezant.ledger.batch import NS_PER_S, no_faults
-from bezant.ledger.open_items import KeyRing, OpenProposal, key_ring, proposals
-from bezant.model.identifiers import AccountId, AuthorityId
+from bezant.ledger.batch import NS_PER_S
 from bezant.model.outcomes import Outcome
-from bezant.model.records import NO_ROW, id_of
-from bezant.testing.ledgers import NODE
+from bezant.model.records import id_of
 from bezant.testing.simulator import flips, hostile, kinds
 from bezant.testing.simulator.checks import (
-    Played,
     Violation,
     check_effects,
     check_history,
     check_pot,
     check_same_state,
 )
-from bezant.testing.simulator.disk import PowerCut, SimulatedDisk
-from bezant.testing.simulator.networks import ReportingEngine, network_of, some_faults
-from bezant.testing.simulator.schedule import Schedule
-from bezant.testing.simulator.time import SimulatedTime
-from bezant.testing.simulator.workload import Envelope, Workload
+from bezant.testing.simulator.life import FOLDER, LEDGER_SEED, Life
+from bezant.testing.simulator.networks import some_faults
 
-FOLDER = Path("/simulated")
-LEDGER_SEED = b"a ledger seed of the simulator32"
 STEPS = 60
 FEW_BLOCKS = 40
-QUEUE_BLOCKS = 8
-"""Blocks that the simulation lets wait for the disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,35 +46,15 @@ class Report:
     outcomes: Counter[str]
 
 
-class Simulation:
+class Simulation(Life):
     """One seed; `play` it once."""
 
     def __init__(
         self, seed: int, steps: int = STEPS, *, trouble: bool = True, cut_in: int | None = None
     ) -> None:
         """`trouble` False draws none of it; `cut_in` takes the power away after so many calls."""
-        self.seed, self._steps, self._trouble = seed, steps, trouble
-        self._rng, self._genesis = Random(seed), network_of(seed)
-        self._time = SimulatedTime()
-        self._disk = SimulatedDisk(Random(self._rng.random()), self._time)
-        self._disk.make_folder(FOLDER.parent)
-        self._disk.make_folder(FOLDER)
-        self._disk.sync_folder(FOLDER.parent)
-        self._disk.calls, self._disk.cut_in = 0, cut_in
-        self._workload = Workload(Random(self._rng.random()), self._genesis, lambda: self._time.wall_ns, self)
-        self._segment_bytes = self._rng.choice((4, 8, 16, 64)) * 1024
-        self._cadence = self._rng.choice((Cadence(), Cadence(running=20, closing=10), Cadence(60, 1)))
-        self._events: Counter[str] = Counter()
-        self._played: list[Played] = []
-        self._acknowledged = self._acknowledged_before = 0
-        self._waiting = 0
-        self._unconfirmed = False
-        """Whether something was written that no mark confirms yet."""
-        self._retries: list[Envelope] = []
-        self._faults = no_faults()
-        """What is reported with the next block."""
-        self._engine: ReportingEngine
-        self._schedule: Schedule
+        super().__init__(seed, cut_in)
+        self._steps, self._trouble = steps, trouble
 
     def play(self) -> Report:
         """Live through the seed. Raises: Violation, or whatever the node must not raise."""
@@ -157,12 +120,6 @@ class Simulation:
         if arrived is not None:
             self._submit([arrived])
 
-    def _write(self) -> None:
-        """Give the journal its turn where it has something to do; otherwise it would wait for ever."""
-        if self._waiting or self._unconfirmed:
-            self._unconfirmed, self._waiting = bool(self._waiting), 0
-            self._schedule.turn("journal")
-
     def _fill_spare(self) -> None:
         self._schedule.turn("journal-spare")
 
@@ -220,11 +177,6 @@ class Simulation:
     def _arm_power_cut(self) -> None:
         self._disk.cut_in = self._rng.randrange(40)
 
-    def _kill(self) -> None:
-        self._events["killed"] += 1
-        self._disk.kill()
-        self._come_back()
-
     def _restart(self) -> None:
         """Stop in order and start again: the same state, table for table."""
         self._waiting = 0
@@ -238,10 +190,6 @@ class Simulation:
         self._disk.kill()
         self._come_back()
         check_same_state(before, self._engine.ledger)
-
-    def _restart_after_failure(self) -> None:
-        self._see_to_the_disk()
-        self._come_back()
 
     def _flip_while_running(self) -> None:
         """A bit of something durable turns round: reading it says so, with file and byte."""
@@ -310,130 +258,6 @@ class Simulation:
             return
         evidence = self._engine.prove(id_of(self._rng.choice(block.records[effects]), "id"))
         verify_receipt(render_receipt(build_receipt(evidence)), genesis_hash=self._workload.network.hex())
-
-    # The node.
-
-    def _open(self) -> None:
-        self._schedule, self._waiting, self._unconfirmed = Schedule(), 0, False
-        self._engine = ReportingEngine(
-            FOLDER,
-            self._genesis,
-            NODE,
-            LEDGER_SEED,
-            clock=self._time.clock(),
-            segment_bytes=self._segment_bytes,
-            disk=self._disk,
-            runner=self._schedule,
-            idle_s=0,
-            cadence=self._cadence,
-        )
-        self._engine.subscribe(self._on_durable)
-
-    def _come_back(self) -> None:
-        """Start again and compare: everything acknowledged is there, and nothing that was never sent."""
-        self._acknowledged_before, refusals = self._acknowledged, self._disk.refusals
-        try:
-            self._open()
-        except StorageError:
-            if self._disk.refusals == refusals:
-                raise
-            self._see_to_the_disk()
-            self._open()
-        height = self._engine.height
-        if height < self._acknowledged:
-            raise Violation(f"block {self._acknowledged} was acknowledged, and the node starts at {height}")
-        if height > len(self._played):
-            raise Violation(
-                f"the node starts at block {height}, of which nobody sent more than {len(self._played)}"
-            )
-        if height and self._engine.app_hash != self._played[height - 1].app_hash:
-            raise Violation(f"block {height} is another one than was applied")
-        self._engine.ledger.check_invariants()
-        for lost in self._played[height:]:
-            self._retries += lost.envelopes
-        del self._played[height:]
-        self._acknowledged = height
-
-    def _see_to_the_disk(self) -> None:
-        """Do as an operator does before starting a node again."""
-        self._disk.capacity, self._disk.failing_sync = None, False
-        self._disk.kill()
-
-    def _submit(self, envelopes: list[Envelope]) -> None:
-        if self._waiting >= QUEUE_BLOCKS:
-            self._write()
-        expected_ns = max(self._time.wall_ns, self._engine.time_ns + 1)
-        height, durable = self._engine.height, self._engine.durable_height
-        self._engine.faults, self._faults = self._faults, no_faults()
-        try:
-            block = self._engine.submit([envelope.order for envelope in envelopes])
-        except DecodeError:
-            if all(envelope.readable for envelope in envelopes) or self._engine.height != height:
-                raise
-            return
-        except StorageError as error:
-            if self._engine.height != height:
-                raise Violation("what was refused became a block") from error
-            self._retries += envelopes
-            self._answer_refusal(error)
-            return
-        if not all(envelope.readable for envelope in envelopes):
-            raise Violation("an Order that cannot be read again became a block")
-        if block.time_ns != expected_ns:
-            raise Violation(f"block {block.height} is of {block.time_ns}, the clock said {expected_ns}")
-        self._played.append(
-            Played(
-                tuple(envelopes),
-                durable,
-                block.time_ns,
-                self._engine.faults,
-                block.receipts.copy(),
-                block.state_root,
-                block.app_hash,
-            )
-        )
-        self._waiting += 1
-
-    def _answer_refusal(self, error: StorageError) -> None:
-        """Do what the operator does whom the refusal reached; a node that stopped is seen to later."""
-        if error.code == "clock_jumped":
-            self._guarded(self._kill)
-        elif self._engine.failure is None:
-            if not self._disk.refusals:
-                raise error
-            self._guarded(self._restart_after_failure)
-
-    def _on_durable(self, block: CommittedBlock) -> None:
-        if block.height != self._acknowledged + 1:
-            raise Violation(f"block {block.height} was acknowledged after block {self._acknowledged}")
-        if block.app_hash != self._played[block.height - 1].app_hash:
-            raise Violation(f"block {block.height} was acknowledged as another one than was applied")
-        self._acknowledged = block.height
-
-    def _guarded(self, act: Callable[[], None]) -> None:
-        """Act; where the power goes meanwhile, start again, as often as it takes."""
-        try:
-            act()
-        except PowerCut:
-            self._events["power cut"] += 1
-            self._disk.cut_power()
-            self._guarded(self._come_back)
-
-    # What the senders see.
-
-    def account(self, identity: AccountId) -> Any:
-        return self._engine.ledger.account(identity)
-
-    def keys(self, authority: AuthorityId) -> KeyRing | None:
-        row = self._engine.ledger.authority_row(authority)
-        return None if row == NO_ROW else key_ring(self._engine.ledger, row)
-
-    @property
-    def height(self) -> int:
-        return self._engine.height
-
-    def proposals(self) -> list[OpenProposal]:
-        return proposals(self._engine.ledger)
 
     def _finish(self) -> None:
         """See to every trouble, send what is still to be sent, stop in order, and judge."""
