@@ -75,7 +75,7 @@ def test_a_receipt_rests_on_votes_through_a_change_of_validators(network: Networ
     assert both_say(changed, network.trust)
     assert not both_say(changed, "00" * 32)
     statement = trust_statement(network.trust, finality=verify_receipt(changed).finality)
-    assert statement.startswith("BFT: 7 of 7 votes of 3 validators signed, followed through 1 changes")
+    assert statement.startswith("BFT: 7 of 7 votes of 3 validators signed, followed through a change of")
     assert json.loads(changed)["engine"] == "cometbft"
 
 
