@@ -79,10 +79,9 @@ class Chronicle:
         label = np.zeros(len(rows), np.uint8)
         known_ns, cleared_ns = np.zeros((2, len(rows)), np.int64)
         for row, payment in self._labelled(rows):
+            known_ns[row], cleared_ns[row] = self._cleared.get(payment, (0, 0))
             if payment in self._fraud_since:
                 label[row], known_ns[row] = 1, self._fraud_since[payment]
-            else:
-                known_ns[row], cleared_ns[row] = self._cleared[payment]
         return History(
             debtor=_column(rows, "debtor"),
             creditor=_column(rows, "creditor"),

@@ -31,9 +31,10 @@ class History:
     decimals, one for all or (n,); `time_ns` since 1970; `label` 1 for fraud. What follows is empty where
     it does not apply. `known_ns` is when a fraud became known, else a week after its payment. `cleared_ns`
     is when what was called fraud at `known_ns` was found genuine, 0 where it was not; with `known_ns` 0 it
-    was never called fraud. `judged` marks what a model learns to judge; the rest only happened. `device` and
-    `terminal` are 64-bit keys. `refused` are payments that never took place: nothing is learned of them but
-    what they were called, and when. `asset` are codes of assets; without it all are of one.
+    was never called fraud, with a later one it was called so again. `judged` marks what a model learns to
+    judge; the rest only happened. `device` and `terminal` are 64-bit keys. `refused` are payments that never
+    took place: nothing is learned of them but what they were called, and when. `asset` are codes of assets;
+    without it all are of one.
     """
 
     debtor: npt.NDArray[np.integer]

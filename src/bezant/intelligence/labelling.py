@@ -33,6 +33,9 @@ from bezant.intelligence.slots import exists, find_slot, mixed
 BYTES_PER_LABEL = 8 + 8 + 1
 
 _GENUINE, _FRAUD = np.uint8(0), np.uint8(1)
+_COUNTED = (np.uint8(2), np.uint8(4))
+"""Added to _GENUINE where that made an honest payment of it, at the account and at the terminal: only there
+is anything to undo when it is called fraud after all."""
 _SERIES_ENDS = 3.0
 _LATEST_S = np.int64(2**32 - 1)
 _MONTH_S = 1.0 / (30 * 86_400.0)
@@ -132,32 +135,48 @@ def _say_fraud(
 @njit(**INLINE)
 def _say_genuine(
     standing: Any, keys: Any, known_ns: Any, places: Any, b: Any, terminal: Any, paid_ns: Any, told_ns: Any,
-) -> None:  # fmt: skip
-    """Take a fraud back where it was entered at `told_ns`, if that place is still remembered."""
+) -> Any:  # fmt: skip
+    """Take a fraud back where it was entered at `told_ns`, if that place is still remembered; return where it
+    counts as honest now."""
+    counted = _GENUINE
     for k in range(2):
         if (k == 0 and not exists(b)) or (k == 1 and terminal == np.uint64(0)):
             continue
         slot, known = find_slot(keys, known_ns, account_key(b) if k == 0 else terminal_key(terminal))
         if known and places[slot].frauds[2] > 0.0:
             _take_back(places[slot], known_ns[slot], paid_ns, told_ns)
+            counted |= _COUNTED[k]
+    return counted
 
 
 @njit(**INLINE)
-def _count_honest(
-    standing: Any, keys: Any, known_ns: Any, places: Any, b: Any, terminal: Any, by: Any
-) -> None:
-    """Count an honest payment that was refused where frauds are known, as if it had been made, or `by` -1 no
-    more."""
+def _say_honest(standing: Any, keys: Any, known_ns: Any, places: Any, b: Any, terminal: Any) -> Any:
+    """Count a payment that was refused and honest where frauds are known, as if it had been made; return
+    where it was counted."""
+    counted = _GENUINE
     for k in range(2):
         if (k == 0 and not exists(b)) or (k == 1 and terminal == np.uint64(0)):
             continue
         slot, known = find_slot(keys, known_ns, account_key(b) if k == 0 else terminal_key(terminal))
-        if not known or places[slot].frauds[2] == 0.0:
+        if known and places[slot].frauds[2] > 0.0:
+            places[slot].honest += 1.0
+            places[slot].risk[0] *= 1.0 - FAST
+            places[slot].risk[1] *= 1.0 - SLOW
+            counted |= _COUNTED[k]
+    return counted
+
+
+@njit(**INLINE)
+def _unsay_honest(keys: Any, known_ns: Any, places: Any, b: Any, terminal: Any, counted: Any) -> None:
+    """Undo what was counted as honest, where that place is still remembered."""
+    for k in range(2):
+        if not counted & _COUNTED[k]:
             continue
-        place = places[slot]
-        place.honest = max(place.honest + by, 0.0)
-        place.risk[0] = min(place.risk[0] * (1.0 - FAST if by > 0.0 else 1.0 / (1.0 - FAST)), 1.0)
-        place.risk[1] = min(place.risk[1] * (1.0 - SLOW if by > 0.0 else 1.0 / (1.0 - SLOW)), 1.0)
+        slot, known = find_slot(keys, known_ns, account_key(b) if k == 0 else terminal_key(terminal))
+        if known and places[slot].frauds[2] > 0.0:
+            places[slot].honest = max(places[slot].honest - 1.0, 0.0)
+            places[slot].risk[0] = min(places[slot].risk[0] / (1.0 - FAST), 1.0)
+            places[slot].risk[1] = min(places[slot].risk[1] / (1.0 - SLOW), 1.0)
 
 
 @njit(cache=True, **INLINE)
@@ -178,22 +197,23 @@ def label_rows(
         counts_as_honest = (told or not refused[i]) and not called_fraud
         if called_fraud if fraud[i] else counts_as_honest:
             continue
-        if fraud[i] and counts_as_honest and refused[i]:
-            _count_honest(standing, keys, known_ns, places, b, at, -1.0)
+        now_said = _FRAUD
         if fraud[i]:
+            if told:
+                _unsay_honest(keys, known_ns, places, b, at, said[entry])
             if exists(a):
                 standing[a].suffered = suffered(standing[a], now[i]) + 1.0
                 standing[a].suffered_s = _seconds(now[i])
             _say_fraud(standing, keys, known_ns, places, b, at, paid_ns[i], now[i], refused[i])
         elif not called_fraud:
-            _count_honest(standing, keys, known_ns, places, b, at, 1.0)
+            now_said = _say_honest(standing, keys, known_ns, places, b, at)
         else:
             if exists(a):
                 share = fading(max(float(now[i] - label_times[entry]), 0.0) * 1e-9 * _MONTH_S)
                 standing[a].suffered = max(suffered(standing[a], now[i]) - share, 0.0)
                 standing[a].suffered_s = _seconds(now[i])
-            _say_genuine(standing, keys, known_ns, places, b, at, paid_ns[i], label_times[entry])
+            now_said = _say_genuine(standing, keys, known_ns, places, b, at, paid_ns[i], label_times[entry])
         if entry >= 0:
             label_keys[entry] = _label_key(a, payment[i])
             label_times[entry] = now[i]
-            said[entry] = _FRAUD if fraud[i] else _GENUINE
+            said[entry] = now_said

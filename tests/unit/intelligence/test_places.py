@@ -223,6 +223,18 @@ def test_a_refused_payment_counts_as_what_it_is_called_and_once(terminal: int) -
     assert (again["place_series"], again["place_honest"]) == (1.0, 1.0)
 
 
+@pytest.mark.parametrize("terminal", [0, 77])
+def test_what_never_counted_as_honest_is_not_taken_back(terminal: int) -> None:
+    """Called genuine while no fraud was known there, it counted for nothing."""
+    state, other = FeatureState(), FeatureState()
+    call_refused(state, NOON + DAY, 8, fraudulent=False, terminal=terminal)
+    for each in (state, other):
+        fraud(each, NOON, NOON + 2 * DAY, payment=7, terminal=terminal)
+        call_refused(each, NOON + 3 * DAY, 9, fraudulent=False, terminal=terminal)
+        call_refused(each, NOON + 4 * DAY, 8, fraudulent=True, terminal=terminal)
+    assert read(state, NOON + 5 * DAY, terminal=terminal) == read(other, NOON + 5 * DAY, terminal=terminal)
+
+
 def test_labels_are_bounded_and_the_oldest_cannot_be_taken_back_any_more() -> None:
     state = FeatureState(labels=8)
     for k in range(9):

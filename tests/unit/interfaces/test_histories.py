@@ -179,6 +179,32 @@ def test_a_blocked_payment_called_fraud_is_learned_of_alike_while_serving_and_af
     assert np.array_equal(x[-1], restarted)
 
 
+def test_a_blocked_payment_called_genuine_is_learned_of_alike_while_serving_and_afterwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two that were blocked where a fraud is known, one was honest, and one was for a while."""
+    rules = '[[rules]]\nname = "x"\nverdict = "block"\nreason = "x"\nwhen = ["amount > 50.00 EUR"]\n'
+    till = Payload(terminal="till 3")
+    served = []
+    with SmallNode(tmp_path / "node", settings=rules, with_store=True) as small:
+        stolen, honest, both = (small.pay(amount, payload=till)[0] for amount in ("60.00", "61.00", "62.00"))
+        small.tick(60)
+        for payment, said in (
+            (stolen, Label.FRAUD), (honest, Label.GENUINE), (both, Label.GENUINE), (both, Label.FRAUD),
+        ):  # fmt: skip
+            small.node.labels.say(payment, said, small.new_id())
+            small.tick(60)
+            paid, _ = small.pay("12.00", payload=till)
+            served.append(small.node.payments.evidence(paid)["x"])
+        small.node.close()
+        told = history_of_folder(small.path, silent, delay_ns=0)
+    monkeypatch.setattr("bezant.intelligence.history.BATCH", 1)
+    x = replay_features(told, silent)
+    assert [row[COLUMN["place_honest"]] for row in served] == [0.0, 1.0, 2.0, 0.0]
+    for trained, seen in zip(x[-4:], served, strict=True):
+        assert np.array_equal(trained, seen)
+
+
 def test_the_command_learns_from_a_journal_and_from_a_file(replayed: Replayed, tmp_path: Path) -> None:
     asked = ["models", "train", "--json", "--data", str(replayed.folder)]
     (replayed.folder / "bezant.toml").write_text('[costs]\nasset = "EUR"\nreview_minor = 100\n')
