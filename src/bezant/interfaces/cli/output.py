@@ -27,7 +27,18 @@ Key = Annotated[
     str, typer.Option(help="Idempotency key: the same one never does it twice.  [default: a fresh UUIDv7]")
 ]
 WIDTH = 160
-_IDS = ("id", "account", "treasury", "payee", "refund_of", "payment", "payment_id", "counterparty")
+_IDS = (
+    "id",
+    "account",
+    "treasury",
+    "payee",
+    "refund_of",
+    "payment",
+    "payment_id",
+    "counterparty",
+    "debtor",
+    "creditor",
+)
 
 
 class Commands(TyperGroup):

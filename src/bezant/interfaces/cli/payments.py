@@ -60,16 +60,11 @@ def list_payments(
         answer = client.get(
             "/v1/payments", limit=limit, **{name: text for name, text in asked.items() if text}
         )
-    columns = (
-        "id",
-        "status",
-        "instructed_amount",
-        "settled_amount",
-        "fee",
-        "debtor",
-        "creditor",
-        "created_at",
-    )
-    show(answer, as_json, *columns, rows=answer["payments"])
+    rows = [
+        {**one, "amount": one["instructed_amount"], "created_at": one["created_at"][:16].replace("T", " ")}
+        for one in answer["payments"]
+    ]
+    columns = ("id", "status", "amount", "fee", "debtor", "creditor", "created_at")
+    show(answer, as_json, *columns, rows=rows)
     if not as_json and answer.get("next_cursor"):
         print(f"\nMore: --cursor {answer['next_cursor']}")
