@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
-
 from bezant.ledger.fees import FEE_SALT
 from bezant.model.genesis import Fee
 from bezant.model.identifiers import AccountId
@@ -17,13 +13,6 @@ from bezant.testing.ledgers import BANK, ISSUER, STAKE, fault, record
 
 KEY, OTHER = bytes([7]) * 32, bytes([8]) * 32
 """Two validators: the last that votes is never punished."""
-
-
-@pytest.fixture
-def store(url: str) -> Iterator[Store]:
-    opened = Store.open(url, key=bytes(32))
-    yield opened
-    opened.close()
 
 
 def balance(store: Store, account: AccountId) -> int:

@@ -27,13 +27,6 @@ def world() -> BlockScribe:
     return made
 
 
-@pytest.fixture
-def store(url: str) -> Iterator[Store]:
-    opened = Store.open(url, key=bytes(32))
-    yield opened
-    opened.close()
-
-
 def test_it_catches_up_and_then_follows(store: Store, world: BlockScribe) -> None:
     follower = Follower(store, world.blocks_from)
     follower.start()

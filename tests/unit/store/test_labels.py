@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
-
 from bezant.model.identifiers import AuthorityId, PaymentId
 from bezant.model.keys import authority_id
 from bezant.model.records import Kind, Label, ModelRole, RecordArray, id_of
@@ -13,20 +9,7 @@ from bezant.store import Store
 from bezant.testing.blocks import BlockScribe
 from bezant.testing.ledgers import BANK, ISSUER, record
 
-KEY = bytes(range(32))
 BANKS = authority_id(BANK.public)
-
-
-@pytest.fixture
-def world() -> BlockScribe:
-    return BlockScribe()
-
-
-@pytest.fixture
-def store(url: str) -> Iterator[Store]:
-    opened = Store.open(url, key=KEY)
-    yield opened
-    opened.close()
 
 
 def identity(row: RecordArray) -> PaymentId:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
-import pytest
 import sqlalchemy as sa
+from tests.unit.store.stores import KEY
 
 from bezant.model.identifiers import PaymentId
 from bezant.model.outcomes import Outcome
@@ -14,20 +12,6 @@ from bezant.model.records import Flag, Kind, RecordArray, id_of
 from bezant.store import PaymentStatus, Store, schema
 from bezant.testing.blocks import BlockScribe
 from bezant.testing.ledgers import BANK, record
-
-KEY = bytes(range(32))
-
-
-@pytest.fixture
-def world() -> BlockScribe:
-    return BlockScribe()
-
-
-@pytest.fixture
-def store(url: str) -> Iterator[Store]:
-    opened = Store.open(url, key=KEY)
-    yield opened
-    opened.close()
 
 
 def identity(row: RecordArray) -> PaymentId:

@@ -1,57 +1,26 @@
-"""The projection: every kind of answer, exactly once, and the same again from the blocks."""
+"""The projection: every kind of answer, as payments, accounts and entries."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Sequence
 
-import numpy as np
 import pytest
-import sqlalchemy as sa
+from tests.unit.store.stores import KEY, contents, hold, review
 
-from bezant.chain.blocks import AppHash
-from bezant.errors import ConfigError, InputError, InvariantViolation, NotFound, StorageError
+from bezant.errors import NotFound, StorageError
 from bezant.model.identifiers import AuthorityId, PaymentId
 from bezant.model.keys import authority_id
 from bezant.model.money import U64_MAX
 from bezant.model.outcomes import Outcome, SigningMode, Verdict
-from bezant.model.records import Flag, Kind
-from bezant.store import PaymentStatus, Store, projection, schema
-from bezant.store.outbox import Event
-from bezant.store.projection import EndToEndHashes, project_rows
-from bezant.store.store import in_groups
+from bezant.model.records import Kind
+from bezant.store import PaymentStatus, Store, schema
+from bezant.store.projection import EndToEndHashes
 from bezant.testing.blocks import BlockScribe
 from bezant.testing.ledgers import BANK, ISSUER, record
 
-KEY = bytes(range(32))
+pytestmark = pytest.mark.usefixtures("small_eras")
+
 COMMITTED = b"\x07" * 32
-
-
-@pytest.fixture(autouse=True)
-def small_eras(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Four receipts begin a new era, so that every list and statement here goes over several."""
-    monkeypatch.setattr(projection, "ERA_BITS", 2)
-
-
-@pytest.fixture
-def world() -> BlockScribe:
-    return BlockScribe()
-
-
-@pytest.fixture
-def store(url: str) -> Iterator[Store]:
-    opened = Store.open(url, key=KEY)
-    yield opened
-    opened.close()
-
-
-def contents(store: Store) -> dict[str, list[tuple[object, ...]]]:
-    with store._database.read() as connection:
-        return {
-            table.name: sorted(map(tuple, connection.execute(sa.select(table))), key=repr)
-            for table in schema.PROJECTED
-        }
 
 
 def test_a_transfer_settles_and_both_accounts_show_it(store: Store, world: BlockScribe) -> None:
@@ -74,20 +43,6 @@ def test_a_transfer_settles_and_both_accounts_show_it(store: Store, world: Block
         assert statement.closing == 100_000 + sign * 1250 == store.queries.account(account).balance
         assert statement.entries[1].payment == id_
         assert statement.entries[1].time_ns == block.time_ns
-
-
-def hold(world: BlockScribe, amount: int = 500, hold_for_s: int = 100) -> PaymentId:
-    id_ = world.new_id()
-    held = world.pays(Kind.HOLD, world.alice, world.bob, amount, id=id_, hold_for_s=hold_for_s)
-    world.commit((BANK, held))
-    return id_
-
-
-def review(world: BlockScribe, amount: int = 500) -> PaymentId:
-    id_ = world.new_id()
-    asked = world.transfer(world.alice, world.bob, amount, id=id_, flags=Flag.MAY_REVIEW)
-    world.commit((BANK, asked), verdicts={0: Verdict.REVIEW})
-    return id_
 
 
 @pytest.mark.parametrize("apart", [True, False], ids=["in two transactions", "in one"])
@@ -330,217 +285,3 @@ def test_hashes_depend_on_the_key_and_are_16_bytes() -> None:
     one, other = EndToEndHashes(KEY).digest("A"), EndToEndHashes(KEY[::-1]).digest("A")
     assert one != other
     assert len(one) == schema.HASH_BYTES == 16
-
-
-def test_known_blocks_are_passed_over_and_gaps_refused(store: Store, world: BlockScribe) -> None:
-    world.commit((BANK, world.transfer(world.alice, world.bob, 1)))
-    assert store.project(world.blocks[:2]) == 2
-    before = contents(store)
-    assert store.project(world.blocks[:2]) == 0
-    assert contents(store) == before
-    with pytest.raises(InvariantViolation, match="must follow one by one"):
-        store.project([replace(world.blocks[2], height=4)])
-    with pytest.raises(InvariantViolation, match="another chain"):
-        store.project([replace(world.blocks[1], app=AppHash.known(bytes(32)))])
-    assert store.project(world.blocks) == 1
-    assert store.height == 3
-
-
-def test_a_block_that_its_receipts_do_not_answer_is_refused_whole(store: Store, world: BlockScribe) -> None:
-    world.commit((BANK, world.transfer(world.alice, world.bob, 1)))
-    broken = replace(world.blocks[2], receipts=world.blocks[2].receipts.copy())
-    broken.receipts["id_lo"] += np.uint64(1)
-    store.project(world.blocks[:2])
-    before = contents(store)
-    with pytest.raises(InvariantViolation, match="block 3"):
-        store.project([broken])
-    closes_nothing = world.blocks[2].receipts.copy()
-    closes_nothing["outcome"] = Outcome.RELEASED
-    with pytest.raises(InvariantViolation, match="closes a hold"):
-        store.project([replace(world.blocks[2], receipts=closes_nothing)])
-    assert contents(store) == before
-    assert store.height == 2
-
-
-def test_a_crash_before_the_commit_leaves_nothing_and_replays(
-    url: str, world: BlockScribe, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    hold(world)
-    store = Store.open(url, key=KEY)
-    store.project(world.blocks[:2])
-    before = contents(store)
-
-    def dies(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(store, "_append_events", dies)  # after the rows, before checkpoint and commit
-    with pytest.raises(KeyboardInterrupt):
-        store.project(world.blocks)
-    assert contents(store) == before
-    store.close()
-    store = Store.open(url, key=KEY)
-    assert store.height == 2
-    assert store.project(world.blocks) == 1
-    assert contents(store)["payments"] != before["payments"]
-    store.close()
-
-
-def test_a_rebuild_gives_the_same_rows_and_repeats_no_event(url: str, world: BlockScribe) -> None:
-    def settled(block: object) -> list[Event]:
-        height = block.height  # type: ignore[attr-defined]
-        return [Event(f"evt-{height}", height, "block", "https://receiver.example/hook", "{}")]
-
-    captured = hold(world)
-    hold(world, hold_for_s=1)
-    world.commit((BANK, world.pays(Kind.CAPTURE, world.alice, world.bob, 20, related=captured)))
-    review(world)
-    store = Store.open(url, key=KEY, events=settled)
-    for block in world.blocks:
-        store.project([block])
-    before = contents(store)
-    assert [due.event.id for due in store.outbox.due(2**62)] == [f"evt-{b.height}" for b in world.blocks]
-    for due in store.outbox.due(2**62):
-        store.outbox.mark_delivered(due.event.id, 1)
-    store.outbox.prune(2**62)
-    store.rebuild(iter(world.blocks))
-    assert contents(store) == before
-    assert store.outbox.due(2**62) == []
-    store.close()
-
-
-def test_rows_are_the_same_however_blocks_are_grouped(world: BlockScribe) -> None:
-    hold(world, hold_for_s=2)
-    review(world)
-    world.commit((BANK, world.transfer(world.alice, world.bob, 3)))
-    hashes = EndToEndHashes(KEY)
-    whole = project_rows(world.blocks, hashes)
-    parts, before = [], 0
-    for group in in_groups(world.blocks, 2):
-        parts.append(project_rows(group, hashes, receipts_before=before))
-        before += parts[-1].receipts
-    assert before == whole.receipts
-    assert len(parts) > 2
-    for name in ("payments", "captures", "releases", "expiries", "accounts"):
-        assert getattr(whole, name) == [row for part in parts for row in getattr(part, name)]
-    assert sorted(whole.entries) == sorted(row for part in parts for row in part.entries)
-
-
-def test_lists_by_account_time_and_status_page_stably(store: Store, world: BlockScribe) -> None:
-    for amount in range(1, 8):
-        debtor, creditor = (world.alice, world.bob) if amount % 2 else (world.bob, world.alice)
-        world.commit((BANK, world.transfer(debtor, creditor, amount)))
-    store.project(world.blocks[:8])
-    first = store.queries.payments(account=world.alice, limit=3)
-    store.project(world.blocks)  # rows arrive between two pages
-    seen = [p.amount for p in first.items]
-    cursor = first.next_cursor
-    while cursor:
-        page = store.queries.payments(account=world.alice, limit=3, cursor=cursor)
-        seen += [p.amount for p in page.items]
-        cursor = page.next_cursor
-    assert seen == [6, 5, 4, 3, 2, 1, 100_000]
-
-    times = [block.time_ns for block in world.blocks]
-    ranged = store.queries.payments(from_ns=times[3], to_ns=times[6])
-    assert [p.created_ns for p in ranged.items] == times[5:2:-1]
-    assert store.queries.payments(from_ns=times[-1] + 1).items == []
-    assert store.queries.payments(to_ns=times[0]).items == []
-    settled = store.queries.payments(status=PaymentStatus.SETTLED, account=world.bob, limit=2)
-    assert [p.amount for p in settled.items] == [7, 6]
-
-
-def test_no_question_walks_through_all_payments(tmp_path: Path, world: BlockScribe) -> None:
-    """SQLite says how it would answer: by an index, an era at a time, and without sorting."""
-    store = Store.open(f"sqlite:///{tmp_path / 'store.db'}", key=KEY)
-    store.project(world.blocks)
-    plans: list[str] = []
-    asked: list[tuple[str, object]] = []
-    reader = store._database._reader
-    sa.event.listen(
-        reader, "before_cursor_execute", lambda c, cursor, sql, values, *_: asked.append((sql, values))
-    )
-    store.queries.payments(account=world.alice, from_ns=world.blocks[1].time_ns)
-    store.queries.payments_by_end_to_end_id("E2E-1")
-    store.queries.account(world.alice)
-    store.queries.statement(world.alice, from_ns=world.blocks[1].time_ns)
-    with reader.connect() as connection:
-        for sql, values in [ask for ask in asked if ask[0].startswith("SELECT")]:
-            explained = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", values)
-            plans += [row[3] for row in explained]
-    store.close()
-    walked = [plan for plan in plans if plan.startswith(("SCAN payments", "SCAN entries", "SCAN accounts"))]
-    assert walked == []
-    for index in ("payments_debtor (era=? AND debtor=?", "payments_creditor (era=? AND creditor=?"):
-        assert any(index in plan for plan in plans), index
-    for lookup in ("payments_end_to_end (era=? AND end_to_end_hash=?", "PRIMARY KEY (era=? AND account=?"):
-        assert any(lookup in plan for plan in plans), lookup
-
-
-def test_statements_page_and_add_up(store: Store, world: BlockScribe) -> None:
-    for amount in range(1, 6):
-        world.commit((BANK, world.transfer(world.alice, world.bob, amount)))
-    store.project(world.blocks)
-    times = [block.time_ns for block in world.blocks]
-    whole = store.queries.statement(world.alice, from_ns=times[3], to_ns=times[6])
-    assert [e.amount for e in whole.entries] == [2, 3, 4]
-    assert (whole.opening, whole.closing) == (99_999, 99_990)
-    assert (whole.period_opening, whole.period_closing) == (99_999, 99_990)
-    balance, cursor, amounts = 99_999, None, []
-    while True:
-        page = store.queries.statement(world.alice, from_ns=times[3], to_ns=times[6], cursor=cursor, limit=1)
-        assert (page.opening, page.period_closing) == (balance, 99_990)
-        balance, cursor = page.closing, page.next_cursor
-        amounts += [e.amount for e in page.entries]
-        if cursor is None:
-            break
-    assert (balance, amounts) == (99_990, [2, 3, 4])
-    empty = store.queries.statement(world.alice, from_ns=times[-1] + 1)
-    assert (empty.opening, empty.closing, list(empty.entries)) == (99_985, 99_985, [])
-
-
-@pytest.mark.parametrize("cursor", ["", "x", "AAAA", "é", "A" * 34, "?" * 40, "A" * 10_000])
-def test_a_malformed_cursor_is_refused(store: Store, world: BlockScribe, cursor: str) -> None:
-    store.project(world.blocks)
-    asks = (
-        lambda: store.queries.payments(cursor=cursor),
-        lambda: store.queries.accounts(cursor=cursor),
-        lambda: store.queries.statement(world.alice, cursor=cursor),
-    )
-    for ask in asks:
-        with pytest.raises(InputError) as e:
-            ask()
-        assert e.value.code == "cursor_invalid"
-
-
-def test_a_cursor_of_another_list_is_refused(store: Store, world: BlockScribe) -> None:
-    store.project(world.blocks)
-    cursor = store.queries.payments(limit=1).next_cursor
-    assert cursor is not None
-    with pytest.raises(InputError, match="with these filters"):
-        store.queries.payments(limit=1, account=world.alice, cursor=cursor)
-    with pytest.raises(InputError) as e:
-        store.queries.payments(limit=0)
-    assert e.value.code == "limit_invalid"
-
-
-def test_a_newer_schema_is_refused(url: str) -> None:
-    store = Store.open(url, key=KEY)
-    with store._database.write() as connection:
-        connection.execute(sa.text("UPDATE schema_version SET version = 99"))
-    store.close()
-    with pytest.raises(StorageError, match="of version 99") as e:
-        Store.open(url, key=KEY)
-    assert e.value.code == "schema_newer"
-
-
-@pytest.mark.parametrize("bad", ["nonsense", "sqlite://", "sqlite:///:memory:", "mysql://x/y"])
-def test_only_a_sqlite_file_or_postgresql_will_do(bad: str) -> None:
-    with pytest.raises(ConfigError):
-        Store.open(bad, key=KEY)
-    with pytest.raises(ConfigError, match="32 bytes"):
-        Store.open("sqlite:///x.db", key=b"short")
-
-
-def test_an_unusable_file_is_a_storage_error(tmp_path: object) -> None:
-    with pytest.raises(StorageError, match="unable to open"):
-        Store.open(f"sqlite:///{tmp_path}/missing/store.db", key=KEY)
