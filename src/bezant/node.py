@@ -238,7 +238,7 @@ class Node:
         self.links = Linker(self.history, self.instruments.sightings)
         self.mandates = Mandates(self.desk, self.accounts, self.payments)
         self.votes = Votes(self.desk, self.payments)
-        self.governance = Governance(self.desk, self.payments)
+        self.governance = Governance(self.desk, self.payments, self.history)
         self.controls = Controls(self.desk, self.accounts, self.payments)
         self.models = Models(self.desk, self.payments, self.history, shelf, self.lineup, self.score_log)
         # Before the store follows: what it has projected tells which bindings it was told.

@@ -35,6 +35,12 @@ def test_a_rule_that_three_of_four_accept_is_in_force_everywhere_from_its_height
         # The last one was away, and learned of it from the blocks that it missed.
         assert rule(gateway, "slash_ppm")["since_height"] == open_["height"]
         assert gateway.get("/v1/governance")["proposals"] == []
+        (past,) = gateway.get("/v1/governance/proposals")["proposals"]
+        assert past == gateway.get(f"/v1/governance/proposals/{asked['id']}")
+        assert (past["status"], past["in_force_height"]) == ("in_force", open_["height"])
+        assert (past["previous_value"], past["value"]) == (50_000, 70_000)
+        said = {one["institution"]: one["ballot"] for one in past["ballots"]}
+        assert said == {f"Institution {n}": "yes" for n in (1, 2, 3)}
     four.network.stop([last])
     four.heal()
     assert rule(fourth, "slash_ppm") == rule(first, "slash_ppm")

@@ -8,16 +8,19 @@ from dataclasses import dataclass
 from bezant.errors import InputError
 from bezant.gateway import commands
 from bezant.gateway.desk import Desk
+from bezant.gateway.history import History
 from bezant.gateway.payments import Answered, Payments
 from bezant.ledger import open_items
 from bezant.ledger.fees import FEE_SALT, collector_id
 from bezant.ledger.open_items import OpenProposal
-from bezant.model.genesis import Fee
-from bezant.model.governance import RANGES, Ballot, Change, Rule, is_allowed, value_of
-from bezant.model.identifiers import AccountId, PaymentId
+from bezant.model.genesis import Fee, Genesis
+from bezant.model.governance import RANGES, Ballot, Change, Rule, is_allowed, value_of, values_of
+from bezant.model.identifiers import AccountId, AuthorityId, PaymentId
 from bezant.model.keys import authority_id
 from bezant.model.money import parse_minor
 from bezant.model.outcomes import Outcome
+from bezant.store.schema import ProposalStatus
+from bezant.store.views import Page, StoredProposal
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +47,30 @@ class FeeNow:
     balance: int
 
 
+@dataclass(frozen=True, slots=True)
+class ProposalNow:
+    """A proposal, whatever became of it: `was` is what its rule was before, `stored` what the read model
+    knows (None: not asked), `open` what the ledger does while it is voted on or waits (None: decided)."""
+
+    id: PaymentId
+    proposer: AuthorityId
+    change: Change
+    was: Change
+    height: int
+    until_ns: int
+    status: ProposalStatus
+    open: OpenProposal | None
+    stored: StoredProposal | None
+
+
 class Governance:
     """Proposes and votes under the institution's signature, once for each id.
 
     All raise BezantError naming the outcome that refused it.
     """
 
-    def __init__(self, desk: Desk, payments: Payments) -> None:
-        self._desk, self._payments = desk, payments
+    def __init__(self, desk: Desk, payments: Payments, history: History) -> None:
+        self._desk, self._payments, self._history = desk, payments, history
 
     def rules(self) -> Sequence[RuleNow]:
         """Return the rules that this network has and its validators may change."""
@@ -70,16 +89,51 @@ class Governance:
             if is_allowed(ledger.genesis, Change(rule, (low,)))
         ]
 
-    def proposals(self) -> Sequence[OpenProposal]:
-        """Return the proposals that are voted on or wait for their height."""
-        return open_items.proposals(self._desk.engine.ledger)
+    def proposals(self) -> Sequence[ProposalNow]:
+        """Return the proposals that are voted on or wait for their height, as the ledger has them."""
+        ledger = self._desk.engine.ledger
+        return [
+            ProposalNow(
+                PaymentId(one.id),
+                one.proposer,
+                one.change,
+                _as_it_is(ledger.in_force, one.change),
+                one.height,
+                one.until_ns,
+                ProposalStatus.ACCEPTED if one.accepted else ProposalStatus.VOTING,
+                one,
+                None,
+            )
+            for one in open_items.proposals(ledger)
+        ]
 
-    def institution_of(self, proposal: OpenProposal) -> str:
-        """Return the name of the institution that made a proposal."""
+    def past(
+        self, *, status: ProposalStatus | None = None, cursor: str | None = None, limit: int = 50
+    ) -> Page[ProposalNow]:
+        """Return every proposal there was, newest first. Raises: InputError, Overloaded."""
+        page = self._history.queries().proposals(status=status, cursor=cursor, limit=limit)
+        return Page([self._known(one) for one in page.items], page.next_cursor)
+
+    def proposal(self, identity: PaymentId) -> ProposalNow:
+        """Return a proposal, whatever became of it. Raises: NotFound, Overloaded."""
+        return self._known(self._history.queries().proposal(identity))
+
+    def institution_of(self, proposer: AuthorityId) -> str:
+        """Return the name of the institution that proposed or voted."""
         for institution in self._desk.engine.genesis.institutions:
-            if authority_id(bytes.fromhex(institution.key)) == proposal.proposer:
+            if authority_id(bytes.fromhex(institution.key)) == proposer:
                 return institution.name
         return ""
+
+    def _known(self, one: StoredProposal) -> ProposalNow:
+        """Return a row of the store with the votes as they would be counted now, where they still would."""
+        ledger, voted_on = self._desk.engine.ledger, None
+        if one.status in (ProposalStatus.VOTING, ProposalStatus.ACCEPTED):
+            voted_on = next((now for now in open_items.proposals(ledger) if now.id == one.id), None)
+        was = one.was or _as_it_is(ledger.genesis, one.change)
+        return ProposalNow(
+            one.id, one.proposer, one.change, was, one.height, one.until_ns, one.status, voted_on, one
+        )
 
     def fees(self) -> Sequence[FeeNow]:
         """Return what payments in each asset are charged, and what was collected and not divided yet."""
@@ -137,3 +191,8 @@ class Governance:
         own = authority_id(self._desk.institution_key.public)
         record = commands.vote(identity, own, proposal, said)
         return self._payments.carry_out_once(record, self._desk.institution_key)
+
+
+def _as_it_is(genesis: Genesis, change: Change) -> Change:
+    """Return what the rule of a change is in a genesis, or in one with the rules in force."""
+    return Change(change.rule, values_of(genesis, change.rule, change.asset), change.asset)

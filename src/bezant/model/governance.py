@@ -96,6 +96,14 @@ def value_of(genesis: Genesis, rule: Rule) -> int:
     return found
 
 
+def values_of(genesis: Genesis, rule: Rule, asset: int) -> tuple[int, ...]:
+    """Return all four numbers that a rule is there; those that it has not are 0, as all of no fee are."""
+    if rule is not Rule.FEE:
+        return (value_of(genesis, rule), *[0] * (VALUES - 1))
+    charged = (fee for fee in genesis.fees if fee.asset == asset)
+    return next(((fee.flat, fee.ppm, fee.minimum, fee.maximum) for fee in charged), (0,) * VALUES)
+
+
 def is_allowed(genesis: Genesis, change: Change) -> bool:
     """Return whether the network has the rule, and it may be that."""
     if change.rule is Rule.FEE:

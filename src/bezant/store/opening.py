@@ -15,6 +15,7 @@ from bezant.model.outcomes import Outcome
 from bezant.model.records import Kind, RecordArray
 from bezant.store import columns
 from bezant.store.projection import ProjectedRows, Row
+from bezant.store.proposals import opening_proposals
 from bezant.store.schema import (
     ERA_BITS,
     POSITION_BITS,
@@ -49,6 +50,7 @@ def opening_rows(opening: Opening) -> ProjectedRows:
         for place, _, identity, _, _, debtor, creditor, asset, amount, _, status, *_ in rows.payments
         if status == PaymentStatus.IN_REVIEW.value
     ]
+    rows.proposals, rows.ballots, rows.rule_changes = opening_proposals(tables, holders, ordinal)
     return rows
 
 

@@ -31,6 +31,7 @@ from bezant.model.records import Kind, RecordArray
 from bezant.store import columns
 from bezant.store.fees import fee_rows
 from bezant.store.learning import label_rows, model_rows
+from bezant.store.proposals import ballot_rows, decision_rows, proposal_rows
 from bezant.store.reviews import review_rows
 from bezant.store.schema import ERA_BITS, HASH_BYTES, POSITION_BITS, STATUS_OF, PaymentStatus
 from bezant.store.slashes import slash_rows
@@ -69,6 +70,13 @@ class ProjectedRows:
     labels: list[Row] = field(default_factory=list)
     reviews: list[Row] = field(default_factory=list)
     model_changes: list[Row] = field(default_factory=list)
+    proposals: list[Row] = field(default_factory=list)
+    ballots: list[Row] = field(default_factory=list)
+    accepted: list[Row] = field(default_factory=list)
+    declined: list[Row] = field(default_factory=list)
+    enacted: list[Row] = field(default_factory=list)
+    rule_changes: list[Row] = field(default_factory=list)
+    """What is in force already where a chain begins; blocks say it by what they enact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +172,10 @@ def project_rows(
     rows.reviews = review_rows(run.records, run.decisions, run.receipts, run.ordinals, run.times)
     rows.labels = label_rows(*run.applied(Kind.LABEL))
     rows.model_changes = model_rows(*run.applied(Kind.SET_MODEL))
+    rows.proposals = proposal_rows(*run.applied(Kind.PROPOSE))
+    rows.ballots = ballot_rows(*run.applied(Kind.VOTE))
+    decisions = decision_rows(run.system, run.system_ordinals, run.system_times)
+    rows.accepted, rows.declined, rows.enacted = decisions
     return rows
 
 

@@ -16,11 +16,13 @@ from bezant.store.database import Database
 from bezant.store.eras import by_era
 from bezant.store.fees import fees_charged
 from bezant.store.projection import EndToEndHashes
+from bezant.store.proposals import last_named, listed, said_to
 from bezant.store.reviews import Wanted, open_reviews
 from bezant.store.schema import (
     NOT_SETTLED,
     POSITION_BITS,
     PaymentStatus,
+    ProposalStatus,
     account_parties,
     accounts,
     blocks,
@@ -40,6 +42,7 @@ from bezant.store.views import (
     StoredCapture,
     StoredLabel,
     StoredPayment,
+    StoredProposal,
     StoredReview,
     account_view,
     capture_view,
@@ -47,6 +50,7 @@ from bezant.store.views import (
     label_view,
     model_change_view,
     payment_view,
+    proposal_view,
     review_view,
 )
 
@@ -210,6 +214,23 @@ class Queries:
         with self._database.read() as connection:
             rows = connection.execute(query.order_by(model_changes.c.ordinal))
             return [model_change_view(row) for row in rows]
+
+    def proposals(
+        self, *, status: ProposalStatus | None = None, cursor: str | None = None, limit: int = 50
+    ) -> Page[StoredProposal]:
+        """Return what was put to the vote, newest first. Raises: InputError ``cursor_invalid``."""
+        with self._database.read() as connection:
+            rows, next_cursor = listed(connection, status, cursor, _checked(limit))
+            ballots = said_to(connection, rows)
+        return Page(list(map(proposal_view, rows, ballots)), next_cursor)
+
+    def proposal(self, id_: PaymentId) -> StoredProposal:
+        """Return the last proposal of an id; raises NotFound ``proposal_unknown``."""
+        with self._database.read() as connection:
+            row = last_named(connection, id_)
+            if row is None:
+                raise NotFound(f"no proposal {render_payment_id(id_)} is known", code="proposal_unknown")
+            return proposal_view(row, said_to(connection, [row])[0])
 
     def account(self, id_: AccountId) -> StoredAccount:
         """Return one account; raises NotFound ``account_unknown``."""

@@ -22,8 +22,6 @@ from bezant.model.records import RecordArray
 from bezant.store import columns
 from bezant.store.cursors import decode_cursor, encode_cursor
 from bezant.store.schema import (
-    NOT_SETTLED,
-    PaymentStatus,
     escalations,
     id_key,
     payments,
@@ -87,16 +85,6 @@ def review_rows(
             strict=True,
         )
     )
-
-
-def waiting(connection: sa.Connection) -> list[dict[str, Any]]:
-    """Return the rows of `schema.reviews` by what stands in the table of payments."""
-    query = sa.select(payments).where(payments.c.status == PaymentStatus.IN_REVIEW.value, NOT_SETTLED)
-    names = ("ordinal", "id", "debtor", "creditor", "asset", "created_ns")
-    return [
-        {**{name: getattr(row, name) for name in names}, "priority": _priority(row)}
-        for row in connection.execute(query)
-    ]
 
 
 def open_reviews(

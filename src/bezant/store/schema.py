@@ -56,6 +56,25 @@ class PaymentStatus(StrEnum):
     BLOCKED = "blocked"
 
 
+class ProposalStatus(StrEnum):
+    """What became of a change that was put to the vote.
+
+    ==========  ======================================================================
+    voting      votes are taken
+    accepted    more than two thirds said yes, and its height is not there yet
+    in_force    put into force; what is in force now may be a later one
+    declined    a third said no
+    lapsed      its time ended, or too little notice would have been left
+    ==========  ======================================================================
+    """
+
+    VOTING = "voting"
+    ACCEPTED = "accepted"
+    IN_FORCE = "in_force"
+    DECLINED = "declined"
+    LAPSED = "lapsed"
+
+
 STATUS_OF: Final = {
     Outcome.APPLIED: PaymentStatus.SETTLED,
     Outcome.HELD: PaymentStatus.HELD,
@@ -213,6 +232,59 @@ model_changes = sa.Table(
 )
 """Every role that a model was given; few, so that no index is needed."""
 
+
+def _values() -> tuple[sa.Column[int], ...]:
+    """Return the columns of what a rule is: one number, and of a fee all four."""
+    return tuple(
+        sa.Column(name, sa.BigInteger, nullable=False) for name in ("value", "ppm", "minimum", "maximum")
+    )
+
+
+proposals = sa.Table(
+    "proposals",
+    metadata,
+    sa.Column("ordinal", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+    _id("id"),
+    _id("authority"),
+    sa.Column("rule", sa.SmallInteger, nullable=False),
+    sa.Column("asset", sa.BigInteger, nullable=False),
+    *_values(),
+    sa.Column("height", sa.BigInteger, nullable=False),
+    sa.Column("until_ns", sa.BigInteger, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("created_ns", sa.BigInteger),
+    sa.Column("decided", sa.BigInteger),
+    sa.Column("decided_ns", sa.BigInteger),
+    sa.Column("enacted", sa.BigInteger),
+    sa.Column("enacted_ns", sa.BigInteger),
+)
+"""Every PROPOSE that was applied. `height` is the one it was proposed for, u64 stored as amounts are;
+`decided` and `enacted` are ordinals of system receipts. An id names the last proposal before: another
+institution may use it again. Times are null where this node's chain begins behind them."""
+sa.Index("proposals_id", proposals.c.id, proposals.c.ordinal)
+sa.Index("proposals_status", proposals.c.status, proposals.c.ordinal)
+
+ballots = sa.Table(
+    "ballots",
+    metadata,
+    sa.Column("ordinal", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+    _id("proposal"),
+    _id("authority"),
+    sa.Column("ballot", sa.SmallInteger, nullable=False),
+)
+"""What institutions said to a proposal; of several rows of one of them the last counts."""
+sa.Index("ballots_proposal", ballots.c.proposal, ballots.c.ordinal)
+
+rule_changes = sa.Table(
+    "rule_changes",
+    metadata,
+    sa.Column("rule", sa.SmallInteger, primary_key=True, autoincrement=False),
+    sa.Column("asset", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("since", sa.BigInteger, primary_key=True, autoincrement=False),
+    *_values(),
+)
+"""What each rule became at which height; before the first it was as the genesis has it."""
+
 entries = sa.Table(
     "entries",
     metadata,
@@ -291,7 +363,20 @@ sa.Index(
     postgresql_where=_WAITING,
 )
 
-PROJECTED: Final = (blocks, eras, payments, captures, labels, reviews, model_changes, entries, accounts)
+PROJECTED: Final = (
+    blocks,
+    eras,
+    payments,
+    captures,
+    labels,
+    reviews,
+    model_changes,
+    proposals,
+    ballots,
+    rule_changes,
+    entries,
+    accounts,
+)
 """What a rebuild empties and fills again from the blocks."""
 
 idempotency_metadata = sa.MetaData()

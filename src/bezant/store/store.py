@@ -18,7 +18,7 @@ from bezant.chain.blocks import CommittedBlock
 from bezant.chain.storage.base import Opening
 from bezant.errors import ConfigError, InvariantViolation
 from bezant.model.identifiers import AccountId
-from bezant.store import reviews, schema, slashes
+from bezant.store import proposals, reviews, schema, slashes
 from bezant.store.database import Database
 from bezant.store.fees import insert_fees
 from bezant.store.opening import opening_rows
@@ -275,6 +275,7 @@ class Store:
         insert(connection, schema.reviews, rows.reviews)
         insert(connection, schema.model_changes, rows.model_changes)
         insert(connection, schema.entries, rows.entries)
+        self._write_proposals(connection, rows)
         # Captures first: what is released or expires in the same run may have been captured in part.
         closed = update(connection, _CAPTURE, rows.captured) + update(connection, _RELEASE, rows.releases)
         closed += update(connection, _EXPIRE, rows.expiries)
@@ -296,6 +297,20 @@ class Store:
         ):
             if update(connection, statement, changes) != len(changes):
                 raise InvariantViolation("a block changes an account that the store does not know")
+
+    def _write_proposals(self, connection: sa.Connection, rows: ProjectedRows) -> None:
+        insert, update = self._database.insert_many, self._database.update_many
+        insert(connection, schema.proposals, rows.proposals)
+        insert(connection, schema.ballots, rows.ballots)
+        insert(connection, schema.rule_changes, rows.rule_changes)
+        for statement, decided in (
+            (proposals.ACCEPT, rows.accepted),
+            (proposals.DECLINE, rows.declined),
+            (proposals.ENACT, rows.enacted),
+            (proposals.CHANGE, proposals.change_rows(rows.enacted)),
+        ):
+            if update(connection, statement, decided) != len(decided):
+                raise InvariantViolation("a block decides a proposal that the store does not know as open")
 
     def _without_erased(self, rows: list[tuple[object, ...]]) -> list[tuple[object, ...]]:
         if not self._erased:
@@ -374,11 +389,21 @@ def _keep_labels(connection: sa.Connection) -> None:
 
 
 def _keep_reviews(connection: sa.Connection) -> None:
-    """Version 5: what waits for a person is kept by its expected loss."""
+    """Version 5: what waits for a person, by its expected loss, and what was passed on."""
     schema.metadata.create_all(connection)
-    connection.execute(schema.reviews.delete())
-    if rows := reviews.waiting(connection):
-        connection.execute(schema.reviews.insert(), rows)
 
 
-_VERSIONS: Final = (_create_tables, _begin_again, _divide_into_eras, _keep_labels, _keep_reviews)
+def _keep_proposals(connection: sa.Connection) -> None:
+    """Version 6: what was put to the vote. Blocks of before may have proposals, and no row says which."""
+    _begin_again(connection)
+    connection.execute(checkpoint.update().values(receipts=0))
+
+
+_VERSIONS: Final = (
+    _create_tables,
+    _begin_again,
+    _divide_into_eras,
+    _keep_labels,
+    _keep_reviews,
+    _keep_proposals,
+)

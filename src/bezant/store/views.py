@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
+from bezant.model.governance import Ballot, Change, Rule
 from bezant.model.identifiers import AccountId, AuthorityId, PaymentId
 from bezant.model.outcomes import Outcome, SigningMode, Verdict
 from bezant.model.records import Kind, Label, ModelRole
-from bezant.store.schema import POSITION_BITS, PaymentStatus, unsigned_amount
+from bezant.store.schema import POSITION_BITS, PaymentStatus, ProposalStatus, unsigned_amount
 
 T = TypeVar("T")
 
@@ -99,6 +100,31 @@ class ModelChange:
     role: ModelRole
     height: int
     created_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredProposal:
+    """A change that was put to the vote, for block `height`, and what became of it.
+
+    `was` is what it replaced, or what stood when it was declined, or what stands now; None: as the network
+    was founded. `ballots` are what institutions said last. Heights and times are None for what did not
+    happen, and for what happened before the node's chain begins.
+    """
+
+    id: PaymentId
+    proposer: AuthorityId
+    change: Change
+    was: Change | None
+    status: ProposalStatus
+    height: int
+    until_ns: int
+    created_height: int | None
+    created_ns: int | None
+    decided_height: int | None
+    decided_ns: int | None
+    enacted_height: int | None
+    enacted_ns: int | None
+    ballots: Sequence[tuple[AuthorityId, Ballot]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +256,30 @@ def model_change_view(row: Any) -> ModelChange:
     )
 
 
+def proposal_view(row: Any, said: Mapping[bytes, int]) -> StoredProposal:
+    change = Change(Rule(row.rule), _values(row.value, row.ppm, row.minimum, row.maximum), row.asset)
+    was = None
+    if row.was_value is not None:
+        values = _values(row.was_value, row.was_ppm, row.was_minimum, row.was_maximum)
+        was = Change(change.rule, values, change.asset)
+    return StoredProposal(
+        id=PaymentId(_int(row.id)),
+        proposer=AuthorityId(_int(row.authority)),
+        change=change,
+        was=was,
+        status=ProposalStatus(row.status),
+        height=unsigned_amount(row.height),
+        until_ns=row.until_ns,
+        created_height=None if row.created_ns is None else row.ordinal >> POSITION_BITS,
+        created_ns=row.created_ns,
+        decided_height=None if row.decided is None else row.decided >> POSITION_BITS,
+        decided_ns=row.decided_ns,
+        enacted_height=None if row.enacted is None else row.enacted >> POSITION_BITS,
+        enacted_ns=row.enacted_ns,
+        ballots=[(AuthorityId(_int(authority)), Ballot(ballot)) for authority, ballot in said.items()],
+    )
+
+
 def account_view(row: Any) -> StoredAccount:
     return StoredAccount(
         id=AccountId(_int(row.id)),
@@ -258,6 +308,10 @@ def entry_view(row: Any) -> StatementEntry:
         counterparty=AccountId(_int(row.counterparty)),
         balance=int(row.balance),
     )
+
+
+def _values(*stored: int) -> tuple[int, ...]:
+    return tuple(map(unsigned_amount, stored))
 
 
 def _int(key: bytes) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from bezant.chain.blocks import AppHash, CommittedBlock
+from bezant.ledger.batch import Batch
 from bezant.ledger.reference import ReferenceLedger
 from bezant.model.digest import sha256
 from bezant.model.identifiers import AccountId, PaymentId
@@ -31,6 +32,8 @@ class BlockScribe:
         self.scribe = Scribe(sha256(b"store tests"))
         self.ledger = ReferenceLedger(small_genesis(stake=STAKE, **given))
         self.blocks: list[CommittedBlock] = []
+        self.batches: list[Batch] = []
+        """What the blocks were made of, for another ledger to apply."""
         self.history = History()
         opening, self.treasury = treasury(self.scribe)
         alice, self.alice = self.scribe.open(2, BANK, salt=1)
@@ -71,6 +74,7 @@ class BlockScribe:
             receipts,
         )
         self.blocks.append(block)
+        self.batches.append(batch)
         return block
 
     def transfer(

@@ -13,14 +13,15 @@ from bezant.model.outcomes import Verdict
 from bezant.model.records import Flag
 from bezant.store import Store, schema
 from bezant.store.database import Database
-from bezant.store.reviews import Wanted, open_reviews, waiting
+from bezant.store.reviews import Wanted, expected_loss, open_reviews
+from bezant.store.schema import unsigned_amount
 from bezant.testing.blocks import BlockScribe
 from bezant.testing.ledgers import BANK
 
 KEY = bytes(range(32))
 
 
-def row(ordinal: int, asset: int, loss: int) -> dict[str, object]:
+def row(ordinal: int, asset: int, loss: int) -> dict[str, int]:
     """Return what the table of payments would say of a review with this expected loss."""
     return {"ordinal": ordinal, "asset": asset, "amount": loss, "score_ppm": 1_000_000}
 
@@ -33,7 +34,7 @@ def database(tmp_path: Path) -> Database:
     return database
 
 
-def put(database: Database, *rows: dict[str, object]) -> None:
+def put(database: Database, *rows: dict[str, int]) -> None:
     """Fill both tables as projecting blocks would."""
     blank = {
         column.name: b"\0" * 16 if isinstance(column.type, sa.LargeBinary) else 0
@@ -41,9 +42,12 @@ def put(database: Database, *rows: dict[str, object]) -> None:
     }
     with database.write() as connection:
         for one in rows:
-            made = blank | {"status": "in_review", "id": int(str(one["ordinal"])).to_bytes(16, "big")} | one
+            made = blank | {"status": "in_review", "id": one["ordinal"].to_bytes(16, "big")} | one
             connection.execute(schema.payments.insert().values(**made))
-        connection.execute(schema.reviews.insert(), waiting(connection))
+            loss = expected_loss(one["score_ppm"], unsigned_amount(one["amount"]))
+            made["priority"] = loss.to_bytes(8, "big")
+            columns = (column.name for column in schema.reviews.columns)
+            connection.execute(schema.reviews.insert().values(**{name: made[name] for name in columns}))
 
 
 def pages(database: Database, wanted: Wanted, limit: int) -> list[int]:
@@ -91,6 +95,7 @@ def test_an_older_store_has_its_open_reviews_in_the_queue(url: str) -> None:
     database.close()
     store = Store.open(url, key=KEY)
     try:
+        store.project(world.blocks)
         (found,) = store.queries.reviews(Wanted()).items
         assert (found.payment.id, found.escalated) == (PaymentId(id_), False)
         store.note_escalations({id_: 1})

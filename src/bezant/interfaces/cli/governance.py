@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -44,6 +44,75 @@ def list_proposals(data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
     columns = ("id", "status", "rule", "value", "height", "voting_until", "institution")
     votes = ("votes_yes", "votes_no", "votes_in_all")
     show(answer, as_json, *columns, *votes, rows=answer["proposals"])
+
+
+@app.command("history")
+def list_past(
+    status: Annotated[
+        str, typer.Option(help="Only these: voting, accepted, in_force, declined or lapsed.")
+    ] = "",
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many at most.")] = 50,
+    cursor: Annotated[str, typer.Option(help="Where the last page ended.")] = "",
+    data: Data = DEFAULT_DATA,
+    as_json: AsJson = False,
+) -> None:
+    """List everything that was ever put to the vote, newest first, and what became of it.
+
+    \b
+    bezant governance history --status in_force
+    """
+    from bezant.interfaces.cli.client import connect
+
+    asked = {"status": status, "cursor": cursor}
+    with connect(data) as client:
+        answer = client.get(
+            "/v1/governance/proposals", limit=limit, **{name: text for name, text in asked.items() if text}
+        )
+    heights = (("decided", "decided_height"), ("in force", "in_force_height"))
+    rows = [_from_to(one) | {title: one.get(name) for title, name in heights} for one in answer["proposals"]]
+    columns = ("id", "status", "rule", "from", "to", "decided", "in force", "institution")
+    show(answer, as_json, *columns, rows=rows)
+    if not as_json and answer.get("next_cursor"):
+        print(f"\nMore: --cursor {answer['next_cursor']}")
+
+
+@app.command("show")
+def show_proposal(
+    proposal: Annotated[str, typer.Argument(help="Id of the proposal.")],
+    data: Data = DEFAULT_DATA,
+    as_json: AsJson = False,
+) -> None:
+    """Show a proposal: from what to what, who proposed it and when, who said what, and what became of it.
+
+    \b
+    bezant governance show 0190a6f0-…-9a1c
+    """
+    from bezant.interfaces.cli.client import connect
+
+    with connect(data) as client:
+        answer = client.get(f"/v1/governance/proposals/{proposal}")
+    if as_json:
+        show(answer, as_json)
+        return
+    said = [f"{one['ballot']}: {one['institution'] or one['authority']}" for one in answer["ballots"]]
+    told = _from_to(answer) | {"ballots": said}
+    hidden = ("value", "previous_value", "fee", "previous_fee")
+    show({name: value for name, value in told.items() if name not in hidden and value != []}, as_json)
+
+
+def _from_to(proposal: dict[str, Any]) -> dict[str, Any]:
+    """Return a proposal with what its rule is to become, and what it was, as a person reads it."""
+    if "fee" not in proposal:
+        return proposal | {"from": proposal["previous_value"], "to": proposal["value"]}
+    return proposal | {"from": _terms(proposal["previous_fee"]), "to": _terms(proposal["fee"])}
+
+
+def _terms(fee: dict[str, Any]) -> str:
+    """Return what a fee is: nothing where its maximum is nothing."""
+    flat, low, high = (fee[name]["amount"] for name in ("flat", "minimum", "maximum"))
+    if not high.strip("0."):
+        return f"nothing in {fee['flat']['asset']}"
+    return f"{flat} + {fee['ppm']} ppm, {low} to {high} {fee['flat']['asset']}"
 
 
 @app.command()

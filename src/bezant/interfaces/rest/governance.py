@@ -6,24 +6,29 @@ from typing import Annotated, Literal
 
 import msgspec
 from litestar import Response, get, post
-from litestar.params import FromPath
+from litestar.params import FromPath, QueryParameter
 from msgspec import Meta
 
 from bezant.gateway.events import render_time
-from bezant.gateway.governance import FeeNow, RuleNow
+from bezant.gateway.governance import FeeNow, ProposalNow, RuleNow
 from bezant.gateway.payments import Answered
+from bezant.interfaces.rest.accounts import Cursor, Limit
 from bezant.interfaces.rest.idempotency import Answer
 from bezant.interfaces.rest.services import AnyRequest, Given, Services, in_thread, read_body
 from bezant.interfaces.rest.shapes import AssetCode, Decimal, In, Money, Out
-from bezant.ledger.open_items import OpenProposal
 from bezant.model.governance import Ballot, Change, Rule
 from bezant.model.identifiers import PaymentId, parse_payment_id, render_id, render_payment_id
+from bezant.store.schema import ProposalStatus
 
 _ENCODER = msgspec.json.Encoder()
 _Number = Annotated[int, Meta(ge=0, le=2**53)]
 RuleName = Literal[
     "review_for_s", "recovery_delay_s", "schemes", "unbonding_s", "slash_ppm", "jail_s", "away_blocks"
 ]
+
+
+ProposalState = Literal["voting", "accepted", "in_force", "declined", "lapsed"]
+State = Annotated[ProposalState | None, QueryParameter(description="Only what stands so")]
 
 
 class ProposalRequest(In, frozen=True):
@@ -90,24 +95,62 @@ class FeeView(Out, frozen=True):
     """And not divided among bonds yet."""
 
 
+class FeeTerms(Out, frozen=True):
+    """What payments in an asset are charged; all 0: nothing."""
+
+    flat: Money
+    ppm: int
+    minimum: Money
+    maximum: Money
+
+
+class BallotView(Out, frozen=True):
+    """What an institution said last, for every validator of it."""
+
+    institution: str
+    authority: str
+    ballot: Literal["yes", "no"]
+
+
 class ProposalView(Out, frozen=True):
-    """A change that is voted on, or accepted and in force from `height` on. Votes are as they would be
-    counted now: more than two thirds of all accept."""
+    """A change that was put to the vote: more than two thirds of all votes accept it, and it is in force
+    from `height` on. `declined`: a third was against; `lapsed`: its time ended, or twenty blocks of
+    notice were not left.
+
+    Votes are as they would be counted now, while they would. What did not happen, or happened before this
+    node's chain begins, is left out.
+    """
 
     id: str
-    status: Literal["voting", "accepted"]
+    status: ProposalState
     rule: str
     value: int
     """The first of its numbers; a fee has them all in `fee`."""
+    previous_value: int
+    """What it was before it was in force, when it was declined, or what it is now."""
     height: int
     voting_until: str
     proposer: str
     institution: str
-    votes_yes: int
-    votes_no: int
-    votes_in_all: int
-    fee: tuple[int, ...] | None = None
-    """Asset number, flat part, parts per million, minimum, maximum, in minor units."""
+    votes_yes: int | None = None
+    votes_no: int | None = None
+    votes_in_all: int | None = None
+    fee: FeeTerms | None = None
+    previous_fee: FeeTerms | None = None
+    ballots: tuple[BallotView, ...] | None = None
+    proposed_height: int | None = None
+    proposed_at: str | None = None
+    decided_height: int | None = None
+    """The block in whose beginning it was accepted, declined, or lapsed."""
+    decided_at: str | None = None
+    in_force_height: int | None = None
+    """The first block that was judged by it."""
+    in_force_at: str | None = None
+
+
+class ProposalPage(Out, frozen=True):
+    proposals: tuple[ProposalView, ...]
+    next_cursor: str | None = None
 
 
 class GovernanceView(Out, frozen=True):
@@ -134,6 +177,27 @@ async def get_governance(services: Given) -> GovernanceView:
     proposals = tuple(_proposal(services, one) for one in await in_thread(governance.proposals))
     fees = tuple(_fee(services, one) for one in await in_thread(governance.fees))
     return GovernanceView(services.node.engine.height, rules, fees, proposals)
+
+
+@get("/governance/proposals")
+async def list_proposals(
+    services: Given, status: State = None, cursor: Cursor = None, limit: Limit = 50
+) -> ProposalPage:
+    """List everything that was ever put to the vote, newest first, and what became of it."""
+    page = await in_thread(
+        services.node.governance.past,
+        status=ProposalStatus(status) if status else None,
+        cursor=cursor,
+        limit=limit,
+    )
+    return ProposalPage(tuple(_proposal(services, one) for one in page.items), page.next_cursor)
+
+
+@get("/governance/proposals/{proposal:str}")
+async def get_proposal(services: Given, proposal: FromPath[str]) -> ProposalView:
+    """Return a proposal, whatever became of it."""
+    asked = parse_payment_id(proposal)
+    return _proposal(services, await in_thread(services.node.governance.proposal, asked))
 
 
 @post("/governance/proposals", opt={"body": ProposalRequest, "once": True}, status_code=201)
@@ -231,21 +295,61 @@ def _rule(now: RuleNow) -> RuleView:
     )
 
 
-def _proposal(services: Services, one: OpenProposal) -> ProposalView:
-    return ProposalView(
+def _terms(services: Services, change: Change) -> FeeTerms | None:
+    if change.rule is not Rule.FEE:
+        return None
+    flat, ppm, minimum, maximum = change.values
+    money = services.render.money
+    asset = change.asset
+    return FeeTerms(money(asset, flat), ppm, money(asset, minimum), money(asset, maximum))
+
+
+def _proposal(services: Services, one: ProposalNow) -> ProposalView:
+    institution_of, now, past = services.node.governance.institution_of, one.open, one.stored
+    view = ProposalView(
         id=render_payment_id(one.id),
-        status="accepted" if one.accepted else "voting",
-        rule=Rule(one.change.rule).name.lower(),
+        status=one.status.value,
+        rule=one.change.rule.name.lower(),
         value=one.change.values[0],
+        previous_value=one.was.values[0],
         height=one.height,
         voting_until=render_time(one.until_ns),
         proposer=render_id(one.proposer),
-        institution=services.node.governance.institution_of(one),
-        votes_yes=one.yes,
-        votes_no=one.no,
-        votes_in_all=one.total,
-        fee=(one.change.asset, *one.change.values) if one.change.rule is Rule.FEE else None,
+        institution=institution_of(one.proposer),
+        votes_yes=None if now is None else now.yes,
+        votes_no=None if now is None else now.no,
+        votes_in_all=None if now is None else now.total,
+        fee=_terms(services, one.change),
+        previous_fee=_terms(services, one.was),
+    )
+    if past is None:
+        return view
+    said = (
+        BallotView(institution_of(who), render_id(who), "yes" if ballot is Ballot.YES else "no")
+        for who, ballot in past.ballots
+    )
+    return msgspec.structs.replace(
+        view,
+        ballots=tuple(said),
+        proposed_height=past.created_height,
+        proposed_at=_told(past.created_ns),
+        decided_height=past.decided_height,
+        decided_at=_told(past.decided_ns),
+        in_force_height=past.enacted_height,
+        in_force_at=_told(past.enacted_ns),
     )
 
 
-ROUTES = [get_governance, propose, propose_fee, open_collector, vote]
+def _told(time_ns: int | None) -> str | None:
+    return None if time_ns is None else render_time(time_ns)
+
+
+ROUTES = [
+    get_governance,
+    list_proposals,
+    get_proposal,
+    propose,
+    propose_fee,
+    open_collector,
+    vote,
+]

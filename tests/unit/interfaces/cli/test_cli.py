@@ -22,6 +22,9 @@ from bezant.interfaces.cli import doctor
 from bezant.interfaces.cli.app import app
 from bezant.interfaces.network.ports import free_ports
 from bezant.model.genesis import Fee
+from bezant.model.governance import Rule
+from bezant.node import Node
+from bezant.store import schema
 
 SETTINGS = '[pipeline]\nscore = "bezant.testing.scores:ScoreByAmount"\n[policy]\ncontrol_share = 0.0\n'
 START_S = 60.0
@@ -102,9 +105,40 @@ def test_what_a_payment_was_charged_is_shown_whenever_it_is_looked_up(tmp_path: 
     assert told("payments", "list", "--status", "settled", "--limit", "1", data=data)["next_cursor"]
 
 
+def test_the_history_of_proposals_says_from_what_to_what(data: Path) -> None:
+    proposed = (
+        7 << 24,
+        bytes.fromhex("018bcfe5680070008000000000000001"),
+        bytes(16),
+        Rule.FEE,
+        1,
+        5,
+        100,
+        5,
+        250,
+        60,
+        0,
+    )
+    declined = ("declined", 1, 9 << 24, 2, None, None)
+    with Node(data) as node:
+        assert node.read_model is not None
+        store = node.read_model.store
+        with store._database.write() as connection:
+            store._database.insert_many(connection, schema.proposals, [(*proposed, *declined)])
+    (listed,) = told("governance", "history", data=data)["proposals"]
+    assert (listed["status"], listed["decided_height"]) == ("declined", 9)
+    assert told("governance", "history", "--status", "lapsed", data=data)["proposals"] == []
+    for arguments in (("history",), ("show", listed["id"])):
+        shown = bezant("governance", *arguments, "--data", str(data)).stdout
+        assert listed["id"] in shown
+        assert "nothing in EUR" in shown
+        assert "0.05 + 100 ppm, 0.05 to 2.50 EUR" in shown
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
+        (("governance", "show", "018bcfe5-6800-7000-8000-000000000001"), "proposal_unknown"),
         (("pay", "x", "y", "1"), "input_invalid"),
         (("accounts", "show", "0" * 32), "account_unknown"),
         (("accounts", "open", "--party", "99"), "party_unusable"),
