@@ -8,10 +8,11 @@ from numba import njit
 from bezant.ledger.kernel.identities import enter_id, find_remembered
 from bezant.ledger.kernel.tables import NOWHERE
 from bezant.ledger.kernel.words import ONE, ZERO, word_at
+from bezant.model.forms import Use, form_column
 from bezant.model.governance import Ballot, Rule
 from bezant.model.native import KERNEL
 from bezant.model.outcomes import Outcome, Verdict
-from bezant.model.records import COMMAND_KINDS, Flag, Kind, Label, ModelRole, Use, form_column
+from bezant.model.records import COMMAND_KINDS, Flag, Kind, Label, ModelRole
 
 PASSED = np.uint16(0xFFFF)
 

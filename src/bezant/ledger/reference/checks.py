@@ -7,12 +7,13 @@ from typing import Any
 from bezant.ledger.batch import NS_PER_S
 from bezant.ledger.books import Answer, Signer, State
 from bezant.model.digest import sha256
+from bezant.model.forms import FORMS, Use
 from bezant.model.genesis import Rules
 from bezant.model.governance import Ballot, Rule
 from bezant.model.identifiers import is_uuid7, payment_time_ms
 from bezant.model.merkle import LEAF
 from bezant.model.outcomes import Outcome, Verdict
-from bezant.model.records import FORMS, SCORED_KINDS, Flag, Kind, Label, ModelRole, Use, id_of
+from bezant.model.records import SCORED_KINDS, Flag, Kind, Label, ModelRole, id_of
 
 
 def well_formed(record: Any, decision: Any) -> bool:

@@ -16,13 +16,14 @@ import numpy as np
 
 from bezant.ledger.batch import NS_PER_S
 from bezant.ledger.open_items import KeyRing, OpenProposal
+from bezant.model.forms import FORMS
 from bezant.model.genesis import Genesis, network_id
 from bezant.model.identifiers import AccountId, AuthorityId, PaymentId, new_payment_id
 from bezant.model.keys import SCHEMES, SigningKey, authority_id
 from bezant.model.money import U64_MAX
 from bezant.model.orders import Order, attest, authorise_jointly, join_authorised
 from bezant.model.outcomes import Verdict
-from bezant.model.records import DECISION, FORMS, MAX_KEYS, ROLES, Kind, RecordArray, Role, id_of
+from bezant.model.records import DECISION, MAX_KEYS, ROLES, Kind, RecordArray, Role, id_of
 from bezant.testing.ledgers import ALICE, BANK, BOB, CAROL, GATEWAY, ISSUER, MALLORY, Scribe, record, treasury
 
 NS_PER_MS = 1_000_000
