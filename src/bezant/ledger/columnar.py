@@ -24,6 +24,7 @@ from bezant.ledger.kernel.faults import count_punished, punish
 from bezant.ledger.kernel.governance import settle
 from bezant.ledger.kernel.identities import enter_ids
 from bezant.ledger.kernel.tables import fill_hold_index, fill_index, fill_owned_index
+from bezant.ledger.limits import limits_of
 from bezant.ledger.rewards import reward
 from bezant.model.digest import Digests, new_scratch
 from bezant.model.genesis import MAX_VALIDATORS, Genesis
@@ -50,7 +51,7 @@ class ColumnarLedger:
     def __init__(self, genesis: Genesis) -> None:
         self.genesis = self.in_force = genesis
         """What the network was founded with, and the same with the rules that are in force."""
-        self.limits = layout.limits_of(genesis)
+        self.limits = limits_of(genesis)
         self.state = layout.new_state(genesis)
         fill_index(self.state.authorities, len(genesis.institutions), self.state.authority_index)
         self._undo = _new_undo()
@@ -143,7 +144,7 @@ class ColumnarLedger:
     def _obey(self) -> None:
         """Judge by the rules that are in force."""
         self.in_force = in_force(self.genesis, layout.changes_in(self.state))
-        self.limits = layout.limits_of(self.in_force)._replace(height=self.limits.height)
+        self.limits = limits_of(self.in_force)._replace(height=self.limits.height)
 
     def _some_missed(self) -> bool:
         """Return whether a validator did not vote for the block before."""
