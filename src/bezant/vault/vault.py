@@ -8,7 +8,6 @@ was sealed for it is noise from then on, and every proof still verifies.
 from __future__ import annotations
 
 import secrets
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -18,8 +17,8 @@ import numpy.typing as npt
 
 from bezant.errors import InputError, NotFound, StorageError, VaultError
 from bezant.vault import frames, sealing
+from bezant.vault.catalogue import Catalogue, Walked
 from bezant.vault.files import create_durably, disk_errors
-from bezant.vault.index import IdIndex, Stretch, TimeIndex
 from bezant.vault.kinds import VaultKind
 from bezant.vault.opened import Entry, OpenedBatch, joined
 from bezant.vault.parties import PartyKeys, load_master_key
@@ -35,8 +34,6 @@ from bezant.vault.segments import SEGMENT_BYTES, Place, Segments
 
 _OPENED_BATCHES: Final = 256
 """How many batches are kept open while many ids are read."""
-_Batch = tuple[Place, int, int]
-"""Where a batch is, and the first and last high word of its ids."""
 
 
 class Vault:
@@ -46,20 +43,7 @@ class Vault:
         self._keys = keys
         self._segments = segments
         self._native = native
-        self._index_lock = threading.Lock()
-        self._index: dict[VaultKind, TimeIndex | IdIndex] = {
-            kind: TimeIndex() if kind.time_ordered else IdIndex() for kind in VaultKind
-        }
-        for place, header in segments.take_recovered():
-            kind = VaultKind(int(header["kind"]))
-            index = self._index[kind]
-            if isinstance(index, TimeIndex):
-                if not int(header["rows"]):
-                    continue
-                index.add(place, frames.frame_bytes(header), int(header["min_hi"]), int(header["max_hi"]))
-            else:
-                columns = segments.read_columns(place, header)
-                index.add(place, columns.ids_lo, columns.ids_hi)
+        self._catalogue = Catalogue(segments)
 
     @staticmethod
     def open(folder: Path, *, native: bool = True, segment_bytes: int = SEGMENT_BYTES) -> Vault:
@@ -192,12 +176,12 @@ class Vault:
         altered row; StorageError ``vault_damaged``.
         """
         texts: dict[int, bytes] = {}
-        walked: dict[Stretch, list[_Batch]] = {}
+        walked: Walked = {}
         opened: dict[Place, dict[int, bytes | None]] = {}
         for id_ in ids:
             if len(walked) > _OPENED_BATCHES:
                 walked.clear()
-            for place in self._candidates(kind, id_, walked):
+            for place in self._catalogue.candidates(kind, id_, walked):
                 if place not in opened:
                     if len(opened) == _OPENED_BATCHES:
                         opened.clear()
@@ -211,8 +195,7 @@ class Vault:
 
     def holds(self, kind: VaultKind) -> bool:
         """Whether anything of a kind was ever sealed."""
-        with self._index_lock:
-            return len(self._index[kind]) > 0
+        return self._catalogue.holds(kind)
 
     def party_of(self, kind: VaultKind, id_: int) -> int:
         """Return the party an id was last sealed for, erased or not; raises NotFound."""
@@ -239,15 +222,7 @@ class Vault:
 
     def places(self, kind: VaultKind, *, newest: bool = False) -> Iterator[Place]:
         """Yield where every batch of a kind is, in the order they were sealed, or the newest first."""
-        with self._index_lock:
-            index = self._index[kind]
-            found = index.places() if isinstance(index, IdIndex) else index.stretches()
-        for one in found[::-1] if newest else found:
-            if isinstance(one, Place):
-                yield one
-                continue
-            batches = [place for place, _, _ in self._batches_in(kind, one)]
-            yield from batches if newest else batches[::-1]
+        return self._catalogue.places(kind, newest=newest)
 
     def entries(self, kind: VaultKind, *, above: int = -1) -> Iterator[Entry]:
         """Yield every readable row of a kind in the order it was sealed; replaced rows included.
@@ -293,12 +268,7 @@ class Vault:
         prefix = secrets.token_bytes(NONCE_PREFIX_BYTES)
         sealed = self._encrypt(kind, columns, plain, prefix)
         ticket, place, length = self._segments.append(kind, prefix, columns, width, sealed)
-        with self._index_lock:
-            index = self._index[kind]
-            if isinstance(index, IdIndex):
-                index.add(place, columns.ids_lo, columns.ids_hi)
-            elif count:
-                index.add(place, length, int(columns.ids_hi.min()), int(columns.ids_hi.max()))
+        self._catalogue.add(kind, place, columns, length)
         return ticket
 
     def _encrypt(self, kind: VaultKind, columns: frames.Columns, plain: U8Array, prefix: bytes) -> U8Array:
@@ -327,37 +297,13 @@ class Vault:
 
     def _find(self, kind: VaultKind, id_: int) -> tuple[Place, np.void, frames.Columns, int]:
         low, high = np.uint64(id_ & 0xFFFFFFFFFFFFFFFF), np.uint64(id_ >> 64)
-        for place in self._candidates(kind, id_):
+        for place in self._catalogue.candidates(kind, id_):
             header = self._segments.read_header(place)
             columns = self._segments.read_columns(place, header)
             rows = np.flatnonzero((columns.ids_lo == low) & (columns.ids_hi == high))
             if len(rows):
                 return place, header, columns, int(rows[-1])
         raise NotFound(f"the vault holds no {kind.name.lower()} of id {id_:032x}")
-
-    def _candidates(
-        self, kind: VaultKind, id_: int, walked: dict[Stretch, list[_Batch]] | None = None
-    ) -> Iterator[Place]:
-        """Yield the batches that may hold an id, the newest first; `walked` keeps what was read before."""
-        index, high = self._index[kind], id_ >> 64
-        walked = {} if walked is None else walked
-        with self._index_lock:
-            found = index.candidates(id_)
-        for one in found:
-            if isinstance(one, Place):
-                yield one
-                continue
-            if one not in walked:
-                walked[one] = self._batches_in(kind, one)
-            yield from (place for place, first, last in walked[one] if first <= high <= last)
-
-    def _batches_in(self, kind: VaultKind, stretch: Stretch) -> list[_Batch]:
-        """Return the batches of a kind in a stretch of the log, the newest first."""
-        return [
-            (place, int(header["min_hi"]), int(header["max_hi"]))
-            for place, header in self._segments.walk(stretch.segment, stretch.start, stretch.end)
-            if int(header["kind"]) == kind
-        ][::-1]
 
     def _texts_of(self, kind: VaultKind, place: Place) -> dict[int, bytes | None]:
         """Return the text of every id of a batch, None where its party was erased."""

@@ -174,7 +174,7 @@ def test_many_small_batches_take_few_places_in_the_index(tmp_path: Path) -> None
     vault.seal_rows(VaultKind.EVIDENCE, more_low, more_high, 0, large)
 
     def told(vault: Vault) -> list[object]:
-        index = vault._index[VaultKind.EVIDENCE]
+        index = vault._catalogue._indexes[VaultKind.EVIDENCE]
         assert isinstance(index, TimeIndex)
         for i in (0, 1, 2, 1_499, 2_998, 2_999):
             kind = VaultKind.EVIDENCE if i % 3 else VaultKind.PAYLOAD
