@@ -23,12 +23,12 @@ from bezant.chain.anchors import vouched_for
 from bezant.chain.checkpoints import Witness, parse_note, parse_witness
 from bezant.chain.leaves import LEAF, next_app_hash, seal_message
 from bezant.chain.notary import Notary
+from bezant.chain.readings import signing_statement
 from bezant.chain.receipts import (
     Receipt,
     Signature,
     build_receipt,
     render_receipt,
-    signing_statement,
     verify_receipt,
 )
 from bezant.chain.witness import WitnessFolder, parse_bundle

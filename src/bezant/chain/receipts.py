@@ -7,7 +7,6 @@ change anywhere shows. What the chain of checks rests on is printed by `verify`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -31,7 +30,7 @@ from bezant.model.keys import authority_id, verify
 from bezant.model.merkle import LEAF, leaf_hashes, path, root_from_path
 from bezant.model.money import render_minor
 from bezant.model.orders import MAX_AUTHORISED_RECORDS, authorisation_message, cosigned
-from bezant.model.outcomes import Outcome, SigningMode, Verdict
+from bezant.model.outcomes import Outcome, SigningMode
 from bezant.model.records import DECISION, MAX_KEYS, RECORD, SIDE, RecordArray, id_of
 
 FORMAT = 1
@@ -145,18 +144,6 @@ class Evidence:
     """The DECISION that was ordered beside the record."""
 
 
-class Decided(NamedTuple):
-    """What an opened DECISION says: the model by the first half of its digest, in hexadecimal, or ``rules``;
-    score and threshold in parts per million; the hash of the evidence."""
-
-    model: str
-    generation: int
-    verdict: str
-    score_ppm: int
-    threshold_ppm: int
-    evidence: str
-
-
 def build_receipt(
     evidence: Evidence,
     *,
@@ -244,61 +231,6 @@ def verify_receipt(data: bytes, *, genesis_hash: str | None = None) -> Receipt:
     ):
         raise ProofError("the summary does not say what the signed bytes say", param="summary")
     return receipt
-
-
-def fee_of(receipt: Receipt) -> str:
-    """Return what a verified receipt's payment was charged beside its amount, in decimals; empty: nothing."""
-    leaf = np.frombuffer(bytes.fromhex(receipt.leaf), leaves.LEAF)[0]
-    record = np.frombuffer(bytes.fromhex(receipt.signed.record), RECORD)[0]
-    scale = receipt.genesis.assets[int(record["asset"]) - 1].scale
-    return render_minor(int(leaf["fee"]), scale) if leaf["fee"] else ""
-
-
-def decided(receipt: Receipt) -> Decided | None:
-    """Return what the opened decision of a verified receipt says, None where it is not opened.
-
-    Raises: ProofError for a verdict that this release does not know.
-    """
-    if not receipt.decision:
-        return None
-    row = np.frombuffer(_decision_of(receipt), DECISION)[0]
-    model = row["model"].tobytes()
-    if row["verdict"] not in set(Verdict):
-        raise ProofError("the decision holds a verdict this release does not know", param="decision")
-    return Decided(
-        model=model.hex() if any(model) else "rules",
-        generation=int(row["generation"]),
-        verdict=Verdict(int(row["verdict"])).name.lower(),
-        score_ppm=int(row["score_ppm"]),
-        threshold_ppm=int(row["threshold_ppm"]),
-        evidence=row["commitment"].tobytes().hex(),
-    )
-
-
-def signing_statement(receipt: Receipt) -> str:
-    """Return, in words, how many keys signed, and what says that they are the authority's, and the account
-    is. An institution's authority is in the genesis; whose an account is, a receipt alone does not prove."""
-    held = {SigningMode.SELF.name.lower(), SigningMode.DELEGATE.name.lower()}
-    word = (
-        "; that it may pay from this account is the node's word" if receipt.summary.signed_by in held else ""
-    )
-    return _key_statement(receipt.signed) + word
-
-
-def _key_statement(signed: SignedRecord) -> str:
-    count = len(signed.signatures)
-    keys = "one key" if count == 1 else f"{count} keys"
-    authority = AuthorityId(int(signed.authority, 16))
-    strangers = [
-        one for one in signed.signatures if authority_id(bytes.fromhex(one.key), one.scheme) != authority
-    ]
-    if not strangers:
-        return f"signed by {keys}: the one that the authority's id is the hash of"
-    added = "it was" if count == 1 else f"{len(strangers)} of them were"
-    return (
-        f"signed by {keys}; the authority's id is not the hash of every key shown: {added} put there by an "
-        "ordered command, which this file does not prove"
-    )
 
 
 # Building.

@@ -6,7 +6,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from bezant.chain.auditing.audit import Audit
-from bezant.chain.receipts import build_receipt, fee_of, render_receipt, verify_receipt
+from bezant.chain.readings import fee_of
+from bezant.chain.receipts import build_receipt, render_receipt, verify_receipt
 from bezant.chain.storage.snapshot_writer import Cadence
 from bezant.ledger.fees import FEE_SALT
 from bezant.model.genesis import Fee

@@ -10,7 +10,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from bezant.chain.receipts import build_receipt, render_receipt, signing_statement, verify_receipt
+from bezant.chain.readings import signing_statement
+from bezant.chain.receipts import build_receipt, render_receipt, verify_receipt
 from bezant.chain.signatures import Checked
 from bezant.errors import DecodeError, ProofError
 from bezant.model.keys import SCHEME_SECP256K1, SigningKey, authority_id

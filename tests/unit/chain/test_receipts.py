@@ -12,7 +12,8 @@ import pytest
 
 from bezant.chain.anchors import trust_statement
 from bezant.chain.leaves import build_leaves
-from bezant.chain.receipts import Receipt, build_receipt, decided, render_receipt, verify_receipt
+from bezant.chain.readings import decided
+from bezant.chain.receipts import Receipt, build_receipt, render_receipt, verify_receipt
 from bezant.errors import ProofError
 from bezant.ledger.state import ACCOUNT
 from bezant.model.identifiers import render_id

@@ -10,7 +10,8 @@ import msgspec
 import pytest
 from typer.testing import CliRunner
 
-from bezant.chain.receipts import decided, render_receipt, verify_receipt
+from bezant.chain.readings import decided
+from bezant.chain.receipts import render_receipt, verify_receipt
 from bezant.errors import ProofError
 from bezant.intelligence.evidence import EVIDENCE
 from bezant.interfaces.cli.app import app

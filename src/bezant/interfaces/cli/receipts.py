@@ -12,7 +12,7 @@ from bezant.interfaces.cli.output import DEFAULT_DATA, AsJson, Data, show
 
 if TYPE_CHECKING:
     from bezant.chain.checkpoints import Witness
-    from bezant.chain.receipts import Decided
+    from bezant.chain.readings import Decided
 
 
 def receipt(
@@ -72,7 +72,8 @@ def verify(
     from bezant.chain.anchors import trust_statement, vouched_for
     from bezant.chain.balances import verify_balance
     from bezant.chain.checkpoints import parse_note
-    from bezant.chain.receipts import decided, fee_of, signing_statement, verify_receipt
+    from bezant.chain.readings import decided, fee_of, signing_statement
+    from bezant.chain.receipts import verify_receipt
     from bezant.errors import InputError
     from bezant.model.genesis import network_id
 
