@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,9 @@ from bezant.stages.admit import Admit
 
 from .conftest import SETTINGS, Api, payment, uuid7
 
-IMPATIENT_S, STALL_S = 0.3, 1.2
+IMPATIENT_S = 0.3
+LONG_S = 30.0
+"""Bounds a wait that an event ends; no test waits for it to pass."""
 
 
 @pytest.fixture(scope="module")
@@ -40,17 +44,30 @@ def key_of(kind: str) -> str:
     return uuid7() if kind == "an id" else f"order {uuid7()}"
 
 
-def stall(own: Api, patch: pytest.MonkeyPatch) -> None:
-    """Have every sync of the journal take longer than anybody waits for."""
-    journal = own.node.engine._journal
+@contextmanager
+def stalled(own: Api) -> Iterator[tuple[pytest.MonkeyPatch, threading.Event]]:
+    """Let every sync of the journal last until the event is set or the block ends, longer than anybody waits.
+
+    Further patches end with the block.
+    """
+    journal, goes_on = own.node.engine._journal, threading.Event()
     sync = journal.sync
 
-    def slowly() -> None:
-        time.sleep(STALL_S)
+    def held_up() -> None:
+        goes_on.wait(LONG_S)
         sync()
 
-    patch.setattr(journal, "sync", slowly)
-    patch.setattr(own.replies(), "_timeout_s", IMPATIENT_S)
+    with pytest.MonkeyPatch.context() as slow:
+        slow.setattr(journal, "sync", held_up)
+        slow.setattr(own.replies(), "_timeout_s", IMPATIENT_S)
+        try:
+            yield slow, goes_on
+        finally:
+            goes_on.set()
+
+
+def wait_durable(own: Api) -> None:
+    own.node.engine.wait_durable(own.node.engine.height, LONG_S)
 
 
 def balance(own: Api, account: str) -> str:
@@ -63,15 +80,14 @@ def lagging(self: Admit, lag: object) -> None:
 
 @pytest.mark.parametrize("kind", ["an id", "any other text"])
 def test_a_payment_that_is_not_durable_yet_is_unknown_and_is_never_made_twice(
-    own: Api, pair: tuple[str, str], monkeypatch: pytest.MonkeyPatch, kind: str
+    own: Api, pair: tuple[str, str], kind: str
 ) -> None:
     key, body = key_of(kind), payment(*pair, amount="6.00")
 
     def ask() -> Any:
         return own.send("POST", "/v1/payments", key=key, json=body)
 
-    with monkeypatch.context() as slow:
-        stall(own, slow)
+    with stalled(own):
         answers = [ask(), ask()]
     assert [(a.status_code, a.json()["code"]) for a in answers] == [(504, "outcome_unknown")] * 2
     last = ask()
@@ -82,14 +98,14 @@ def test_a_payment_that_is_not_durable_yet_is_unknown_and_is_never_made_twice(
 
 @pytest.mark.parametrize("patient", [False, True])
 def test_a_retry_that_comes_before_the_disk_waits_for_it(
-    own: Api, pair: tuple[str, str], monkeypatch: pytest.MonkeyPatch, patient: bool
+    own: Api, pair: tuple[str, str], patient: bool
 ) -> None:
     key, body = key_of("any other text"), payment(*pair, amount="3.00")
-    with monkeypatch.context() as slow:
-        stall(own, slow)
+    with stalled(own) as (slow, goes_on):
         assert own.send("POST", "/v1/payments", key=key, json=body).status_code == 504
         if patient:
-            slow.setattr(own.replies(), "_timeout_s", 30.0)
+            slow.setattr(own.replies(), "_timeout_s", LONG_S)
+            threading.Timer(2 * IMPATIENT_S, goes_on.set).start()
         again = own.send("POST", "/v1/payments", key=key, json=body)
     assert again.status_code == (201 if patient else 504)
     assert own.send("POST", "/v1/payments", key=key, json=body).status_code == 201
@@ -100,11 +116,10 @@ def test_whatever_refuses_a_retry_does_not_free_its_key(
     own: Api, pair: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key, body = key_of("any other text"), payment(*pair, amount="8.00")
-    with monkeypatch.context() as slow:
-        stall(own, slow)
+    with stalled(own):
         first = own.send("POST", "/v1/payments", key=key, json=body)
         assert (first.status_code, first.json()["code"]) == (504, "outcome_unknown")
-        time.sleep(STALL_S)
+    wait_durable(own)
     with monkeypatch.context() as behind:
         behind.setattr(Admit, "_check_store", lagging)
         for _ in range(2):
@@ -132,7 +147,7 @@ Ask = Callable[[str], Any]
 @pytest.mark.parametrize("kind", ["an id", "any other text"])
 @pytest.mark.parametrize("what", ["capture", "part", "refund"])
 def test_what_follows_a_payment_is_not_done_twice_either(
-    own: Api, pair: tuple[str, str], monkeypatch: pytest.MonkeyPatch, what: str, kind: str
+    own: Api, pair: tuple[str, str], what: str, kind: str
 ) -> None:
     """Asked again while the first is applied and not durable: its own effect must not refuse it."""
     held = {} if what == "refund" else {"hold_for_s": 600}
@@ -143,15 +158,14 @@ def test_what_follows_a_payment_is_not_done_twice_either(
         "refund": (f"/v1/payments/{made['id']}/refunds", {"amount": "4.00"}),
     }[what]
     key = key_of(kind)
-    with monkeypatch.context() as slow:
-        stall(own, slow)
+    with stalled(own) as (slow, _):
         slow.setattr("bezant.gateway.payments.PATIENCE_S", IMPATIENT_S)
         call = own.node.intake.call
         slow.setattr(own.node.intake, "call", lambda submission: call(submission, IMPATIENT_S))
         first = own.send("POST", path, key=key, json=body)
         again = own.send("POST", path, key=key, json=body)
         assert [a.json()["code"] for a in (first, again)] == ["outcome_unknown"] * 2
-        time.sleep(STALL_S)
+    wait_durable(own)
     last = own.send("POST", path, key=key, json=body)
     assert last.status_code in (200, 201), last.text
     assert last.headers.get("idempotency-replayed") == "true"
