@@ -7,6 +7,7 @@ DATA ?= data
 RATE ?= 50
 SEED ?= 1
 COUNT ?= 2000
+TESTS ?= tests
 
 COMETBFT := v0.38.25
 
@@ -25,8 +26,8 @@ $(STAMP): requirements.lock pyproject.toml
 run: $(STAMP) ## a node with a simulated economy paying through it
 	@$(BIN)/bezant run --data $(DATA) --economy --rate $(RATE)
 
-test: $(STAMP) ## every test
-	@$(BIN)/python -m pytest
+test: $(STAMP) ## every test, or those in TESTS
+	@$(BIN)/python -m pytest $(TESTS)
 
 check: $(STAMP) ## ruff, format, mypy, import rules, determinism lint
 	@$(BIN)/ruff check .
