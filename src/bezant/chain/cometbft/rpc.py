@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
+from binascii import hexlify
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +14,7 @@ from bezant.errors import BezantError, DecodeError, NotFound, Overloaded, Storag
 TIMEOUT_S = 10.0
 KNOWN = "already exists in cache"
 """What CometBFT says of an Order that it has, or had a moment ago."""
+_FORM = {"content-type": "application/x-www-form-urlencoded"}
 Json = dict[str, Any]
 
 
@@ -38,16 +39,10 @@ class Rpc:
         Raises: Overloaded where nothing was accepted (the mempool is full, nobody answers); UnknownOutcome
         where that cannot be known; StorageError ``order_refused`` for one that no validator would take.
         """
-        body = msgspec.json.encode(
-            {
-                "jsonrpc": "2.0",
-                "id": 1,
-                "method": "broadcast_tx_sync",
-                "params": {"tx": b64encode(order).decode()},
-            }
-        )
+        # As a form, for CometBFT parses JSON four times over before it has the bytes.
+        form = b"tx=0x" + hexlify(order)
         try:
-            response = self._client.post("/", content=body, headers={"content-type": "application/json"})
+            response = self._client.post("/broadcast_tx_sync", content=form, headers=_FORM)
             told = _decoded(response.content)
         except (httpx.ConnectError, httpx.ConnectTimeout):
             raise Overloaded(

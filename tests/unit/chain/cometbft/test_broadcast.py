@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import threading
 import time
-from base64 import b64decode
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -34,8 +33,8 @@ class Mempool:
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(handler) -> None:
-                body = json.loads(handler.rfile.read(int(handler.headers["content-length"])))
-                order = b64decode(body["params"]["tx"])
+                form = handler.rfile.read(int(handler.headers["content-length"]))
+                order = bytes.fromhex(form.decode().removeprefix("tx=0x"))
                 self.asked.append(order)
                 answer = json.dumps(says(order)).encode()
                 handler.send_response(200)
