@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from bezant.chain.sharing import work_together
 from bezant.ledger.columnar import ColumnarLedger
 from bezant.model.digest import Digests, digest_rows
-from bezant.model.keys import SCHEMES, authority_id, verify, verify_rows
+from bezant.model.keys import SCHEMES, RowsToVerify, authority_id, verify
 from bezant.model.orders import Order, authorisation_messages, order_digest
 from bezant.model.records import NO_ROW, RecordArray
 
@@ -75,16 +76,9 @@ class Signatures:
     def _verify(
         self, scheme: int, signatures: Digests, messages: Digests, keys: Digests
     ) -> npt.NDArray[np.uint8]:
-        if self._executor is None or len(messages) < SPREAD_FROM:
-            return verify_rows(signatures, messages, keys, scheme)
-        parts = [np.arange(start, len(messages), self._threads) for start in range(self._threads)]
-        done = self._executor.map(
-            lambda part: verify_rows(signatures[part], messages[part], keys[part], scheme), parts
-        )
-        out = np.zeros(len(messages), np.uint8)
-        for part, answers in zip(parts, done, strict=True):
-            out[part] = answers
-        return out
+        rows = RowsToVerify(signatures, messages, keys, scheme)
+        work_together(rows.work, self._executor, self._threads - 1 if len(messages) >= SPREAD_FROM else 0)
+        return rows.authentic
 
     @staticmethod
     def _marks(

@@ -13,6 +13,7 @@ child, every walk takes the same number of steps, and eight walks go side by sid
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,10 +22,18 @@ import numpy.typing as npt
 from numba import njit
 
 from bezant.errors import ModelError
+from bezant.model.native import take
 
 MAX_NODES = 255
 """Nodes and leaves of one tree, and features: positions are single bytes."""
 _BLOCK = 128
+Share = Callable[[Callable[[], None]], None]
+"""Calls a piece of work, which several threads may do together: see `model.native.take`."""
+
+
+def alone(work: Callable[[], None]) -> None:
+    """Do it here."""
+    work()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +51,14 @@ class Forest:
     depth: int
 
     def score(
-        self, x: npt.NDArray[np.float32], slope: float, intercept: float
+        self, x: npt.NDArray[np.float32], slope: float, intercept: float, share: Share = alone
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.uint32]]:
         """Return margins (n,) float64 and calibrated scores (n,) uint32 in parts per million."""
         margin = np.zeros(len(x), np.float64)
         ppm = np.empty(len(x), np.uint32)
-        _score_rows(
-            x, self.feature, self.threshold, self.left, self.value, self.depth, slope, intercept, margin, ppm
-        )
+        taken = np.zeros(1, np.int64)
+        trees = self.feature, self.threshold, self.left, self.value, self.depth
+        share(lambda: _score_rows(x, *trees, slope, intercept, taken, margin, ppm))
         return margin, ppm
 
 
@@ -136,11 +145,12 @@ def _at_most(bound: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
 @njit(cache=True, nogil=True)
 def _score_rows(
     x: Any, feature: Any, threshold: Any, left: Any, value: Any, depth: Any, slope: Any, intercept: Any,
-    margin: Any, ppm: Any,
+    taken: Any, margin: Any, ppm: Any,
 ) -> None:  # fmt: skip
-    """Sum the leaves of each row into margin (zeroed before) and calibrate."""
+    """Sum the leaves of each row that nobody has taken into margin (zeroed before) and calibrate."""
     rows = x.shape[0]
-    for start in range(0, rows, _BLOCK):
+    start = take(taken, _BLOCK)
+    while start < rows:
         end = min(start + _BLOCK, rows)
         whole = start + (end - start) // 8 * 8
         if whole > start:
@@ -148,9 +158,10 @@ def _score_rows(
                 _walk_eight_rows(x, feature[t], threshold[t], left[t], value[t], depth, margin, start, whole)
         for i in range(whole, end):
             margin[i] = _walk_row(x[i], feature, threshold, left, value, depth)
-    for i in range(rows):
-        # Rounding a probability to a whole part per million keeps the order of the margins.
-        ppm[i] = np.uint32(math.floor(1e6 / (1.0 + math.exp(-(slope * margin[i] + intercept))) + 0.5))
+        for i in range(start, end):
+            # Rounding a probability to a whole part per million keeps the order of the margins.
+            ppm[i] = np.uint32(math.floor(1e6 / (1.0 + math.exp(-(slope * margin[i] + intercept))) + 0.5))
+        start = take(taken, _BLOCK)
 
 
 @njit(cache=True, nogil=True, inline="always")

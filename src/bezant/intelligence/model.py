@@ -23,7 +23,7 @@ import numpy.typing as npt
 from bezant.errors import ModelError
 from bezant.intelligence.costs import CostReport
 from bezant.intelligence.features import FEATURES, FloatMatrix
-from bezant.intelligence.forest import Forest, parse_forest
+from bezant.intelligence.forest import Forest, Share, alone, parse_forest
 from bezant.intelligence.reference import Reference
 
 _MAGIC = b"bezant-model 1\n"
@@ -167,12 +167,17 @@ class Model:
         """
         return self.examine(x)[1]
 
-    def examine(self, x: FloatMatrix) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.uint32]]:
-        """Return (n,) margins (log odds before calibration) and (n,) scores; see `score`."""
+    def examine(
+        self, x: FloatMatrix, share: Share = alone
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.uint32]]:
+        """Return (n,) margins (log odds before calibration) and (n,) scores; see `score`.
+
+        `share` may have other threads walk some of the rows.
+        """
         if x.ndim != 2 or x.shape[1] != len(self.card.features):
             raise ModelError(f"features of shape {x.shape} do not suit a model of {len(self.card.features)}")
         ready = np.ascontiguousarray(x, np.float32)
-        return self.forest.score(ready, self.card.slope, self.card.intercept)
+        return self.forest.score(ready, self.card.slope, self.card.intercept, share)
 
 
 def _content(card: ModelCard, trees: str) -> bytes:

@@ -20,7 +20,7 @@ from numba import njit, types
 
 from bezant.model.digest import TAG_AUTHORITY, digest_rows, sha256
 from bezant.model.identifiers import AuthorityId
-from bezant.model.native import KERNEL, SECP256K1_CONTEXT, ed25519_open, schnorr_verify, xonly_parse
+from bezant.model.native import KERNEL, SECP256K1_CONTEXT, ed25519_open, schnorr_verify, take, xonly_parse
 
 SCHEME_ED25519, SCHEME_SECP256K1 = 1, 2
 SCHEMES = (SCHEME_ED25519, SCHEME_SECP256K1)
@@ -28,6 +28,8 @@ SCHEME_NAMES = {SCHEME_ED25519: "ed25519", SCHEME_SECP256K1: "secp256k1"}
 """What interfaces call them."""
 SCHEME_NUMBERS = {name: scheme for scheme, name in SCHEME_NAMES.items()}
 
+PART = 4
+"""Signatures that a thread takes at a time."""
 NO_RANDOMNESS = bytes(32)
 """BIP-340 allows it: the nonce is then a hash of key and message alone, and signing is repeatable."""
 
@@ -88,65 +90,81 @@ def authority_id(public: bytes, scheme: int = SCHEME_ED25519) -> AuthorityId:
 
 
 @njit(cache=True, **KERNEL)
-def _verify_ed25519(signatures, messages, keys, signed, opened, length, out):
-    width = messages.shape[1]
-    for i in range(messages.shape[0]):
-        for j in range(64):
-            signed[j] = signatures[i, j]
-        for j in range(width):
-            signed[64 + j] = messages[i, j]
-        out[i] = np.uint8(
-            ed25519_open(
-                types.uintp(opened.ctypes.data),
-                types.uintp(length.ctypes.data),
-                types.uintp(signed.ctypes.data),
-                types.uint64(64 + width),
-                types.uintp(keys[i].ctypes.data),
+def _verify_ed25519(signatures, messages, keys, signed, opened, length, taken, out):
+    rows, width = messages.shape
+    start = take(taken, PART)
+    while start < rows:
+        for i in range(start, min(start + PART, rows)):
+            for j in range(64):
+                signed[j] = signatures[i, j]
+            for j in range(width):
+                signed[64 + j] = messages[i, j]
+            out[i] = np.uint8(
+                ed25519_open(
+                    types.uintp(opened.ctypes.data),
+                    types.uintp(length.ctypes.data),
+                    types.uintp(signed.ctypes.data),
+                    types.uint64(64 + width),
+                    types.uintp(keys[i].ctypes.data),
+                )
+                == 0
             )
-            == 0
-        )
+        start = take(taken, PART)
 
 
 @njit(cache=True, **KERNEL)
-def _verify_secp256k1(context, signatures, digests, keys, parsed, out):
-    for i in range(digests.shape[0]):
-        known = xonly_parse(context, types.uintp(parsed.ctypes.data), types.uintp(keys[i].ctypes.data))
-        if known != 1:
-            continue
-        out[i] = np.uint8(
-            schnorr_verify(
-                context,
-                types.uintp(signatures[i].ctypes.data),
-                types.uintp(digests[i].ctypes.data),
-                types.uint64(32),
-                types.uintp(parsed.ctypes.data),
+def _verify_secp256k1(context, signatures, digests, keys, parsed, taken, out):
+    rows = digests.shape[0]
+    start = take(taken, PART)
+    while start < rows:
+        for i in range(start, min(start + PART, rows)):
+            known = xonly_parse(context, types.uintp(parsed.ctypes.data), types.uintp(keys[i].ctypes.data))
+            if known != 1:
+                continue
+            out[i] = np.uint8(
+                schnorr_verify(
+                    context,
+                    types.uintp(signatures[i].ctypes.data),
+                    types.uintp(digests[i].ctypes.data),
+                    types.uint64(32),
+                    types.uintp(parsed.ctypes.data),
+                )
+                == 1
             )
-            == 1
-        )
+        start = take(taken, PART)
+
+
+class RowsToVerify:
+    """Signatures that any number of threads verify together: each calls `work`, without the GIL.
+
+    signatures (n, 64), messages (n, width), keys (n, 32), all uint8; one scheme for all rows. `authentic`
+    (n,) uint8 is 1 for every authentic row once `work` has returned to all who called it.
+    """
+
+    def __init__(self, signatures: Column, messages: Column, keys: Column, scheme: int) -> None:
+        self._scheme = scheme
+        self._signatures, self._keys = np.ascontiguousarray(signatures), np.ascontiguousarray(keys)
+        self._messages = np.ascontiguousarray(messages)
+        if scheme == SCHEME_SECP256K1:
+            self._messages = digest_rows(b"", self._messages)
+        self._taken = np.zeros(1, np.int64)
+        self.authentic = np.zeros(len(messages), np.uint8)
+
+    def work(self) -> None:
+        """Verify what nobody has taken, until nothing is left."""
+        rows = self._signatures, self._messages, self._keys
+        if self._scheme == SCHEME_SECP256K1:
+            context, parsed = np.uintp(SECP256K1_CONTEXT), np.empty(64, np.uint8)
+            _verify_secp256k1(context, *rows, parsed, self._taken, self.authentic)
+        elif self._scheme == SCHEME_ED25519:
+            signed, opened = np.empty((2, 64 + self._messages.shape[1]), np.uint8)
+            _verify_ed25519(*rows, signed, opened, np.empty(1, np.uint64), self._taken, self.authentic)
 
 
 def verify_rows(
     signatures: Column, messages: Column, keys: Column, scheme: int = SCHEME_ED25519
 ) -> npt.NDArray[np.uint8]:
-    """Return 1 for every authentic row, else 0; releases the GIL throughout.
-
-    signatures (n, 64), messages (n, width), keys (n, 32), all uint8; one scheme for all rows.
-    """
-    out = np.zeros(len(messages), np.uint8)
-    signatures, keys = np.ascontiguousarray(signatures), np.ascontiguousarray(keys)
-    if scheme == SCHEME_SECP256K1:
-        digests = digest_rows(b"", np.ascontiguousarray(messages))
-        parsed = np.empty(64, np.uint8)
-        _verify_secp256k1(np.uintp(SECP256K1_CONTEXT), signatures, digests, keys, parsed, out)
-    elif scheme == SCHEME_ED25519:
-        room = 64 + messages.shape[1]
-        _verify_ed25519(
-            signatures,
-            np.ascontiguousarray(messages),
-            keys,
-            np.empty(room, np.uint8),
-            np.empty(room, np.uint8),
-            np.empty(1, np.uint64),
-            out,
-        )
-    return out
+    """Return 1 for every authentic row, else 0, (n,) uint8; see `RowsToVerify`."""
+    rows = RowsToVerify(signatures, messages, keys, scheme)
+    rows.work()
+    return rows.authentic

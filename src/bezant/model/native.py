@@ -19,6 +19,7 @@ import llvmlite.binding as llvm
 import nacl._sodium as _sodium
 import numpy as np
 from numba import carray, cfunc, njit, types  # type: ignore[attr-defined]
+from numba.extending import intrinsic
 
 SHA256_SYMBOL = "bezant_sha256_block"
 VERIFY_SYMBOL = "bezant_ed25519_open"
@@ -131,6 +132,19 @@ _context = _secp256k1.lib.secp256k1_context_create(_secp256k1.lib.SECP256K1_CONT
 SECP256K1_CONTEXT = int(_secp256k1.ffi.cast("uintptr_t", _context))
 """Ours, never destroyed and only read, so any number of threads may verify with it. Its address differs
 from one process to the next: kernels are handed it and must not be compiled with it."""
+
+
+def _take(typing, taken, count):
+    def add(context, builder, signature, given):
+        place = context.make_array(signature.args[0])(context, builder, given[0])
+        return builder.atomic_rmw("add", place.data, given[1], "monotonic")
+
+    return types.int64(taken, types.int64), add
+
+
+take: Any = intrinsic(_take)
+"""(taken (1,) int64, count): add the one to the other and return what it was before, in one step between
+threads: so several that run one kernel over one array share its rows, and whoever is free takes the next."""
 
 sha256_block = types.ExternalFunction(SHA256_SYMBOL, types.void(types.uintp, types.uintp))
 """(state, block): one compression; `state` points to at least 28 uint32, the first 8 are the hash."""

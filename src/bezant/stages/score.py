@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from bezant.chain.sharing import work_together
 from bezant.errors import ModelError
 from bezant.intelligence.features import FEATURES, FeatureState, FloatMatrix
 from bezant.intelligence.health import symptoms
@@ -16,8 +17,8 @@ from bezant.model.records import NO_ROW
 from bezant.pipeline.batch import PaymentBatch
 from bezant.stages.resources import Resources
 
-SHARED_FROM = 256
-"""From twice this many payments on, the trees are walked on two threads."""
+SHARED_FROM = 512
+"""From this many payments on, two threads walk the trees."""
 
 
 class Score:
@@ -56,14 +57,10 @@ class Score:
     def _examine(
         self, model: Model, x: FloatMatrix
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.uint32]]:
-        """Walk the trees, half of a large batch on another thread; a row's score is the same in any batch."""
-        half = len(x) // 2
-        if self._executor is None or half < SHARED_FROM:
-            return model.examine(x)
-        other = self._executor.submit(model.examine, x[half:])
-        margin, score = model.examine(x[:half])
-        margin_left, score_left = other.result()
-        return np.concatenate((margin, margin_left)), np.concatenate((score, score_left))
+        """Walk the trees, of a large batch together with another thread; a row's score is the same in any
+        batch, on any thread."""
+        helpers = 1 if len(x) >= SHARED_FROM else 0
+        return model.examine(x, lambda work: work_together(work, self._executor, helpers))
 
     def fall_back(self, batch: PaymentBatch) -> PaymentBatch:
         rows = self._compute(batch)

@@ -11,6 +11,7 @@ from bezant.interfaces.bench.kernel import KernelBench
 from bezant.interfaces.bench.machine import describe_machine, describe_model, signature_limit, sync_latency
 from bezant.interfaces.bench.payments import Bench, Measured, warm_up
 from bezant.interfaces.bench.run import ACCOUNTS, make_folder
+from bezant.interfaces.process import freeze_heap, prepare_process
 from bezant.model.keys import SCHEME_ED25519, SCHEME_SECP256K1, SigningKey
 from bezant.node import Node
 
@@ -33,6 +34,7 @@ def run_ledger_bench(
     `payments` go through the run of batches; up to a million records through each run of the kernel, which
     is measured with 10,000 accounts and with `most_accounts`, and with one account that everybody pays.
     """
+    prepare_process()
     note("train a model")
     model = train_on_economy(seed)
     make_folder(folder, model)
@@ -40,6 +42,7 @@ def run_ledger_bench(
         note("open accounts")
         bench = Bench(node, ACCOUNTS, seed)
         warm_up(bench, note)
+        freeze_heap()
         note("limits of the machine")
         sync = sync_latency(folder)
         signed = min(max(payments // 8, 2_048), MOST_SIGNED)

@@ -24,6 +24,7 @@ from bezant.interfaces.bench.payments import Bench, Measured
 from bezant.interfaces.bench.run import POLICY, make_folder
 from bezant.interfaces.network.control import Network
 from bezant.interfaces.network.founding import found
+from bezant.interfaces.process import freeze_heap, prepare_process
 from bezant.node import Node
 
 ACCOUNTS = 2_000
@@ -44,6 +45,7 @@ def run_network_bench(
     Raises: ConfigError where CometBFT is missing.
     """
     usable_program()
+    prepare_process()
     note("train a model")
     model = train_on_economy(seed)
     note("limits of the machine")
@@ -124,6 +126,7 @@ def _measure(node: Node, cpu: Cpu, payments: int, seed: int, note: Callable[[str
     note("warm up")
     bench.batches(20_000, callers=CALLERS)
     bench.individually(5_120, callers=CALLERS)
+    freeze_heap()
     signed = max(payments // 8, 2_560)
     note("one signature each")
     each = cpu.of(lambda: bench.individually(signed, callers=CALLERS))

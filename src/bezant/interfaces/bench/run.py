@@ -11,6 +11,7 @@ from bezant.intelligence.model import Model
 from bezant.interfaces.bench.machine import describe_machine, describe_model, signature_limit, sync_latency
 from bezant.interfaces.bench.memory import bytes_per_account, bytes_per_id
 from bezant.interfaces.bench.payments import Bench, warm_up
+from bezant.interfaces.process import freeze_heap, prepare_process
 from bezant.node import Node
 
 ACCOUNTS = 10_000
@@ -29,6 +30,7 @@ def run_bench(
     note: Callable[[str], None],
 ) -> dict[str, object]:
     """Measure in a fresh data folder and return the report, ready for JSON."""
+    prepare_process()
     note("train a model")
     model = train_on_economy(seed)
     make_folder(folder, model)
@@ -36,6 +38,7 @@ def run_bench(
         note("open accounts")
         bench = Bench(node, ACCOUNTS, seed)
         warm_up(bench, note)
+        freeze_heap()
         note("limits of the machine")
         limit = signature_limit()
         sync = sync_latency(folder)

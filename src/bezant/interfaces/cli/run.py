@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import socket
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,17 +14,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bezant.interfaces.cli.output import DEFAULT_DATA, Data, progress_bar
+from bezant.interfaces.process import freeze_heap, prepare_process
 
 if TYPE_CHECKING:
     from bezant.interfaces.rest.server import Server
     from bezant.interfaces.rest.services import Services
     from bezant.node import Node
-
-SWITCH_S = 0.0002
-"""How long a thread keeps the interpreter while others want it. With Python's own 5 ms the event loop
-waits for the store's thread again and again: 2,650 payments a second over HTTP against 3,110."""
-
-GC_ALLOCATIONS = 20_000
 
 
 def run(
@@ -52,7 +45,7 @@ def run(
     from bezant.config import load_config
     from bezant.interfaces.rest.server import listen
 
-    sys.setswitchinterval(SWITCH_S)
+    prepare_process()
     config = load_config(data)
     bound = listen(host or config.http.host, config.http.port if port is None else port)
     with bound:
@@ -62,11 +55,7 @@ def run(
         with _open_node(data) as node, _serving(node) as (services, server):
             url = _url_of(bound)
             with _address_file(node.folder.address_file, url):
-                # What is loaded stays: looking through all of it at every full collection stops the
-                # world for 0.15 s. And requests leave little behind that is worth looking for often.
-                gc.collect()
-                gc.freeze()
-                gc.set_threshold(GC_ALLOCATIONS)
+                freeze_heap()
                 _announce(node, url)
                 with _economy(node, economy, rate, seed):
                     server.run(sockets=[bound])

@@ -34,7 +34,9 @@ def connected(called: list[tuple[int, ...]], left: set[int]) -> bool:
     return reached == left
 
 
-@pytest.mark.parametrize(("count", "each"), [(1, 0), (2, 1), (3, 2), (4, 2), (6, 2), (7, 4), (10, 4), (13, 6)])
+@pytest.mark.parametrize(
+    ("count", "each"), [(1, 0), (2, 1), (3, 2), (4, 2), (6, 2), (7, 4), (10, 4), (13, 6)]
+)
 def test_equal_members_call_no_more_than_they_must(count: int, each: int) -> None:
     assert [len(one) for one in calls([1] * count)] == [each] * count
 
