@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bezant.chain.cometbft.home import Peer, Ports, node_id, write_home
-from bezant.chain.cometbft.wiring import neighbours
 from bezant.errors import ConfigError, InputError
 from bezant.folder import DEFAULT_ASSETS, check_unused, lay_out, new_secrets, public_keys
 from bezant.interfaces.network.plan import LOOPBACK, PLAN, Member, Plan, write_plan
@@ -133,13 +132,12 @@ def finish(
     genesis: Genesis,
     at: Path | None = None,
 ) -> Plan:
-    """Give every member's data folder its CometBFT, with its neighbours as peers, and write the plan of those
+    """Give every member's data folder its CometBFT, with all others as its peers, and write the plan of those
     that stay here."""
     peers = [peer_of(member, one.naming) for one, member in zip(made, members, strict=True)]
-    powers = [one.power for one in genesis.validators]
     for place, (member, own) in enumerate(zip(members, made, strict=True)):
-        called = [peers[other] for other in neighbours(powers, place)]
-        give_engine(folder / member.name, member, own, genesis, called, at)
+        others = [peer for other, peer in enumerate(peers) if other != place]
+        give_engine(folder / member.name, member, own, genesis, others, at)
     plan = Plan(network_id(genesis).hex(), tuple(members))
     if at is None:
         write_plan(folder, plan)
