@@ -35,7 +35,7 @@ FORMS = """bezant_receipt:i engine:s summary:d signed:d leaf:s leaf_index:i leaf
     minimum:i maximum:i | genesis:s height:i time_ns:i app_hash:s state_root:s archive_root:s"""
 # Fields at an object's end that are there only where they say something, the last first.
 OPTIONAL = ["decision:s", "finality:d", "fees:l", "origin:d", "snapshot_interval:i", "stake:d"]
-OPTIONAL += ["validators:l"]
+OPTIONAL += ["validators:l", "least_bond:i"]
 RECORD, LEAF = struct.Struct("<16s16s16s16sQQ32sIIIHH"), struct.Struct("<HHHHBB6s16sQQ32s32s32s32s")
 # Outcomes by number; 0 stands for the numbers that none has.
 OUTCOMES = """applied held held_for_review captured released hold_expired locked captured_in_part
@@ -50,7 +50,7 @@ OUTCOMES = """applied held held_for_review captured released hold_expired locked
     account_not_empty limit_below_balance authority_exists account_exists id_not_derived asset_unknown
     holder_unknown credit_not_permitted key_slot threshold_unreachable recovery_waiting validator_jailed
     mandate_unknown mandate_exists model_unknown models_full validator_unknown validators_full linked_failed
-    chain_open last_validator proposal_unknown proposal_exists proposals_full"""
+    chain_open last_validator proposal_unknown proposal_exists proposals_full bond_below_least"""
 
 
 def need(holds, why):

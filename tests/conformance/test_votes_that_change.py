@@ -23,7 +23,7 @@ from bezant.testing.ledgers import ALICE, ISSUER, record, seeded_key, small_gene
 from ..examples.test_verify_receipt import auditor_says
 from .test_engines import CometWorld
 
-STAKE = Stake(asset=1, unit=10, away_blocks=3)
+STAKE = Stake(asset=1, unit=10, away_blocks=3, least_bond=10)
 PATIENCE_S = 20.0
 
 

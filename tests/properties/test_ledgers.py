@@ -46,7 +46,7 @@ SIGNERS = (
 )
 VOTERS = [bytes([n]) * 32 for n in (21, 22, 23, 24)]
 RULES = {
-    "stake": Stake(asset=1, unit=10, unbonding_s=4, slash_ppm=300_000, jail_s=3, away_blocks=2),
+    "stake": Stake(asset=1, unit=10, unbonding_s=4, slash_ppm=300_000, jail_s=3, away_blocks=2, least_bond=9),
     "validators": (GenesisValidator(VOTERS[0].hex(), 2, 2), GenesisValidator(VOTERS[1].hex(), 1, 1)),
     "fees": (Fee(1, ppm=300_000, maximum=3),),
     "id_window_s": 40,

@@ -110,6 +110,9 @@ OUTCOMES: Final[dict[Outcome, Reason]] = {
     Outcome.PROPOSAL_UNKNOWN: Reason(404, "", "No such proposal is voted on"),
     Outcome.PROPOSAL_EXISTS: Reason(409, "AM05", "Another institution has proposed something under this id"),
     Outcome.PROPOSALS_FULL: Reason(409, "", "As many proposals are open as there may be"),
+    Outcome.BOND_BELOW_LEAST: Reason(
+        _REFUSED, "", "A validator that votes has more than that bonded, or nothing at all"
+    ),
 }
 """Every refusing outcome; a test asks for all of them."""
 

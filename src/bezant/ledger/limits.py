@@ -28,6 +28,7 @@ class Limits(NamedTuple):
     slash_ppm: np.uint64
     jail_ns: np.uint64
     away_blocks: np.uint64
+    least_bond: np.uint64
     height: np.uint64
     """Of the block that is applied, where validators may change the rules; 0 where nobody votes."""
     charges: np.uint64
@@ -57,6 +58,7 @@ def limits_of(genesis: Genesis) -> Limits:
         np.uint64(stake.slash_ppm if stake else 0),
         np.uint64(stake.jail_s * 1_000_000_000 if stake else 0),
         np.uint64(stake.away_blocks if stake else 0),
+        np.uint64(stake.least_bond if stake else 0),
         np.uint64(0),
         np.uint64(0),
         fees,

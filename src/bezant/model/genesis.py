@@ -6,6 +6,8 @@ rules. Everything else (authorities, accounts, money) comes from ordered records
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from bezant.errors import DecodeError
@@ -20,6 +22,8 @@ MAX_UNIT = 2**22
 """So that the bonds of one validator fit 64 bits."""
 
 
+MAX_LEAST_BOND = 2**53 - 1
+"""Minor units; every reader of JSON has numbers as large as that."""
 MAX_FEE = 2**32 - 1
 """Minor units of one payment."""
 
@@ -61,21 +65,29 @@ class GenesisValidator(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Who operates it."""
 
 
-class Stake(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+def _written(default: int) -> Any:
+    """Return a default that is written out all the same: what a factory makes is never left out."""
+    return msgspec.field(default_factory=lambda: default)
+
+
+class Stake(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What votes cost, and what faults do."""
 
     asset: int
     """The number of the asset that is bonded."""
     unit: int
     """Minor units that one vote takes."""
-    unbonding_s: int = 172_800
+    unbonding_s: int = _written(172_800)
     """How long a bond can still be taken from after it ended: at least as long as evidence is taken."""
-    slash_ppm: int = 50_000
+    slash_ppm: int = _written(50_000)
     """Part of every bond, in parts per million, that signing twice costs."""
-    jail_s: int = 600
+    jail_s: int = _written(600)
     """How long a validator that was away may not rejoin."""
-    away_blocks: int = 500
+    away_blocks: int = _written(500)
     """After how many blocks in a row without its vote it is away."""
+    least_bond: int = 0
+    """Minor units that a validator which votes has bonded at least, if it has any bonded; 0: no least. Left
+    out of the canonical bytes then."""
 
 
 class Origin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -276,4 +288,6 @@ def _stake_problem(stake: Stake, assets: int) -> str:
         return f"away_blocks is 1 to {2**32 - 1}"
     if not 0 < stake.unbonding_s < 2**32 or not 0 <= stake.jail_s < 2**32:
         return f"unbonding_s is 1 to {2**32 - 1}, and jail_s 0 to that"
+    if not 0 <= stake.least_bond <= MAX_LEAST_BOND:
+        return f"least_bond is 0 to {MAX_LEAST_BOND}"
     return "" if 0 <= stake.slash_ppm <= 1_000_000 else "slash_ppm is 0 to 1000000"

@@ -3,7 +3,8 @@
 What cannot change, and why: how old a payment id may be and how long it is remembered (an id that was
 forgotten could apply again), how many ids are kept (every node has reserved that memory), the checkpoint
 interval (state roots and snapshots meet there), and what is bonded and what a vote takes of it (every vote
-would be worth something else at once, and there might be none left).
+would be worth something else at once, and there might be none left). The least that is to be bonded takes no
+vote from anybody: it is asked for when somebody bonds, ends a bond or comes back.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from bezant.model.genesis import Fee, Genesis, is_schedule
+from bezant.model.genesis import MAX_LEAST_BOND, Fee, Genesis, is_schedule
 
 NOTICE_BLOCKS: Final = 20
 """Blocks at least between the one that accepts a change and the one it is in force from."""
@@ -48,6 +49,8 @@ class Rule(IntEnum):
     """After how many blocks in a row without its vote a validator is away."""
     FEE = 8
     """What payments in an asset are charged: flat part, parts per million, minimum, maximum; all 0: none."""
+    LEAST_BOND = 9
+    """Minor units that a validator which votes has bonded at least, if it has any bonded; 0: no least."""
 
 
 RANGES: Final[dict[Rule, tuple[int, int]]] = {
@@ -60,9 +63,10 @@ RANGES: Final[dict[Rule, tuple[int, int]]] = {
     Rule.JAIL_S: (0, 2**32 - 1),
     # A slow block or two must not cost votes.
     Rule.AWAY_BLOCKS: (10, 2**32 - 1),
+    Rule.LEAST_BOND: (0, MAX_LEAST_BOND),
 }
 """The least and the most that each may be, of those that are one number."""
-STAKE_RULES: Final = (Rule.UNBONDING_S, Rule.SLASH_PPM, Rule.JAIL_S, Rule.AWAY_BLOCKS)
+STAKE_RULES: Final = (Rule.UNBONDING_S, Rule.SLASH_PPM, Rule.JAIL_S, Rule.AWAY_BLOCKS, Rule.LEAST_BOND)
 """Rules that only a network has in which votes are bonded."""
 
 

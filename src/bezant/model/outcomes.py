@@ -171,6 +171,8 @@ class Outcome(IntEnum):
     """Another institution has proposed something under this id."""
     PROPOSALS_FULL = 101
     """As many proposals are open as there may be, in all or of this institution."""
+    BOND_BELOW_LEAST = 102
+    """A validator that votes would have something bonded, and less than the rules ask for."""
 
     @property
     def refused(self) -> bool:

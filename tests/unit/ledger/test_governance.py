@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -239,6 +240,28 @@ def test_every_rule_has_bounds_and_takes_effect_within(world: World, rule: Rule)
     assert rules(world) != world.genesis
 
 
+def test_a_least_bond_takes_no_votes_and_is_asked_for_from_its_height_on(world: World) -> None:
+    given = {"debtor": world.alice, "creditor": world.treasury, "commitment": FIRST}
+    bonds = [world.command(Kind.BOND, amount=amount, **given) for amount in (30, 40)]
+    world.apply((BANK, np.concatenate(bonds)))
+    asked = ask(world, Rule.LEAST_BOND, 60)
+    world.apply((BANK, asked))
+    for by in (BANK, ISSUER):
+        say(world, asked, by=by)
+    until(world, int(asked["max_fee"][0]) - 1)
+    more = world.command(Kind.BOND, amount=59, **given | {"commitment": THIRD})
+    answers = world.answer((BANK, more))
+    assert answers == [Outcome.APPLIED, Outcome.BOND_BELOW_LEAST], "the block of the change is judged by it"
+    assert rules(world).stake == msgspec.structs.replace(STAKE, least_bond=60)
+    assert world.answer((BANK, world.after(Kind.UNBOND, bonds[0]))) == [Outcome.BOND_BELOW_LEAST]
+    raised = ask(world, Rule.LEAST_BOND, 500)
+    world.apply((BANK, raised))
+    for by in (BANK, ISSUER):
+        say(world, raised, by=by)
+    until(world, int(raised["max_fee"][0]))
+    assert say(world, ask(world)) == [Outcome.PROPOSAL_UNKNOWN], "who has less still votes"
+
+
 @pytest.mark.parametrize("make", LEDGERS)
 def test_where_nobody_votes_nothing_is_voted_on(make: type) -> None:
     world = World(make, stake=STAKE)
@@ -354,6 +377,7 @@ def test_numbers_never_change() -> None:
         ("JAIL_S", 6),
         ("AWAY_BLOCKS", 7),
         ("FEE", 8),
+        ("LEAST_BOND", 9),
     ]
     assert [int(kind) for kind in (Kind.PROPOSE, Kind.VOTE)] == [31, 32]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -270,6 +271,11 @@ def jailed(world: World) -> Outcome:
     return rejoin(world)
 
 
+def bonded_too_little(world: World) -> Outcome:
+    raised = World(type(world.ledger), stake=msgspec.structs.replace(STAKE, least_bond=101))
+    return raised.answer((BANK, bond(raised)))[0]
+
+
 def validators_full(world: World) -> Outcome:
     """The issuer bonds its own money, so that no balance changes."""
     opened, paid_for_faults = world.scribe.open(1, ISSUER, salt=5)
@@ -423,6 +429,7 @@ CASES: dict[Outcome, Callable[[World], Outcome]] = {
     Outcome.PROPOSAL_UNKNOWN: lambda w: vote_for_nothing(governed(w)),
     Outcome.PROPOSAL_EXISTS: proposed_by_others,
     Outcome.PROPOSALS_FULL: proposals_full,
+    Outcome.BOND_BELOW_LEAST: bonded_too_little,
 }
 
 

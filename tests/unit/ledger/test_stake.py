@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -296,3 +297,65 @@ def test_a_time_that_does_not_come() -> None:
 def test_numbers_never_change() -> None:
     assert [int(fault) for fault in Fault] == [1, 2]
     assert [int(kind) for kind in (Kind.BOND, Kind.UNBOND, Kind.REJOIN)] == [9, 10, 30]
+
+
+@pytest.fixture(params=LEDGERS, ids=lambda make: make.__name__)
+def asking(request: pytest.FixtureRequest) -> World:
+    """A world in which who has anything bonded has 100 bonded."""
+    return World(request.param, stake=msgspec.structs.replace(STAKE, least_bond=100), validators=GRANTED)
+
+
+def test_less_than_the_least_is_not_bonded(asking: World) -> None:
+    assert asking.answer((BANK, bond(asking, 99))) == [Outcome.BOND_BELOW_LEAST]
+    assert asking.sides(asking.alice)[0] == 0
+    assert powers(asking) == [5, 5, -1]
+    assert asking.answer((BANK, bond(asking, 100))) == [Outcome.BONDED]
+    assert asking.answer((BANK, bond(asking, 1))) == [Outcome.BONDED], "what is added may be little"
+    assert asking.answer((BANK, bond(asking, 99, THIRD))) == [Outcome.BOND_BELOW_LEAST]
+    assert powers(asking) == [15, 5, -1]
+
+
+def test_what_stays_bonded_is_the_least_or_nothing(asking: World) -> None:
+    first, second = bond(asking, 100), bond(asking, 30)
+    asking.apply((BANK, np.concatenate([first, second])))
+    assert asking.answer((BANK, asking.after(Kind.UNBOND, first))) == [Outcome.BOND_BELOW_LEAST]
+    assert powers(asking)[0] == 18, "nothing was taken"
+    for row, left in ((second, 15), (first, 5)):
+        assert asking.answer((BANK, asking.after(Kind.UNBOND, row))) == [Outcome.UNBONDING]
+        assert powers(asking)[0] == left
+    asking.ledger.check_invariants()
+
+
+def test_who_does_not_vote_unbonds_as_it_likes_and_does_not_come_back_with_less(asking: World) -> None:
+    first, second = bond(asking, 100), bond(asking, 30)
+    asking.apply((BANK, np.concatenate([first, second])))
+    assert report(asking, (FIRST, Fault.ABSENT)) == [(Outcome.JAILED, 0)]
+    assert asking.answer((BANK, asking.after(Kind.UNBOND, first))) == [Outcome.UNBONDING]
+    assert rejoin(asking, FIRST) is Outcome.VALIDATOR_JAILED
+    asking.answer(after_s=STAKE.jail_s)
+    assert rejoin(asking, FIRST) is Outcome.BOND_BELOW_LEAST
+    assert asking.answer((BANK, bond(asking, 69))) == [Outcome.BOND_BELOW_LEAST]
+    assert asking.answer((BANK, bond(asking, 70))) == [Outcome.BONDED]
+    assert rejoin(asking, FIRST) is Outcome.APPLIED
+    assert powers(asking)[0] == 15
+
+
+def test_granted_votes_need_no_bond_and_a_fault_may_leave_less(asking: World) -> None:
+    assert report(asking, (FIRST, Fault.ABSENT)) == [(Outcome.JAILED, 0)]
+    assert rejoin(asking, FIRST) is Outcome.VALIDATOR_JAILED
+    asking.answer(after_s=STAKE.jail_s)
+    assert rejoin(asking, FIRST) is Outcome.APPLIED
+    row = bond(asking, 100)
+    asking.apply((BANK, row))
+    assert report(asking, (FIRST, Fault.DOUBLE_SIGN)) == [(Outcome.JAILED, 0), (Outcome.SLASHED, 10)]
+    assert asking.answer((BANK, asking.after(Kind.UNBOND, row))) == [Outcome.UNBONDING]
+
+
+@pytest.mark.parametrize("make", LEDGERS)
+def test_without_votes_that_stay_the_last_is_told_first(make: type) -> None:
+    world = World(make, stake=msgspec.structs.replace(STAKE, least_bond=100, unit=60))
+    rows = [bond(world, 59), bond(world, 41)]
+    assert world.answer((BANK, np.concatenate(rows))) == [Outcome.BOND_BELOW_LEAST] * 2
+    rows = [bond(world, 100), bond(world, 59)]
+    assert world.answer((BANK, np.concatenate(rows))) == [Outcome.BONDED] * 2
+    assert world.answer((BANK, world.after(Kind.UNBOND, rows[0]))) == [Outcome.LAST_VALIDATOR]

@@ -130,6 +130,8 @@ STAKE = Stake(asset=1, unit=10)
         ({"stake": REPLACE(STAKE, jail_s=2**32)}, "jail_s"),
         ({"stake": REPLACE(STAKE, away_blocks=0)}, "away_blocks"),
         ({"stake": REPLACE(STAKE, slash_ppm=1_000_001)}, "slash_ppm"),
+        ({"stake": REPLACE(STAKE, least_bond=2**53)}, "least_bond"),
+        ({"stake": REPLACE(STAKE, least_bond=-1)}, "least_bond"),
     ],
 )
 def test_what_is_wrong_is_named(fields: dict[str, Any], problem: str) -> None:
@@ -151,3 +153,17 @@ def test_looking_up() -> None:
     with pytest.raises(KeyError):
         genesis.asset("USD")
     assert GenesisAsset(1, "EUR", 2, 1) == genesis.assets[0]
+
+
+def test_a_least_bond_is_part_of_the_bytes_only_where_there_is_one() -> None:
+    plain, asking = (small_genesis(stake=REPLACE(STAKE, least_bond=least)) for least in (0, 7))
+    assert b"least_bond" not in encode_genesis(plain)
+    assert encode_genesis(plain).endswith(
+        b'"stake":{"asset":1,"unit":10,"unbonding_s":172800,"slash_ppm":50000,"jail_s":600,"away_blocks":500}}'
+    )
+    assert b'"away_blocks":500,"least_bond":7}' in encode_genesis(asking)
+    for genesis in (plain, asking):
+        assert decode_genesis(encode_genesis(genesis)) == genesis
+    written = encode_genesis(asking).replace(b'"least_bond":7', b'"least_bond":0')
+    with pytest.raises(DecodeError, match="canonical"):
+        decode_genesis(written)

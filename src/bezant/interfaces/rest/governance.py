@@ -23,7 +23,14 @@ from bezant.store.schema import ProposalStatus
 _ENCODER = msgspec.json.Encoder()
 _Number = Annotated[int, Meta(ge=0, le=2**53)]
 RuleName = Literal[
-    "review_for_s", "recovery_delay_s", "schemes", "unbonding_s", "slash_ppm", "jail_s", "away_blocks"
+    "review_for_s",
+    "recovery_delay_s",
+    "schemes",
+    "unbonding_s",
+    "slash_ppm",
+    "jail_s",
+    "away_blocks",
+    "least_bond",
 ]
 
 

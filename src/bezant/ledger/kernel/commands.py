@@ -91,7 +91,7 @@ def command(state, record, signer_row, time_ns, limits, scratch):
     if kind == SET_MODEL:
         return set_model(state, record, signer_row, time_ns)
     if kind == REJOIN:
-        return rejoin(state, record, signer_row, time_ns)
+        return rejoin(state, record, signer_row, time_ns, limits)
     if kind == PROPOSE:
         return propose(state, record, signer_row, time_ns, limits)
     if kind == VOTE:

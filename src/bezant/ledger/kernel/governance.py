@@ -39,7 +39,7 @@ PROPOSALS_FULL = np.uint16(Outcome.PROPOSALS_FULL)
 ACCEPTED, DECLINED = np.uint16(Outcome.ACCEPTED), np.uint16(Outcome.DECLINED)
 PENDING = np.uint16(0xFFFF)
 PROPOSE, SYSTEM_ROW = np.uint16(Kind.PROPOSE), np.uint32(NO_ROW)
-FIRST_STAKE_RULE, LAST_STAKE_RULE = np.uint64(min(STAKE_RULES)), np.uint64(max(STAKE_RULES))
+STAKE_ONLY = np.array([rule in STAKE_RULES for rule in (0, *Rule)], np.bool_)
 LEAST, MOST = (
     np.array([0, *(RANGES.get(rule, (0, 0))[side] for rule in Rule)], np.uint64) for side in (0, 1)
 )
@@ -83,7 +83,7 @@ def is_allowed(record, limits):
     rule, value = record.amount, word_at(record.payload_commitment, 0)
     if rule == FEE:
         return record.asset != NO_ASSET and np.int64(record.asset) < len(limits.fees) and is_schedule(record)
-    if FIRST_STAKE_RULE <= rule <= LAST_STAKE_RULE and limits.bond_asset == ZERO:
+    if STAKE_ONLY[rule] and limits.bond_asset == ZERO:
         return False
     for j in range(8, 8 * VALUES):
         if record.payload_commitment[j] != NOTHING:

@@ -41,6 +41,7 @@ VALIDATOR_JAILED, VALIDATOR_UNKNOWN = (
     np.uint16(Outcome.VALIDATOR_UNKNOWN),
 )
 VALIDATORS_FULL, LAST_VALIDATOR = np.uint16(Outcome.VALIDATORS_FULL), np.uint16(Outcome.LAST_VALIDATOR)
+BOND_BELOW_LEAST = np.uint16(Outcome.BOND_BELOW_LEAST)
 NO_INSTITUTION, FREE_ROW, IN_USE = np.uint32(0), np.uint32(0), np.uint32(1)
 NEVER_NS, MOST_POWER = np.uint64(NEVER), np.uint64(MAX_POWER)
 YES = np.uint16(1)
@@ -72,6 +73,12 @@ def power_of(validator, limits):
         return ZERO
     bonded = validator.bonded // limits.bond_unit if limits.bond_unit != ZERO else ZERO
     return validator.granted + bonded
+
+
+@njit(**KERNEL)
+def is_too_little(bonded, limits):
+    """Return whether somebody who votes has to have more bonded, or nothing."""
+    return bonded != ZERO and bonded < limits.least_bond
 
 
 @njit(**RARE)
@@ -126,6 +133,8 @@ def bond(state, record, signer_row, limits):
         return refuse(VALIDATOR_JAILED)
     if row == MAX_VALIDATORS:
         return refuse(VALIDATORS_FULL)
+    if is_too_little(together, limits):
+        return refuse(BOND_BELOW_LEAST)
     # POST
     validator = state.validators[row]
     validator.bonded, validator.used, validator.operator = together, IN_USE, signer_row
@@ -167,6 +176,9 @@ def unbond(state, record, signer_row, time_ns, limits):
     if before != ZERO and power_of(validator, limits) == ZERO and is_last(state.validators, row, limits):
         validator.bonded += hold.amount
         return refuse(LAST_VALIDATOR)
+    if validator.jailed_until_ns == ZERO and is_too_little(validator.bonded, limits):
+        validator.bonded += hold.amount
+        return refuse(BOND_BELOW_LEAST)
     # POST
     hold.expires_ns = time_ns + limits.unbonding_ns
     push_expiry(state, hold.expires_ns, hold.sequence, np.uint64(slot))
@@ -174,7 +186,7 @@ def unbond(state, record, signer_row, time_ns, limits):
 
 
 @njit(**RARE)
-def rejoin(state, record, signer_row, time_ns):
+def rejoin(state, record, signer_row, time_ns, limits):
     """Return (outcome, mode, account row): give a validator that was away its votes back."""
     # CHECK
     if not is_own(state, record, signer_row) or state.authorities[signer_row].institution == NO_INSTITUTION:
@@ -187,6 +199,8 @@ def rejoin(state, record, signer_row, time_ns):
         return NOT_AUTHORISED, SYSTEM, NOWHERE
     if time_ns < validator.jailed_until_ns:
         return VALIDATOR_JAILED, SYSTEM, NOWHERE
+    if is_too_little(validator.bonded, limits):
+        return BOND_BELOW_LEAST, SYSTEM, NOWHERE
     # POST
     validator.jailed_until_ns = ZERO
     return APPLIED, INSTITUTION, NOWHERE

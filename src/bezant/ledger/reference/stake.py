@@ -3,6 +3,9 @@
 A bond is a hold that no time ends, to the account that is paid what a fault costs; its lock is the
 validator's key. Votes are those that the genesis granted and one for every unit that is bonded. What is
 unbonding gives no votes and can still be taken from. Only institutions bond: the genesis names them.
+
+Whoever votes has nothing bonded or the least that the rules ask for, when it bonds, ends a bond or rejoins. A
+fault or another rule may leave it with less; that takes no votes, so that there is always somebody who votes.
 """
 
 from __future__ import annotations
@@ -62,6 +65,8 @@ def bond(state: State, asked: Request) -> Answer:
         return Answer(Outcome.VALIDATOR_JAILED)
     if key not in state.validators and len(state.validators) == MAX_VALIDATORS:
         return Answer(Outcome.VALIDATORS_FULL)
+    if _is_too_little(stake, validator.bonded + asked.amount):
+        return Answer(Outcome.BOND_BELOW_LEAST)
     # POST
     state.validators[key] = replace(validator, bonded=validator.bonded + asked.amount)
     state.hold_sequence += 1
@@ -92,6 +97,8 @@ def unbond(state: State, asked: Request) -> Answer:
     after = replace(validator, bonded=validator.bonded - hold.amount)
     if validator.power(stake) and not after.power(stake) and _is_last(state, stake, hold.lock):
         return Answer(Outcome.LAST_VALIDATOR)
+    if not validator.jailed_until_ns and _is_too_little(stake, after.bonded):
+        return Answer(Outcome.BOND_BELOW_LEAST)
     # POST
     state.validators[hold.lock] = after
     state.holds[place] = replace(hold, expires_ns=asked.time_ns + stake.unbonding_s * NS_PER_S)
@@ -111,6 +118,8 @@ def rejoin(state: State, asked: Request) -> Answer:
         return Answer(Outcome.VALIDATOR_JAILED)
     if validator is None:
         return Answer(Outcome.VALIDATOR_UNKNOWN)
+    if _is_too_little(asked.genesis.stake, validator.bonded):
+        return Answer(Outcome.BOND_BELOW_LEAST)
     # POST
     state.validators[key] = replace(validator, jailed_until_ns=0)
     return Answer(Outcome.APPLIED, mode=SigningMode.INSTITUTION)
@@ -168,6 +177,11 @@ def _slash(state: State, stake: Stake, place: tuple[int, int]) -> Iterator[Recor
     yield system_receipt(
         hold.id, Kind.BOND, Answer(Outcome.SLASHED, amount, debtor=debtor, creditor=creditor)
     )
+
+
+def _is_too_little(stake: Stake | None, bonded: int) -> bool:
+    """Return whether somebody who votes has to have more bonded, or nothing."""
+    return stake is not None and 0 < bonded < stake.least_bond
 
 
 def _is_last(state: State, stake: Stake | None, key: bytes) -> bool:

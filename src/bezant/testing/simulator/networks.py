@@ -45,7 +45,7 @@ VOTERS = tuple(bytes([number]) * 32 for number in range(1, 5))
 """Keys of the validators that there are, and of one to come."""
 GOVERNED: Genesis = msgspec.structs.replace(
     CHARGED,
-    stake=Stake(asset=1, unit=10, unbonding_s=10, slash_ppm=200_000, jail_s=5, away_blocks=2),
+    stake=Stake(asset=1, unit=10, unbonding_s=10, slash_ppm=200_000, jail_s=5, away_blocks=2, least_bond=10),
     validators=tuple(
         GenesisValidator(key.hex(), power, institution)
         for key, power, institution in zip(VOTERS, (10, 10, 5), (1, 2, 2), strict=False)

@@ -24,6 +24,7 @@ VALUES: dict[Rule, tuple[tuple[int, ...], ...]] = {
     Rule.SLASH_PPM: ((0,), (500_000,), (1_000_000,), (1_000_001,)),
     Rule.JAIL_S: ((0,), (20,)),
     Rule.AWAY_BLOCKS: ((10,), (9,)),
+    Rule.LEAST_BOND: ((0,), (10,), (30,), (2**53,)),
     Rule.FEE: ((0, 0, 0, 0), (2, 0, 0, 2), (0, 300_000, 1, 9), (0, 0, 3, 2)),
 }
 """What each rule may be asked to become; some of it is out of bounds."""
