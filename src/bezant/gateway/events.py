@@ -65,7 +65,8 @@ class EventAmount(msgspec.Struct, frozen=True):
 
 class PaymentChange(msgspec.Struct, frozen=True, omit_defaults=True):
     """What happened to one payment. `id` is the event's, ``height-position``; `refund_of` what a
-    ``payment.reversed`` pays back, a payment or a capture of one."""
+    ``payment.reversed`` pays back, a payment or a capture of one; `fee` what was charged with this: beside
+    the amount of a payment, out of the amount of a capture; left out where nothing was."""
 
     id: str
     payment_id: str
@@ -75,6 +76,7 @@ class PaymentChange(msgspec.Struct, frozen=True, omit_defaults=True):
     creditor: str
     height: int
     refund_of: str = ""
+    fee: EventAmount | None = None
 
 
 class PaymentEvent(msgspec.Struct, frozen=True):
@@ -178,6 +180,7 @@ class PaymentEvents:
             render_id(creditor),
             block.height,
             refund_of,
+            self._amount(asset, int(receipt["fee"])) if receipt["fee"] else None,
         )
 
     def _amount(self, number: int, minor: int) -> EventAmount:

@@ -9,14 +9,16 @@ import pytest
 
 from bezant.chain.blocks import CommittedBlock
 from bezant.gateway.delivery import MAX_BODY_BYTES
-from bezant.gateway.events import PAYMENT_EVENTS, PaymentEvent, PaymentEvents
+from bezant.gateway.events import PAYMENT_EVENTS, EventAmount, PaymentEvent, PaymentEvents
+from bezant.ledger.fees import FEE_SALT
 from bezant.ledger.state import ACCOUNT
+from bezant.model.genesis import Fee
 from bezant.model.identifiers import render_id, render_payment_id
 from bezant.model.outcomes import Verdict
 from bezant.model.records import Flag, Kind, id_of, set_id
 from bezant.store.endpoints import Endpoint
 from bezant.testing.blocks import BlockScribe
-from bezant.testing.ledgers import BANK, small_genesis
+from bezant.testing.ledgers import BANK, ISSUER, record, small_genesis
 
 
 class Town(BlockScribe):
@@ -92,6 +94,31 @@ def test_every_change_of_a_payment_has_its_type(town: Town) -> None:
     assert (expired.data.debtor, expired.data.creditor) == (render_id(town.alice), render_id(town.bob))
     seen = {t for t, _ in told} | {e.type for e in (*town.events_of(second), reversal)} | {"payment.settled"}
     assert seen == set(PAYMENT_EVENTS)
+
+
+def test_what_was_charged_is_told_with_what_it_was_charged_for() -> None:
+    town = Town(fees=(Fee(1, flat=2, maximum=2),))
+    opened, _ = town.scribe.open(1, ISSUER, salt=FEE_SALT)
+    town.commit((ISSUER, opened))
+    given = {"debtor": town.alice, "creditor": town.bob, "amount": 500}
+    paid, dear = (record(Kind.TRANSFER, id=town.new_id(), max_fee=most, **given) for most in (2, 1))
+    hold = record(Kind.HOLD, id=town.new_id(), hold_for_s=60, **given)
+    settled, refused, held = town.events_of(town.commit((BANK, paid), (BANK, dear), (BANK, hold)))
+    assert settled.data.fee == EventAmount("0.02", "EUR")
+    assert settled.data.amount == EventAmount("5.00", "EUR"), "the fee comes beside it"
+    assert (refused.data.outcome, refused.data.fee, held.data.fee) == ("fee_above_max", None, None)
+    capture = record(Kind.CAPTURE, id=town.new_id(), related=id_of(hold[0], "id"), **given)
+    (captured,) = town.events_of(town.commit((BANK, capture)))
+    assert (captured.type, captured.data.fee) == ("payment.captured", EventAmount("0.02", "EUR"))
+    back = town.pays(Kind.REVERSE, town.bob, town.alice, 100, related=id_of(paid[0], "id"))
+    (reversal,) = town.events_of(town.commit((BANK, back)))
+    assert (reversal.type, reversal.data.fee) == ("payment.reversed", None)
+    everything = Endpoint("we_a", "https://a.example/", (), "whsec_eA==", 0)
+    events = PaymentEvents(small_genesis().assets, town.accounts, lambda: (everything,))
+    told = [json.loads(row.body)["data"] for block in town.blocks[-3:] for row in events.rows(block)]
+    assert [one.get("fee") for one in told] == [
+        {"amount": "0.02", "asset": "EUR"}, None, None, {"amount": "0.02", "asset": "EUR"}, None
+    ]  # fmt: skip
 
 
 def test_what_is_no_news_of_a_payment_is_not_told(town: Town) -> None:

@@ -53,6 +53,8 @@ class PaymentEvent(msgspec.Struct, frozen=True, omit_defaults=True):
     verdict: str | None = None
     refund_of: str | None = None
     """What a `payment.reversed` pays back: a payment, or a capture of one."""
+    fee: Money | None = None
+    """What was charged with this: beside the amount of a payment, out of the amount of a capture."""
 
 
 class Feed:
@@ -175,6 +177,7 @@ class Feed:
             return PaymentEvent(name, TYPE_OF[outcome], payment, at, outcome.label)
         record = block.records[index]
         closes = int(record["kind"]) in (Kind.CAPTURE, Kind.RELEASE)
+        asset, fee = int(record["asset"]), int(receipt["fee"])
         amount = int(receipt["amount"]) or int(record["amount"])
         return PaymentEvent(
             name,
@@ -182,11 +185,12 @@ class Feed:
             render_payment_id(id_of(record, "related" if closes else "id")),
             at,
             outcome.label,
-            self._render.money(int(record["asset"]), amount),
+            self._render.money(asset, amount),
             render_id(id_of(record, "debtor")),
             render_id(id_of(record, "creditor")),
             None if closes else verdict_word(int(receipt["verdict"])),
             render_payment_id(id_of(record, "related")) if record["kind"] == Kind.REVERSE else None,
+            self._render.money(asset, fee) if fee else None,
         )
 
 

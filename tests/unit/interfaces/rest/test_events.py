@@ -15,6 +15,11 @@ from bezant.errors import InputError
 from bezant.interfaces.rest import events
 from bezant.interfaces.rest.events import Feed
 from bezant.interfaces.rest.server import Server, listen
+from bezant.ledger.fees import FEE_SALT
+from bezant.model.genesis import Fee
+from bezant.model.records import Kind
+from bezant.testing.blocks import BlockScribe
+from bezant.testing.ledgers import BANK, ISSUER, record
 
 from .conftest import Api, payment, uuid7
 
@@ -51,6 +56,19 @@ def test_events_follow_payments(api: Api, accounts: tuple[str, str]) -> None:
         ("payment.refused", key),
         ("payment.reversed", back),
     ]
+
+
+def test_what_was_charged_is_told_in_the_stream(api: Api) -> None:
+    world = BlockScribe(fees=(Fee(1, flat=2, maximum=2),))
+    opened, _ = world.scribe.open(1, ISSUER, salt=FEE_SALT)
+    free = world.commit((BANK, world.transfer(world.alice, world.bob, 5)))
+    world.commit((ISSUER, opened))
+    fields = {"debtor": world.alice, "creditor": world.bob, "amount": 5, "max_fee": 2}
+    world.commit((BANK, record(Kind.TRANSFER, id=world.new_id(), **fields)))
+    feed = Feed(api.services.render, world.blocks_from, len(world.blocks))
+    before, charged = all_events(api, feed, f"{free.height - 1}-{1 << 62}", 2)
+    assert "fee" not in before
+    assert (charged["amount"]["amount"], charged["fee"]["amount"]) == ("0.05", "0.02")
 
 
 def test_a_stream_goes_on_behind_any_event(api: Api, accounts: tuple[str, str]) -> None:
