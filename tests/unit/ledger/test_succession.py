@@ -11,7 +11,7 @@ from bezant.ledger.columnar import ColumnarLedger
 from bezant.ledger.fees import FEE_SALT
 from bezant.ledger.open_items import open_hold, validators
 from bezant.ledger.succession import succeed
-from bezant.model.genesis import Genesis, GenesisInstitution, GenesisValidator
+from bezant.model.genesis import Fee, Genesis, GenesisInstitution, GenesisValidator
 from bezant.model.keys import authority_id
 from bezant.model.outcomes import Outcome
 from bezant.model.records import Kind, id_of
@@ -113,3 +113,20 @@ def test_an_issuers_own_account_is_not_divided_among_bonds() -> None:
     assert refused.value.code == "origin_differs"
     assert old.answer((ISSUER, old.command(Kind.CLOSE_ACCOUNT, debtor=collector))) == [Outcome.APPLIED]
     succeed(layout.dump(old.ledger.state), genesis)
+
+
+def test_fees_of_before_are_divided_among_the_bonds_that_come() -> None:
+    old = World(ColumnarLedger, stake=STAKE, fees=(Fee(1, flat=5, maximum=5),), checkpoint_interval=12)
+    for _ in range(3):
+        old.apply((ALICE, old.transfer(old.alice, old.bob, 100, max_fee=5)))
+    old.ledger = going_on(old, grown(old.genesis))
+    assert old.balance(old.collector) == 15
+    sides = {"debtor": old.bob, "creditor": old.treasury}
+    bond = old.command(Kind.BOND, **sides, amount=100, commitment=bytes([11]) * 32)
+    assert old.answer((BANK, bond)) == [Outcome.BONDED]
+    before = old.balance(old.bob)
+    while not len(receipts := old.apply()):
+        old.ledger.check_invariants()
+    assert [(one["outcome"], one["amount"]) for one in receipts] == [(Outcome.REWARDED, 15)]
+    assert (old.balance(old.collector), old.balance(old.bob)) == (0, before + 15)
+    old.ledger.check_invariants()
