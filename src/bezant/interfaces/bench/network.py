@@ -32,6 +32,7 @@ CALLERS = 96
 """Submissions under way at once: enough that blocks are full while the network agrees on the last ones."""
 HALF_LOAD_S = 10.0
 SOCKET_WAIT_S = 120.0
+STOP_WAIT_S = 10.0
 NO_READ_MODEL = "[store]\nfollow = false\n"
 """As in the other benchmarks of the ledger; its own figures are those of ``bezant bench store``."""
 
@@ -187,5 +188,10 @@ def _members(folder: Path, validators: int, model: Model, note: Callable[[str], 
         starter.join()
         for process in processes:
             process.terminate()
-            process.wait()
+            try:
+                process.wait(STOP_WAIT_S)
+            except subprocess.TimeoutExpired:
+                # It waits for its node, which is gone.
+                process.kill()
+                process.wait()
         network.stop(others)
