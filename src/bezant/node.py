@@ -228,8 +228,10 @@ class Node:
             )
             opened.callback(self.read_model.close)
             self.read_model.tell_of(self.drift)
-            # Drift in the last payments is found while somebody is still there to be told.
+            # Drift in the last payments is found while somebody is still there to be told, and the last they
+            # are once nothing comes in any more.
             opened.callback(self.observer.look)
+            opened.callback(self.intake.close)
         self.history = History(self.desk, self.payments, self.store, self.follower)
         self.holds = Holds(self.desk, self.payments, self.history)
         self.refunds = Refunds(self.desk, self.payments, self.history)

@@ -326,8 +326,13 @@ def test_drift_found_while_a_node_closes_is_told_when_it_is_back(
         node = small.node
         assert node.webhooks is not None
         node.webhooks.register(receiver.url, ["stage.drift"])
-        node.observer._ticks = [lambda: node.drift.tell("stage.drift", "score", "adwin", 10.0, 20.0)]
+        coming_in: list[bool] = []
+        node.observer._ticks = [
+            lambda: coming_in.append(any(thread.is_alive() for thread in node.intake._threads)),
+            lambda: node.drift.tell("stage.drift", "score", "adwin", 10.0, 20.0),
+        ]
         small.restart()
+        assert coming_in[0] is False, "what comes in after the last look would be told to nobody"
         with receiver.heard:
             assert receiver.heard.wait_for(lambda: len(receiver.got) == 1, 20)
         assert json.loads(receiver.got[0][2])["data"]["subject"] == "score"
