@@ -129,7 +129,7 @@ class Governance:
         """Return a row of the store with the votes as they would be counted now, where they still would."""
         ledger, voted_on = self._desk.engine.ledger, None
         if one.status in (ProposalStatus.VOTING, ProposalStatus.ACCEPTED):
-            voted_on = next((now for now in open_items.proposals(ledger) if now.id == one.id), None)
+            voted_on = next((item for item in open_items.proposals(ledger) if item.id == one.id), None)
         was = one.was or _as_it_is(ledger.genesis, one.change)
         return ProposalNow(
             one.id, one.proposer, one.change, was, one.height, one.until_ns, one.status, voted_on, one

@@ -14,7 +14,22 @@ import sqlalchemy as sa
 
 from bezant.errors import NotFound
 from bezant.store.database import Database
-from bezant.store.schema import endpoints_metadata, webhook_endpoints
+
+_METADATA = sa.MetaData()
+
+_ENDPOINTS = sa.Table(
+    "webhook_endpoints",
+    _METADATA,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("url", sa.Text, nullable=False),
+    sa.Column("types", sa.Text, nullable=False),
+    sa.Column("secret", sa.Text, nullable=False),
+    sa.Column("previous_secret", sa.Text, nullable=False),
+    sa.Column("previous_until_ns", sa.BigInteger, nullable=False),
+    sa.Column("enabled", sa.Boolean, nullable=False),
+    sa.Column("created_ns", sa.BigInteger, nullable=False),
+)
+"""Not from blocks, so it survives a rebuild. `types` are separated by spaces; none means all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +61,7 @@ class Endpoints:
         self._database = database
         self._turn = threading.Lock()
         with database.read() as connection:
-            rows = connection.execute(sa.select(webhook_endpoints).order_by(webhook_endpoints.c.created_ns))
+            rows = connection.execute(sa.select(_ENDPOINTS).order_by(_ENDPOINTS.c.created_ns))
             self._known = {row.id: _endpoint(row) for row in rows}
 
     @staticmethod
@@ -54,7 +69,7 @@ class Endpoints:
         """Open or create the table in the store's database. Raises: ConfigError, StorageError."""
         database = Database(url, durable=True)
         try:
-            database.migrate("webhooks", (endpoints_metadata.create_all,))
+            database.migrate("webhooks", (_METADATA.create_all,))
             return Endpoints(database)
         except BaseException:
             database.close()
@@ -76,8 +91,8 @@ class Endpoints:
         row = _columns(endpoint)
         with self._turn:
             with self._database.write() as connection:
-                connection.execute(webhook_endpoints.delete().where(webhook_endpoints.c.id == endpoint.id))
-                connection.execute(webhook_endpoints.insert().values(**row))
+                connection.execute(_ENDPOINTS.delete().where(_ENDPOINTS.c.id == endpoint.id))
+                connection.execute(_ENDPOINTS.insert().values(**row))
             self._known = {**self._known, endpoint.id: endpoint}
 
     def remove(self, id_: str) -> None:
@@ -85,7 +100,7 @@ class Endpoints:
         self.get(id_)
         with self._turn:
             with self._database.write() as connection:
-                connection.execute(webhook_endpoints.delete().where(webhook_endpoints.c.id == id_))
+                connection.execute(_ENDPOINTS.delete().where(_ENDPOINTS.c.id == id_))
             self._known = {key: known for key, known in self._known.items() if key != id_}
 
     def close(self) -> None:

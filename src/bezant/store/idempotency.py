@@ -16,7 +16,22 @@ import sqlalchemy as sa
 from bezant.errors import ConflictError, NotFound
 from bezant.model.identifiers import PaymentId
 from bezant.store.database import Database
-from bezant.store.schema import id_key, idempotency_keys, idempotency_metadata
+from bezant.store.schema import id_key
+
+_METADATA = sa.MetaData()
+
+_KEYS = sa.Table(
+    "idempotency_keys",
+    _METADATA,
+    sa.Column("scope", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("request_hash", sa.LargeBinary(32), nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("payment", sa.LargeBinary(16), nullable=False),
+    sa.Column("status", sa.SmallInteger),
+    sa.Column("answer", sa.LargeBinary),
+    sa.Column("created_ns", sa.BigInteger, nullable=False, index=True),
+)
 
 
 class RequestState(StrEnum):
@@ -55,7 +70,7 @@ class IdempotencyKeys:
         """Open or create the table. In SQLite give it a file of its own, not the read model's."""
         database = Database(url, durable=True)
         try:
-            database.migrate("idempotency", (idempotency_metadata.create_all,))
+            database.migrate("idempotency", (_METADATA.create_all,))
         except BaseException:
             database.close()
             raise
@@ -73,7 +88,7 @@ class IdempotencyKeys:
             # The insert decides: of two that race, in this process or another, one finds it taken.
             claimed = self._database.insert_many(
                 connection,
-                idempotency_keys,
+                _KEYS,
                 [(scope, key, request_hash, _IN_FLIGHT, id_key(payment), None, None, now_ns)],
                 "ON CONFLICT (scope, key) DO NOTHING",
             )
@@ -96,7 +111,7 @@ class IdempotencyKeys:
         """Store the answer that replays from now on. Raises: NotFound if the key is not in flight."""
         with self._database.write() as connection:
             done = connection.execute(
-                idempotency_keys.update()
+                _KEYS.update()
                 .where(*_in_flight(scope, key))
                 .values(state=_DONE, status=status, answer=answer)
             )
@@ -109,7 +124,7 @@ class IdempotencyKeys:
         Raises: NotFound if the key is not in flight.
         """
         with self._database.write() as connection:
-            if connection.execute(idempotency_keys.delete().where(*_in_flight(scope, key))).rowcount == 0:
+            if connection.execute(_KEYS.delete().where(*_in_flight(scope, key))).rowcount == 0:
                 raise _unknown(scope, key)
 
     def get(self, scope: str, key: str) -> StoredRequest:
@@ -122,19 +137,15 @@ class IdempotencyKeys:
 
         After a restart the ledger says by each payment id what became of it: finish or abandon it.
         """
-        query = (
-            sa.select(idempotency_keys)
-            .where(idempotency_keys.c.state == _IN_FLIGHT)
-            .order_by(idempotency_keys.c.created_ns)
-        )
+        query = sa.select(_KEYS).where(_KEYS.c.state == _IN_FLIGHT).order_by(_KEYS.c.created_ns)
         with self._database.read() as connection:
             return [_view(row) for row in connection.execute(query)]
 
     def prune(self, before_ns: int) -> int:
         """Forget answers to requests that began before a time; return how many."""
-        done = idempotency_keys.c.state == _DONE
+        done = _KEYS.c.state == _DONE
         with self._database.write() as connection:
-            old = idempotency_keys.delete().where(done, idempotency_keys.c.created_ns < before_ns)
+            old = _KEYS.delete().where(done, _KEYS.c.created_ns < before_ns)
             return connection.execute(old).rowcount
 
     def close(self) -> None:
@@ -142,9 +153,7 @@ class IdempotencyKeys:
 
 
 def _find(connection: sa.Connection, scope: str, key: str) -> StoredRequest:
-    query = sa.select(idempotency_keys).where(
-        idempotency_keys.c.scope == scope, idempotency_keys.c.key == key
-    )
+    query = sa.select(_KEYS).where(_KEYS.c.scope == scope, _KEYS.c.key == key)
     row = connection.execute(query).first()
     if row is None:
         raise _unknown(scope, key)
@@ -152,7 +161,7 @@ def _find(connection: sa.Connection, scope: str, key: str) -> StoredRequest:
 
 
 def _in_flight(scope: str, key: str) -> tuple[sa.ColumnElement[bool], ...]:
-    columns = idempotency_keys.c
+    columns = _KEYS.c
     return columns.scope == scope, columns.key == key, columns.state == _IN_FLIGHT
 
 

@@ -90,6 +90,10 @@ STATUS_OF: Final = {
 metadata = sa.MetaData()
 
 
+def _ordinal() -> sa.Column[int]:
+    return sa.Column("ordinal", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True)
+
+
 def _id(name: str, *, primary_key: bool = False, index: bool = False) -> sa.Column[bytes]:
     return sa.Column(name, sa.LargeBinary(16), primary_key=primary_key, nullable=False, index=index)
 
@@ -114,7 +118,7 @@ eras = sa.Table(
 payments = sa.Table(
     "payments",
     metadata,
-    sa.Column("ordinal", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+    _ordinal(),
     sa.Column("era", sa.Integer, nullable=False),
     _id("id"),
     _id("authority"),
@@ -170,7 +174,7 @@ sa.Index(
 captures = sa.Table(
     "captures",
     metadata,
-    sa.Column("ordinal", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+    _ordinal(),
     _id("id"),
     _id("payment"),
     _id("debtor"),
@@ -185,7 +189,7 @@ sa.Index("captures_payment", captures.c.payment)
 labels = sa.Table(
     "labels",
     metadata,
-    sa.Column("ordinal", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+    _ordinal(),
     _id("payment"),
     _id("debtor"),
     sa.Column("label", sa.SmallInteger, nullable=False),
@@ -198,7 +202,7 @@ sa.Index("labels_payment", labels.c.payment, labels.c.debtor, labels.c.ordinal)
 reviews = sa.Table(
     "reviews",
     metadata,
-    sa.Column("ordinal", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+    _ordinal(),
     _id("id"),
     _id("debtor"),
     _id("creditor"),
@@ -224,7 +228,7 @@ escalations = sa.Table(
 model_changes = sa.Table(
     "model_changes",
     metadata,
-    sa.Column("ordinal", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+    _ordinal(),
     _id("authority"),
     sa.Column("digest", sa.LargeBinary(32), nullable=False),
     sa.Column("role", sa.SmallInteger, nullable=False),
@@ -243,7 +247,7 @@ def _values() -> tuple[sa.Column[int], ...]:
 proposals = sa.Table(
     "proposals",
     metadata,
-    sa.Column("ordinal", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+    _ordinal(),
     _id("id"),
     _id("authority"),
     sa.Column("rule", sa.SmallInteger, nullable=False),
@@ -267,7 +271,7 @@ sa.Index("proposals_status", proposals.c.status, proposals.c.ordinal)
 ballots = sa.Table(
     "ballots",
     metadata,
-    sa.Column("ordinal", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+    _ordinal(),
     _id("proposal"),
     _id("authority"),
     sa.Column("ballot", sa.SmallInteger, nullable=False),
@@ -378,38 +382,6 @@ PROJECTED: Final = (
     accounts,
 )
 """What a rebuild empties and fills again from the blocks."""
-
-idempotency_metadata = sa.MetaData()
-
-idempotency_keys = sa.Table(
-    "idempotency_keys",
-    idempotency_metadata,
-    sa.Column("scope", sa.Text, primary_key=True),
-    sa.Column("key", sa.Text, primary_key=True),
-    sa.Column("request_hash", sa.LargeBinary(32), nullable=False),
-    sa.Column("state", sa.Text, nullable=False),
-    _id("payment"),
-    sa.Column("status", sa.SmallInteger),
-    sa.Column("answer", sa.LargeBinary),
-    sa.Column("created_ns", sa.BigInteger, nullable=False, index=True),
-)
-
-
-endpoints_metadata = sa.MetaData()
-
-webhook_endpoints = sa.Table(
-    "webhook_endpoints",
-    endpoints_metadata,
-    sa.Column("id", sa.Text, primary_key=True),
-    sa.Column("url", sa.Text, nullable=False),
-    sa.Column("types", sa.Text, nullable=False),
-    sa.Column("secret", sa.Text, nullable=False),
-    sa.Column("previous_secret", sa.Text, nullable=False),
-    sa.Column("previous_until_ns", sa.BigInteger, nullable=False),
-    sa.Column("enabled", sa.Boolean, nullable=False),
-    sa.Column("created_ns", sa.BigInteger, nullable=False),
-)
-"""Not from blocks, so it survives a rebuild. `types` are separated by spaces; none means all."""
 
 
 def signed_amount(amount: int) -> int:

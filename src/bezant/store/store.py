@@ -32,6 +32,7 @@ from bezant.store.projection import (
 )
 from bezant.store.queries import Queries
 from bezant.store.schema import account_parties, accounts, checkpoint, id_key, payments
+from bezant.store.versions import NAME, VERSIONS
 
 EventSource = Callable[[CommittedBlock], Iterable[Event]]
 """Says which events a block gives rise to; their ids and bodies must follow from the block alone."""
@@ -39,7 +40,6 @@ EventSource = Callable[[CommittedBlock], Iterable[Event]]
 GROUP_RECORDS: Final = 20_000
 """How many records share one transaction when there is much to catch up with."""
 
-_NAME: Final = "ledger"
 _COLUMNS: Final = [column.name for column in payments.columns]
 _DEBTOR, _CREDITOR, _HASH = map(_COLUMNS.index, ("debtor", "creditor", "end_to_end_hash"))
 _REPLACE: Final = (
@@ -130,7 +130,7 @@ class Store:
             raise ConfigError(f"the store's key must have 32 bytes, not {len(key)}", param="store_key")
         database = Database(url, durable=False)
         try:
-            database.migrate("store", _VERSIONS)
+            database.migrate("store", VERSIONS)
             return Store(database, EndToEndHashes(key, texts_of), events)
         except BaseException:
             database.close()
@@ -174,7 +174,7 @@ class Store:
         with self._state_lock:
             with self._database.write() as connection:
                 at = connection.execute(
-                    sa.select(checkpoint).where(checkpoint.c.name == _NAME).with_for_update()
+                    sa.select(checkpoint).where(checkpoint.c.name == NAME).with_for_update()
                 ).one()
                 fresh = _fresh_blocks(blocks, at.height, bytes(at.app_hash))
                 if fresh:
@@ -185,7 +185,7 @@ class Store:
                     self._append_events(connection, fresh, at.events_height)
                     connection.execute(
                         checkpoint.update()
-                        .where(checkpoint.c.name == _NAME)
+                        .where(checkpoint.c.name == NAME)
                         .values(
                             height=last.height,
                             app_hash=last.app_hash,
@@ -360,50 +360,3 @@ def _fresh_blocks(blocks: Sequence[CommittedBlock], height: int, app_hash: bytes
             "blocks must follow one by one"
         )
     return fresh
-
-
-def _create_tables(connection: sa.Connection) -> None:
-    schema.metadata.create_all(connection)
-    start = checkpoint.insert().values(name=_NAME, height=0, app_hash=b"", receipts=0, events_height=0)
-    connection.execute(start)
-
-
-def _begin_again(connection: sa.Connection) -> None:
-    """Version 2: captures, refunds and closings are kept. What blocks say is projected from them anew."""
-    for table in reversed(schema.PROJECTED):
-        table.drop(connection, checkfirst=True)
-    schema.metadata.create_all(connection)
-    connection.execute(checkpoint.update().values(height=0, app_hash=b""))
-
-
-def _divide_into_eras(connection: sa.Connection) -> None:
-    """Version 3: rows have an era, which follows from how many receipts came before."""
-    if "receipts" not in {column["name"] for column in sa.inspect(connection).get_columns(checkpoint.name)}:
-        connection.execute(sa.text("ALTER TABLE checkpoint ADD COLUMN receipts BIGINT NOT NULL DEFAULT 0"))
-    _begin_again(connection)
-
-
-def _keep_labels(connection: sa.Connection) -> None:
-    """Version 4: labels and the roles of models. No block before this version has any."""
-    schema.metadata.create_all(connection)
-
-
-def _keep_reviews(connection: sa.Connection) -> None:
-    """Version 5: what waits for a person, by its expected loss, and what was passed on."""
-    schema.metadata.create_all(connection)
-
-
-def _keep_proposals(connection: sa.Connection) -> None:
-    """Version 6: what was put to the vote. Blocks of before may have proposals, and no row says which."""
-    _begin_again(connection)
-    connection.execute(checkpoint.update().values(receipts=0))
-
-
-_VERSIONS: Final = (
-    _create_tables,
-    _begin_again,
-    _divide_into_eras,
-    _keep_labels,
-    _keep_reviews,
-    _keep_proposals,
-)
