@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bezant.model.outcomes import Verdict
 from bezant.model.records import Flag, Kind
-from bezant.store import PaymentStatus, Store, projection
+from bezant.store import PaymentStatus, Store, run
 from bezant.store.scratch import scratch_schema
 from bezant.testing.blocks import BlockScribe
 from bezant.testing.ledgers import BANK
@@ -66,7 +66,7 @@ def take(world: BlockScribe, made: list[tuple[int, bool]], step: Step) -> None:
 def _small_eras() -> Iterator[None]:
     """Eight receipts begin a new era, so that statements go over several."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(projection, "ERA_BITS", 3)
+        patched.setattr(run, "ERA_BITS", 3)
         yield
 
 

@@ -17,7 +17,7 @@ a payment, and adds to `reversed_amount` of what it pays back: a payment, or a c
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -25,15 +25,15 @@ import numpy as np
 import numpy.typing as npt
 
 from bezant.chain.blocks import CommittedBlock
-from bezant.errors import InvariantViolation
 from bezant.model.outcomes import Outcome
-from bezant.model.records import Kind, RecordArray
+from bezant.model.records import Kind
 from bezant.store import columns
 from bezant.store.fees import fee_rows
 from bezant.store.learning import label_rows, model_rows
 from bezant.store.proposals import ballot_rows, decision_rows, proposal_rows
 from bezant.store.reviews import review_rows
-from bezant.store.schema import ERA_BITS, HASH_BYTES, POSITION_BITS, STATUS_OF, PaymentStatus
+from bezant.store.run import Run, join_blocks
+from bezant.store.schema import HASH_BYTES, STATUS_OF, PaymentStatus
 from bezant.store.slashes import slash_rows
 
 Row = tuple[Any, ...]
@@ -107,30 +107,6 @@ class EndToEndHashes:
         return [self.digest(text) if text else None for text in found]
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """Several blocks as one set of columns, each (n,); system receipts apart, each (s,)."""
-
-    records: RecordArray
-    decisions: RecordArray
-    receipts: RecordArray
-    authorities: RecordArray
-    ordinals: npt.NDArray[np.int64]
-    eras: npt.NDArray[np.int64]
-    times: npt.NDArray[np.int64]
-    system: RecordArray
-    system_times: npt.NDArray[np.int64]
-    system_ordinals: npt.NDArray[np.int64]
-    system_eras: npt.NDArray[np.int64]
-    begins: list[Row]
-    """Of every block its era, and its first ordinal."""
-
-    def applied(self, kind: Kind) -> tuple[RecordArray, RecordArray, list[int], list[int]]:
-        """Return records, authorities, ordinals and times of the applied records of a kind."""
-        at = np.flatnonzero((self.records["kind"] == kind) & (self.receipts["outcome"] == Outcome.APPLIED))
-        return self.records[at], self.authorities[at], self.ordinals[at].tolist(), self.times[at].tolist()
-
-
 def project_rows(
     blocks: Sequence[CommittedBlock],
     hashes: EndToEndHashes,
@@ -143,7 +119,7 @@ def project_rows(
     `receipts_before` is how many receipts all the blocks before them have. Raises: InvariantViolation
     for a block whose receipts do not answer its records.
     """
-    run = _join(blocks, receipts_before)
+    run = join_blocks(blocks, receipts_before)
     kind, outcome = run.records["kind"], run.receipts["outcome"]
     moves = (kind == Kind.TRANSFER) | (kind == Kind.REVERSE) | (kind == Kind.CLAWBACK)
     pays = moves | (kind == Kind.HOLD)
@@ -179,59 +155,8 @@ def project_rows(
     return rows
 
 
-def _join(blocks: Sequence[CommittedBlock], receipts_before: int) -> _Run:
-    """Return the blocks' columns one after the other, without work on arrays for each block: at a small
-    load blocks are small, and it would cost more than their rows."""
-    counts = _per_block(len(block.records) for block in blocks)
-    systems = _per_block(block.system_count for block in blocks)
-    heights = _per_block(block.height for block in blocks)
-    times = _per_block(block.time_ns for block in blocks)
-    covering = columns.joined([block.authorisations for block in blocks])
-    receipts = columns.joined([block.receipts for block in blocks])
-    covered = np.cumsum(np.append(0, covering["count"]), dtype=np.int64)
-    covered = covered[np.cumsum([0, *(len(block.authorisations) for block in blocks)])]
-    misfits = (systems < 0) | (counts + systems >= 1 << POSITION_BITS) | (np.diff(covered) != counts)
-    misfits |= _per_block(len(block.decisions) for block in blocks) != counts
-    _check_none(misfits, heights, "its receipts do not answer its records one by one")
-    is_system = np.repeat(np.tile([True, False], len(blocks)), np.stack((systems, counts), 1).ravel())
-    positions = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    eras = receipts_before + np.cumsum(counts + systems) - counts - systems >> ERA_BITS
-    firsts = heights << POSITION_BITS
-    run = _Run(
-        columns.joined([block.records for block in blocks]),
-        columns.joined([block.decisions for block in blocks]),
-        receipts[~is_system],
-        np.repeat(covering[["authority_lo", "authority_hi"]], covering["count"].astype(np.int64)),
-        np.repeat(firsts + systems, counts) + positions,
-        np.repeat(eras, counts),
-        np.repeat(times, counts),
-        receipts[is_system],
-        np.repeat(times, systems),
-        np.repeat(firsts, systems)
-        + np.arange(systems.sum())
-        - np.repeat(np.cumsum(systems) - systems, systems),
-        np.repeat(eras, systems),
-        list(zip(eras.tolist(), firsts.tolist(), strict=True)),
-    )
-    astray = run.receipts["order_index"] != positions
-    for word in ("id_lo", "id_hi"):
-        astray |= run.receipts[word] != run.records[word]
-    _check_none(astray, np.repeat(heights, counts), "its receipts do not answer its records one by one")
-    return run
-
-
-def _per_block(numbers: Iterable[int]) -> npt.NDArray[np.int64]:
-    return np.fromiter(numbers, np.int64)
-
-
-def _check_none(faults: npt.NDArray[np.bool_], heights: npt.NDArray[np.int64], fault: str) -> None:
-    """Raise InvariantViolation for the first row (n,) that is at fault, naming its block."""
-    if faults.any():
-        raise InvariantViolation(f"block {heights[int(np.argmax(faults))]}: {fault}")
-
-
 def _payments(
-    run: _Run, at: npt.NDArray[np.intp], hashes: EndToEndHashes, known: Mapping[int, str] | None
+    run: Run, at: npt.NDArray[np.intp], hashes: EndToEndHashes, known: Mapping[int, str] | None
 ) -> list[Row]:
     records, receipts, decisions = run.records[at], run.receipts[at], run.decisions[at]
     keys, outcomes, times = columns.ids(records, "id"), receipts["outcome"].tolist(), run.times[at].tolist()
@@ -269,7 +194,7 @@ def _payments(
     )
 
 
-def _captures(run: _Run, at: npt.NDArray[np.intp]) -> list[Row]:
+def _captures(run: Run, at: npt.NDArray[np.intp]) -> list[Row]:
     records = run.records[at]
     return list(
         zip(
@@ -285,7 +210,7 @@ def _captures(run: _Run, at: npt.NDArray[np.intp]) -> list[Row]:
     )
 
 
-def _captured(run: _Run, at: npt.NDArray[np.intp]) -> list[Row]:
+def _captured(run: Run, at: npt.NDArray[np.intp]) -> list[Row]:
     """(status, outcome, amount four times, updated, settled, closed_by | id, debtor)."""
     records, times = run.records[at], run.times[at].tolist()
     outcomes = run.receipts["outcome"][at].tolist()
@@ -305,7 +230,7 @@ def _captured(run: _Run, at: npt.NDArray[np.intp]) -> list[Row]:
     )
 
 
-def _releases(run: _Run, at: npt.NDArray[np.intp]) -> list[Row]:
+def _releases(run: Run, at: npt.NDArray[np.intp]) -> list[Row]:
     """(status, outcome, updated, closed_by | id, debtor)."""
     records, count = run.records[at], len(at)
     return list(
@@ -321,7 +246,7 @@ def _releases(run: _Run, at: npt.NDArray[np.intp]) -> list[Row]:
     )
 
 
-def _reversals(run: _Run, at: npt.NDArray[np.intp]) -> list[Row]:
+def _reversals(run: Run, at: npt.NDArray[np.intp]) -> list[Row]:
     """(amount four times, updated | id, payer of the original)."""
     records, times = run.records[at], run.times[at].tolist()
     moved = columns.amounts(run.receipts["amount"][at])
@@ -329,7 +254,7 @@ def _reversals(run: _Run, at: npt.NDArray[np.intp]) -> list[Row]:
     return list(zip(*[moved] * 4, times, columns.ids(records, "related"), paid_back, strict=True))
 
 
-def _expiries(run: _Run) -> list[Row]:
+def _expiries(run: Run) -> list[Row]:
     """(status, outcome, updated | id, row of the debtor account); a bond that ran out was no payment."""
     at = np.flatnonzero((run.system["outcome"] == Outcome.HOLD_EXPIRED) & (run.system["kind"] != Kind.BOND))
     ended, count = run.system[at], len(at)
@@ -345,7 +270,7 @@ def _expiries(run: _Run) -> list[Row]:
     )
 
 
-def _entries(run: _Run, at: npt.NDArray[np.intp]) -> list[Row]:
+def _entries(run: Run, at: npt.NDArray[np.intp]) -> list[Row]:
     records, receipts = run.records[at], run.receipts[at]
     ordinals = run.ordinals[at].tolist()
     # A fee is part of what leaves the debtor; of a capture it is taken off what reaches the creditor.
@@ -368,7 +293,7 @@ def _entries(run: _Run, at: npt.NDArray[np.intp]) -> list[Row]:
     return sorted([*debits, *credits_])
 
 
-def _accounts(run: _Run, at: npt.NDArray[np.intp]) -> list[Row]:
+def _accounts(run: Run, at: npt.NDArray[np.intp]) -> list[Row]:
     records, count = run.records[at], len(at)
     return list(
         zip(
@@ -389,13 +314,13 @@ def _accounts(run: _Run, at: npt.NDArray[np.intp]) -> list[Row]:
     )
 
 
-def _freezes(run: _Run, at: npt.NDArray[np.intp]) -> list[Row]:
+def _freezes(run: Run, at: npt.NDArray[np.intp]) -> list[Row]:
     """(frozen | account)."""
     records = run.records[at]
     return list(zip((records["amount"] != 0).tolist(), columns.ids(records, "debtor"), strict=True))
 
 
-def _delegates(run: _Run, at: npt.NDArray[np.intp]) -> list[Row]:
+def _delegates(run: Run, at: npt.NDArray[np.intp]) -> list[Row]:
     """(delegate, cap | account); a cap of 0 revokes."""
     records = run.records[at]
     caps, delegates = columns.amounts(records["amount"]), columns.ids(records, "creditor")
@@ -403,13 +328,13 @@ def _delegates(run: _Run, at: npt.NDArray[np.intp]) -> list[Row]:
     return list(zip(named, caps, columns.ids(records, "debtor"), strict=True))
 
 
-def _limits(run: _Run, at: npt.NDArray[np.intp]) -> list[Row]:
+def _limits(run: Run, at: npt.NDArray[np.intp]) -> list[Row]:
     """(credit limit, balance limit | account)."""
     records = run.records[at]
     credit, balance = columns.amounts(records["amount"]), columns.amounts(records["max_fee"])
     return list(zip(credit, balance, columns.ids(records, "debtor"), strict=True))
 
 
-def _closings(run: _Run, at: npt.NDArray[np.intp]) -> list[Row]:
+def _closings(run: Run, at: npt.NDArray[np.intp]) -> list[Row]:
     """(closed | account)."""
     return list(zip(run.times[at].tolist(), columns.ids(run.records[at], "debtor"), strict=True))

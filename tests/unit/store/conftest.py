@@ -7,14 +7,14 @@ from collections.abc import Iterator
 import pytest
 from tests.unit.store.stores import KEY
 
-from bezant.store import Store, projection
+from bezant.store import Store, run
 from bezant.testing.blocks import BlockScribe
 
 
 @pytest.fixture
 def small_eras(monkeypatch: pytest.MonkeyPatch) -> None:
     """Four receipts begin a new era, so that every list and statement of a test goes over several."""
-    monkeypatch.setattr(projection, "ERA_BITS", 2)
+    monkeypatch.setattr(run, "ERA_BITS", 2)
 
 
 @pytest.fixture
