@@ -15,10 +15,10 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Protocol, assert_never
 
 import numpy as np
 
@@ -46,7 +46,7 @@ from bezant.chain.finality import chain_id
 from bezant.chain.storage.chain import StoredChain
 from bezant.chain.storage.writer import Applied
 from bezant.errors import ConfigError, DecodeError, NotFound, StorageError
-from bezant.model.digest import Digests
+from bezant.model.digest import Digests, sha256
 from bezant.model.orders import signed_roots
 
 NAME, VERSION = "bezant", "1"
@@ -72,6 +72,18 @@ class Decided:
     answer: bytes
 
 
+class OwnOrders(Protocol):
+    """What this node's gateway sends, as far as proposals have to do with it."""
+
+    def offer(self, height: int) -> Sequence[bytes]:
+        """Return the Orders that wait for this node to propose this block."""
+        ...
+
+    def proposed(self, names: Iterable[bytes]) -> None:
+        """Note what is in a proposal that this node accepts."""
+        ...
+
+
 class Application:
     """Answers CometBFT; asked by one thread at a time."""
 
@@ -82,10 +94,12 @@ class Application:
         on_kept: Callable[[Decided], None],
         refuses: Callable[[str], bool] = lambda peer: False,
         retain: Callable[[StoredChain], int] = lambda chain: 0,
+        own: OwnOrders | None = None,
     ) -> None:
         """`on_kept` hears of every block once it is durable and its subscribers were told; `refuses` says
         which peers, by their ids, CometBFT is not to talk to; `retain` from which block on it has to keep
-        them, 0: all."""
+        them, 0: all; `own` has the Orders of this node that wait for its turn to propose."""
+        self._own = own
         self._chain, self._orders, self._on_kept = chain, orders, on_kept
         self._refuses, self._retain = refuses, retain
         self._kept_height = chain.durable_height
@@ -112,7 +126,7 @@ class Application:
             case ProcessProposal():
                 return self._process(request)
             case PrepareProposal():
-                return answers.prepare_proposal(lanes.choose(self._orders, request.orders, request.max_bytes))
+                return self._prepare(request)
             case Info():
                 return self._info()
             case InitChain():
@@ -156,11 +170,20 @@ class Application:
 
     # Proposals.
 
+    def _prepare(self, request: PrepareProposal) -> bytes:
+        """Propose what the mempool has, which is older, and what waits for just this."""
+        own = self._own.offer(request.height) if self._own is not None else ()
+        return answers.prepare_proposal(
+            lanes.choose(self._orders, (*request.orders, *own), request.max_bytes)
+        )
+
     def _process(self, request: ProcessProposal) -> bytes:
         self.judged_height = request.height
         why = lanes.problem(self._orders, request.orders)
         if why:
             _LOG.warning("the proposal for block %d is refused: %s", request.height, why)
+        elif self._own is not None:
+            self._own.proposed(map(sha256, request.orders))
         return answers.process_proposal(not why)
 
     # Blocks.

@@ -1,8 +1,9 @@
 """The threads that send: everything queued, its evidence sealed and synced first, then the Orders.
 
 Sealing belongs in front of sending, for from then on any validator may put an Order into a block. The
-pipeline does not wait for it. CometBFT takes its time with each Order, most of it waiting, so several
-submissions are sent at once; which of them comes first in a block is the network's to decide anyway.
+pipeline does not wait for it. An Order goes to the mempool, or waits for this node's turn to propose
+(`turns`). CometBFT takes its time with each Order, most of it waiting, so several submissions are sent at
+once; which of them comes first in a block is the network's to decide anyway.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ import contextlib
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from bezant.chain.cometbft.outcomes import Outcomes, Outstanding
 from bezant.chain.cometbft.rpc import Rpc
+from bezant.chain.cometbft.turns import Own, Turns
 from bezant.errors import BezantError, Overloaded, StorageError, UnknownOutcome
 
 SENDERS = 8
@@ -32,7 +34,7 @@ SWEEP_S = 0.5
 class Sending:
     """Orders to be sent together, and what has to be durable before."""
 
-    orders: tuple[bytes, ...]
+    orders: tuple[Own, ...]
     outstanding: Outstanding
     prepare: Callable[[], object]
 
@@ -44,12 +46,16 @@ class Broadcaster:
         self,
         rpc: Rpc,
         outcomes: Outcomes,
+        turns: Turns,
+        is_admissible: Callable[[bytes], bool],
         before_sending: Callable[[], None],
         on_failure: Callable[[Exception], None],
     ) -> None:
-        """`before_sending` makes durable what must be so before an Order may be in a block (the vault);
-        `on_failure` hears why that, or a `prepare`, failed: nothing can be sent any more."""
-        self._rpc, self._outcomes = rpc, outcomes
+        """`is_admissible` says whether an Order may be proposed; `before_sending` makes durable what must be
+        so before an Order may be in a block (the vault); `on_failure` hears why that, or a `prepare`, failed:
+        nothing can be sent any more."""
+        self._is_admissible = is_admissible
+        self._rpc, self._outcomes, self._turns = rpc, outcomes, turns
         self._before_sending, self._on_failure = before_sending, on_failure
         self._queue: queue.SimpleQueue[Sending | None] = queue.SimpleQueue()
         self._closing = threading.Event()
@@ -61,10 +67,23 @@ class Broadcaster:
     def put(self, sending: Sending) -> None:
         self._queue.put(sending)
 
+    def offer(self, height: int) -> list[bytes]:
+        """Return the Orders that wait for this node to propose this block."""
+        return self._turns.offer(height)
+
+    def proposed(self, names: Iterable[bytes]) -> None:
+        """Note what is in a proposal that everybody may accept, and send what comes next."""
+        self._send_later(self._turns.proposed(names))
+
+    def settled(self, height: int, names: Iterable[bytes]) -> None:
+        """Note what is in a block, and send what need not wait any more."""
+        self._send_later(self._turns.settled(height, names))
+
     def close(self) -> None:
         """Send what is queued while the network takes it, then stop."""
         self._closed_by_s = time.monotonic() + CLOSING_S
         self._closing.set()
+        self._send_later(self._turns.close())
         self._queue.put(None)
         self._thread.join()
         self._senders.shutdown()
@@ -80,6 +99,7 @@ class Broadcaster:
             stopping = None in group
             self._send_all([one for one in group if one is not None])
             self._outcomes.expire()
+            self._send_later(self._turns.overdue())
 
     def _send_all(self, group: list[Sending]) -> None:
         if not group:
@@ -99,14 +119,17 @@ class Broadcaster:
 
     def _send(self, sending: Sending) -> None:
         """Send one submission: refused as a whole while nothing of it was accepted, else until all is."""
-        for place, order in enumerate(sending.orders):
-            while True:
+        for place, own in enumerate(sending.orders):
+            # Of one that nobody may propose the mempool says why.
+            own.may_wait = self._is_admissible(own.data)
+            while not self._turns.keep(own):
                 try:
                     if self._closing.is_set() and time.monotonic() > self._closed_by_s:
                         raise Overloaded("the node is closing; nothing was accepted", code="closing")
-                    self._rpc.broadcast(order)
+                    self._rpc.broadcast(own.data)
                     break
                 except Overloaded as error:
+                    self._turns.drop(own)
                     if not place:
                         self._outcomes.give_up(sending.outstanding, error)
                         return
@@ -119,8 +142,27 @@ class Broadcaster:
                     # It may be on its way: whoever waits is told by its block, or that nobody knows.
                     return
                 except BezantError as error:
+                    self._turns.drop(own)
                     self._outcomes.give_up(sending.outstanding, _of_all(error, place))
                     return
+
+    def _send_later(self, due: Iterable[Own]) -> None:
+        """Send Orders that waited for a turn."""
+        for own in due:
+            # Those that are left when the threads have ended wait for their block, or for nobody.
+            with contextlib.suppress(RuntimeError):
+                self._senders.submit(self._send_after_all, own)
+
+    def _send_after_all(self, own: Own) -> None:
+        try:
+            self._rpc.broadcast(own.data)
+        except (Overloaded, UnknownOutcome):
+            # It waits on: for a turn, for the next attempt, or until nobody knows.
+            self._turns.returned(own)
+        except BezantError as error:
+            self._turns.drop(own)
+            alone = len(own.outstanding.names) == 1 and not own.offered
+            self._outcomes.give_up(own.outstanding, _of_all(error, 0 if alone else 1))
 
 
 def _of_all(error: BezantError, accepted: int) -> BezantError:

@@ -31,6 +31,7 @@ from bezant.chain.cometbft.retention import Retention, TrailKeeper, evidence_age
 from bezant.chain.cometbft.rpc import Rpc
 from bezant.chain.cometbft.server import AbciServer
 from bezant.chain.cometbft.trail import Trail
+from bezant.chain.cometbft.turns import Own, Turns
 from bezant.chain.cometbft.votes import finality
 from bezant.chain.engine import Awaited, Pace
 from bezant.chain.finality import Finality
@@ -49,7 +50,7 @@ from bezant.model.packing import pack_order
 BATCHES_UNDER_WAY = 96
 """Batches that wait for a block: at 1,000 payments each, two of the largest blocks. With half as many the
 validators wait for the gateway a quarter of the time; at 4,096 each, they take half a gigabyte."""
-GATHER_S = 0.02
+GATHER_S = 0.05
 """How long payments gather before they go as one Order: little beside the time of a block, and each Order
 costs every validator something, however few payments are in it."""
 PATIENCE_S = 30.0
@@ -111,7 +112,10 @@ class CometEngine(StoredChain):
         self._known = KnownOrders(self.network, gateway_keys(genesis.gateways))
         self._outcomes = Outcomes(patience_s)
         self._rpc = Rpc(rpc_url)
-        self._broadcaster = Broadcaster(self._rpc, self._outcomes, before_sync, self._stop)
+        turns = Turns(patience_s)
+        self._broadcaster = Broadcaster(
+            self._rpc, self._outcomes, turns, self._known.is_admissible, before_sync, self._stop
+        )
         cut = Cut(socket.parent)
         self._trail = Trail(socket.parent)
         self._keeper: TrailKeeper | None = None
@@ -120,7 +124,9 @@ class CometEngine(StoredChain):
             age = evidence_age(socket.parent / "consensus")
             retain = Retention(keep_blocks, age, self._trail).after
             self._keeper = TrailKeeper(self._trail, self._rpc, genesis, lambda: self.durable_height)
-        self._application = Application(self, self._known, self._settle, cut.refuses, retain)
+        self._application = Application(
+            self, self._known, self._settle, cut.refuses, retain, self._broadcaster
+        )
         self._joining = joining
         self._server = joining.server if joining else AbciServer(socket, self._application, self._stop)
         self.watch_failure(self._outcomes.lose)
@@ -182,7 +188,9 @@ class CometEngine(StoredChain):
             )
         encoded = tuple(pack_order(self.network, order) for order in orders)
         outstanding = self._outcomes.expect([sha256(data) for data in encoded])
-        self._broadcaster.put(Sending(encoded, outstanding, prepare))
+        named = zip(outstanding.names, encoded, strict=True)
+        own = tuple(Own(name, data, outstanding) for name, data in named)
+        self._broadcaster.put(Sending(own, outstanding, prepare))
         return outstanding.awaited
 
     def prove(self, payment: int) -> Evidence:
@@ -222,7 +230,8 @@ class CometEngine(StoredChain):
         is_new = block.height == self._application.judged_height
         is_new = is_new or now_ns - block.time_ns < CAUGHT_UP_S * NS_PER_S
         self._agreed_ns = now_ns if is_new else block.time_ns
-        self._outcomes.settle(decided.applied.block, decided.placed)
+        self._outcomes.settle(block, decided.placed)
+        self._broadcaster.settled(block.height, [place.name for place in decided.placed])
         if self._keeper is not None:
             self._keeper.on_durable(decided.applied.block.height)
 

@@ -23,13 +23,13 @@ MAX_ORDER_BYTES = MAX_COMMAND_BYTES - OVERHEAD_BYTES
 
 
 def choose(known: KnownOrders, orders: Iterable[bytes], most_bytes: int) -> list[bytes]:
-    """Return what to propose of a mempool's Orders, in their order; `most_bytes` is the engine's own limit.
+    """Return what to propose of these Orders, each once, in their order; `most_bytes` is the engine's limit.
 
     Of what is left behind nothing is lost: it is there for the next block.
     """
     left = {True: MAX_COMMAND_BYTES, False: MAX_BLOCK_BYTES}
     room, engines_room = MAX_BLOCK_BYTES, MAX_BLOCK_BYTES if most_bytes < 0 else most_bytes
-    chosen = []
+    chosen: dict[bytes, bytes] = {}
     for data in orders:
         if len(data) + OVERHEAD_BYTES > engines_room:
             continue
@@ -38,12 +38,14 @@ def choose(known: KnownOrders, orders: Iterable[bytes], most_bytes: int) -> list
         except DecodeError:
             continue
         weight = found.weight + OVERHEAD_BYTES
-        if found.admissible and weight <= min(room, left[found.commands]):
+        if found.name in chosen or not found.admissible:
+            continue
+        if weight <= min(room, left[found.commands]):
             left[found.commands] -= weight
             room -= weight
             engines_room -= len(data) + OVERHEAD_BYTES
-            chosen.append(data)
-    return chosen
+            chosen[found.name] = data
+    return list(chosen.values())
 
 
 def problem(known: KnownOrders, orders: Sequence[bytes]) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bezant.chain.signatures import gateway_accepted
+from bezant.errors import DecodeError
 from bezant.model.digest import Digests, as_rows, sha256
 from bezant.model.merkle import leaf_hashes
 from bezant.model.orders import Order, decode_order, order_bytes
@@ -65,6 +66,13 @@ class KnownOrders:
             if known.accepted:
                 self._keep(known)
         return known
+
+    def is_admissible(self, data: bytes) -> bool:
+        """Return whether these bytes are an Order that may be proposed."""
+        try:
+            return self.read(data).admissible
+        except DecodeError:
+            return False
 
     def forget(self, name: bytes) -> None:
         """Make room: this Order is in a block."""

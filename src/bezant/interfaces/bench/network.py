@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bezant.chain.cometbft.program import usable_program
@@ -33,6 +33,7 @@ CALLERS = 96
 HALF_LOAD_S = 10.0
 SOCKET_WAIT_S = 120.0
 STOP_WAIT_S = 10.0
+POLL_S = 0.005
 NO_READ_MODEL = "[store]\nfollow = false\n"
 """As in the other benchmarks of the ledger; its own figures are those of ``bezant bench store``."""
 
@@ -86,16 +87,25 @@ def run_network_bench(
 class Cpu:
     """CPU time of the processes of a network, by what they are."""
 
-    def __init__(self, pids: Callable[[], dict[str, list[int]]]) -> None:
-        self._pids = pids
+    def __init__(
+        self, pids: Callable[[], dict[str, list[int]]], rest: Callable[[], None] = lambda: None
+    ) -> None:
+        """`pids` are the processes of each part; `rest` returns once all have done all they have to."""
+        self._pids, self._rest = pids, rest
 
     def seconds(self) -> dict[str, float]:
         return {part: sum(map(_cpu_seconds, pids)) for part, pids in self._pids().items()}
 
-    def of(self, run: Callable[[], Measured]) -> Run:
-        """Return what a run measured, and the CPU seconds it took of each part."""
-        before = self.seconds()
-        measured = run()
+    def of(self, bench: Bench, run: Callable[[], Measured]) -> Run:
+        """Return what a run measured, and the CPU seconds it took of each part.
+
+        It ends when the last part has done its share: others apply a block after the gateway has answered.
+        """
+        before: dict[str, float] = {}
+        bench.on_begin = lambda: before.update(self.seconds())
+        measured, answered = run(), time.perf_counter()
+        self._rest()
+        measured = replace(measured, seconds=measured.seconds + time.perf_counter() - answered)
         after = self.seconds()
         return Run(measured, {part: after[part] - before.get(part, 0.0) for part in after})
 
@@ -130,11 +140,11 @@ def _measure(node: Node, cpu: Cpu, payments: int, seed: int, note: Callable[[str
     freeze_heap()
     signed = max(payments // 8, 2_560)
     note("one signature each")
-    each = cpu.of(lambda: bench.individually(signed, callers=CALLERS))
+    each = cpu.of(bench, lambda: bench.individually(signed, callers=CALLERS))
     note("at half of that load")
-    half = cpu.of(lambda: bench.paced(each.measured.per_second / 2, HALF_LOAD_S))
+    half = cpu.of(bench, lambda: bench.paced(each.measured.per_second / 2, HALF_LOAD_S))
     note("1,000 under one signature")
-    many = cpu.of(lambda: bench.batches(payments, callers=CALLERS))
+    many = cpu.of(bench, lambda: bench.batches(payments, callers=CALLERS))
     return {"individually_signed": each, "at_half_load": half, "batches_of_1000": many}
 
 
@@ -182,7 +192,13 @@ def _members(folder: Path, validators: int, model: Model, note: Callable[[str], 
     try:
         with Node(data, with_store=False) as node:
             network.wait_ready(others)
-            yield Gateway(node, Cpu(pids))
+
+            def rest() -> None:
+                for one in others:
+                    while network.block(one)["height"] < node.engine.durable_height:
+                        time.sleep(POLL_S)
+
+            yield Gateway(node, Cpu(pids, rest))
     finally:
         ended.set()
         starter.join()

@@ -70,6 +70,8 @@ class Bench:
         self._random = np.random.default_rng(seed)
         self._asset = node.accounts.asset("EUR")
         self._accounts = AccountColumns()
+        self.on_begin: Callable[[], None] = lambda: None
+        """Called when everything is signed and a run begins."""
         for start in range(0, accounts, 1_000):
             self._open(min(1_000, accounts - start))
 
@@ -121,6 +123,7 @@ class Bench:
         def note(number: int, _: Future[Answers]) -> None:
             done_ns[number] = time.perf_counter_ns()
 
+        self.on_begin()
         started_ns = time.perf_counter_ns()
         for number, submission in enumerate(submissions):
             wait_ns = started_ns + number * step_ns - time.perf_counter_ns()
@@ -148,6 +151,7 @@ class Bench:
             latency.add(time.perf_counter_ns() - sent_ns, count)
             np.add.at(outcomes, answers.outcome, 1)
 
+        self.on_begin()
         started, cpu = time.perf_counter(), time.process_time()
         for submission in submissions:
             if len(waiting) == callers:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,6 +31,7 @@ from bezant.chain.signatures import gateway_keys
 from bezant.chain.storage.chain import StoredChain
 from bezant.errors import ConfigError, StorageError
 from bezant.ledger.batch import NS_PER_S
+from bezant.model.digest import sha256
 from bezant.model.genesis import GenesisValidator
 from bezant.model.keys import authority_id
 from bezant.model.orders import Order, attest, encode_order
@@ -271,6 +272,38 @@ def test_commands_leave_room_for_payments_however_many_there_are(
     assert "Orders take more" in lanes.problem(one.orders, payments * 2)
     assert lanes.choose(one.orders, payments, 2 * len(payments[0]) + 100) == payments[:2]
     assert lanes.choose(one.orders, [b"junk", payments[0]], -1) == payments[:1]
+    assert lanes.choose(one.orders, [*payments[:2], payments[0]], -1) == payments[:2]
+
+
+class Gateway:
+    """Orders that wait for their node's turn, and those that it saw proposed."""
+
+    def __init__(self, *waiting: bytes) -> None:
+        self.waiting, self.asked, self.seen = waiting, list[int](), list[bytes]()
+
+    def offer(self, height: int) -> Sequence[bytes]:
+        self.asked.append(height)
+        return self.waiting
+
+    def proposed(self, names: Iterable[bytes]) -> None:
+        self.seen += names
+
+
+def test_what_waits_for_this_node_s_turn_is_proposed_behind_the_mempool_s(
+    author: Author, replicas: list[Replica]
+) -> None:
+    one = replicas[0]
+    first, second, third = (_order_of(author, 4_000, commands=False) for _ in range(3))
+    gateway = Gateway(first, second, b"junk")
+    asks = Application(one.chain, one.orders, one.kept.append, own=gateway)
+    assert asks(PrepareProposal(-1, (third, second), 7, 1)) == answers.prepare_proposal(
+        [third, second, first]
+    )
+    assert gateway.asked == [7]
+    assert asks(ProcessProposal((third, b"junk"), b"", 7, 1)) == answers.process_proposal(False)
+    assert gateway.seen == []
+    assert asks(ProcessProposal((third, first), b"", 7, 1)) == answers.process_proposal(True)
+    assert gateway.seen == [sha256(third), sha256(first)]
 
 
 def test_a_genesis_of_another_network_is_refused(replicas: list[Replica]) -> None:

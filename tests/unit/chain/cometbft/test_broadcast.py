@@ -15,6 +15,7 @@ from bezant.chain.cometbft import broadcast
 from bezant.chain.cometbft.broadcast import Broadcaster, Sending
 from bezant.chain.cometbft.outcomes import Outcomes
 from bezant.chain.cometbft.rpc import Rpc
+from bezant.chain.cometbft.turns import AHEAD_BYTES, Own, Turns
 from bezant.chain.engine import Answered
 from bezant.errors import BezantError, Overloaded, StorageError, UnknownOutcome
 from bezant.model.digest import sha256
@@ -58,7 +59,9 @@ class Sender:
         self.outcomes = Outcomes(30)
         self.failures: list[Exception] = []
         self.rpc = Rpc(self.mempool.url)
-        self.broadcaster = Broadcaster(self.rpc, self.outcomes, lambda: None, self.failures.append)
+        self.broadcaster = Broadcaster(
+            self.rpc, self.outcomes, Turns(30), lambda data: True, lambda: None, self.failures.append
+        )
 
     def send(
         self, *orders: bytes, prepare: Callable[[], object] = lambda: None
@@ -66,8 +69,16 @@ class Sender:
         outstanding = self.outcomes.expect([sha256(one) for one in orders])
         told: list[Answered | BezantError] = []
         outstanding.awaited.tell(told.append)
-        self.broadcaster.put(Sending(orders, outstanding, prepare))
+        own = tuple(Own(sha256(one), one, outstanding) for one in orders)
+        self.broadcaster.put(Sending(own, outstanding, prepare))
         return told
+
+    def wait_for(self, *orders: bytes) -> None:
+        """Return once the mempool was asked about just these."""
+        until = time.monotonic() + 10
+        while set(self.mempool.asked) != set(orders) and time.monotonic() < until:
+            time.sleep(0.01)
+        assert set(self.mempool.asked) == set(orders)
 
     def close(self) -> None:
         self.broadcaster.close()
@@ -164,3 +175,77 @@ def test_closing_does_not_wait_for_a_network_that_hangs(
     assert refused
     assert {one.code for one in refused if isinstance(one, BezantError)} == {"closing"}
     assert len(refused) + len(made.mempool.asked) == 200
+
+
+FIRST, SECOND, THIRD = (bytes([number]) * (AHEAD_BYTES // 2 + 1) for number in range(3))
+
+
+def whose_turn_comes(sender: Callable[[Says], Sender], says: Says) -> Sender:
+    made = sender(says)
+    made.broadcaster.offer(1)
+    return made
+
+
+def test_what_need_not_go_ahead_waits_for_a_turn(sender: Callable[[Says], Sender]) -> None:
+    made = whose_turn_comes(sender, lambda order: TAKEN)
+    made.send(FIRST)
+    made.wait_for(FIRST)
+    made.send(SECOND)
+    made.send(THIRD)
+    until = time.monotonic() + 10
+    while len(made.broadcaster.offer(2)) < 2 and time.monotonic() < until:
+        time.sleep(0.01)
+    assert sorted(made.broadcaster.offer(2)) == [SECOND, THIRD]
+    assert made.mempool.asked == [FIRST]
+    made.broadcaster.settled(2, [sha256(FIRST), sha256(SECOND)])
+    made.wait_for(FIRST, THIRD)
+
+
+def test_what_the_mempool_did_not_take_goes_on_waiting(sender: Callable[[Says], Sender]) -> None:
+    full = threading.Event()
+    full.set()
+    made = whose_turn_comes(sender, lambda order: FULL if full.is_set() and order == SECOND else TAKEN)
+    made.send(FIRST)
+    made.wait_for(FIRST)
+    told = made.send(SECOND)
+    while not made.broadcaster.offer(2):
+        time.sleep(0.01)
+    made.broadcaster.settled(2, [sha256(FIRST)])
+    made.wait_for(FIRST, SECOND)
+    while not made.broadcaster.offer(3):
+        time.sleep(0.01)
+    full.clear()
+    asked = len(made.mempool.asked)
+    made.broadcaster.settled(3, [])
+    until = time.monotonic() + 10
+    while len(made.mempool.asked) == asked and time.monotonic() < until:
+        time.sleep(0.01)
+    assert made.broadcaster.offer(4) == []
+    assert told == []
+
+
+@pytest.mark.parametrize(("offered", "error"), [(False, StorageError), (True, UnknownOutcome)])
+def test_nobody_knows_of_what_was_refused_after_it_may_have_been_proposed(
+    sender: Callable[[Says], Sender], offered: bool, error: type[BezantError]
+) -> None:
+    made = whose_turn_comes(sender, lambda order: REFUSED if order == SECOND else TAKEN)
+    made.send(FIRST)
+    made.wait_for(FIRST)
+    told = made.send(SECOND)
+    turns = made.broadcaster._turns
+    while sha256(SECOND) not in turns._own:
+        time.sleep(0.01)
+    if offered:
+        assert made.broadcaster.offer(2) == [SECOND]
+    made.broadcaster.settled(2, [sha256(FIRST)])
+    assert isinstance(the_only(told), error)
+    assert made.broadcaster.offer(3) == []
+
+
+def test_what_waits_for_a_turn_goes_before_it_closes(sender: Callable[[Says], Sender]) -> None:
+    made = whose_turn_comes(sender, lambda order: TAKEN)
+    made.send(FIRST)
+    made.wait_for(FIRST)
+    made.send(SECOND)
+    made.broadcaster.close()
+    assert made.mempool.asked == [FIRST, SECOND]
