@@ -56,8 +56,8 @@ class Order:
     records: RecordArray
     decisions: RecordArray
     signature: bytes = b""
-    digest: bytes = field(default=b"", init=False, compare=False)
-    """What was signed, where this process attested the order; no copy and nothing read from bytes has it."""
+    attested_by: AuthorityId | None = field(default=None, init=False, compare=False)
+    """Who signed it in this process; no copy and nothing read from bytes says so."""
 
     def __len__(self) -> int:
         return len(self.records)
@@ -199,10 +199,9 @@ def _tables(order: Order) -> tuple[memoryview, ...]:
 
 def attest(network: bytes, order: Order, gateway_key: SigningKey) -> Order:
     """Return the order with the gateway's signature."""
-    digest = order_digest(network, order)
-    signature = gateway_key.sign(digest)
+    signature = gateway_key.sign(order_digest(network, order))
     attested = Order(order.gateway, order.authorisations, order.records, order.decisions, signature)
-    object.__setattr__(attested, "digest", digest)
+    object.__setattr__(attested, "attested_by", authority_id(gateway_key.public, gateway_key.scheme))
     return attested
 
 

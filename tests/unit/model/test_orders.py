@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -101,6 +102,17 @@ def test_the_gateways_signature_covers_every_byte() -> None:
         except DecodeError:
             continue
         assert not gateway_accepted(NETWORK, GATEWAYS, read), f"byte {at}"
+
+
+def test_only_what_the_gateway_signed_in_this_process_passes_unverified() -> None:
+    made = order(1)
+    assert made.attested_by == made.gateway
+    assert gateway_accepted(NETWORK, GATEWAYS, made)
+    altered = replace(made, signature=bytes(64))
+    assert altered.attested_by is None, "a copy"
+    assert not gateway_accepted(NETWORK, GATEWAYS, altered)
+    assert not gateway_accepted(NETWORK, GATEWAYS, attest(NETWORK, made, ALICE)), "in the gateway's name"
+    assert not gateway_accepted(NETWORK, {}, made), "no gateway of this network"
 
 
 @pytest.mark.parametrize("field", ["authorisations", "records"])
