@@ -124,8 +124,7 @@ class Broadcaster:
             own.may_wait = self._is_admissible(own.data)
             while not self._turns.keep(own):
                 try:
-                    if self._closing.is_set() and time.monotonic() > self._closed_by_s:
-                        raise Overloaded("the node is closing; nothing was accepted", code="closing")
+                    self._check_open()
                     self._rpc.broadcast(own.data)
                     break
                 except Overloaded as error:
@@ -140,7 +139,10 @@ class Broadcaster:
                     self._outcomes.expire()
                 except UnknownOutcome:
                     # It may be on its way: whoever waits is told by its block, or that nobody knows.
-                    return
+                    self._turns.returned(own, perhaps_taken=True)
+                    if sending.outstanding.awaited.is_resolved:
+                        return
+                    break
                 except BezantError as error:
                     self._turns.drop(own)
                     self._outcomes.give_up(sending.outstanding, _of_all(error, place))
@@ -149,20 +151,28 @@ class Broadcaster:
     def _send_later(self, due: Iterable[Own]) -> None:
         """Send Orders that waited for a turn."""
         for own in due:
-            # Those that are left when the threads have ended wait for their block, or for nobody.
-            with contextlib.suppress(RuntimeError):
+            try:
                 self._senders.submit(self._send_after_all, own)
+            except RuntimeError:
+                # The threads have ended. It may still be proposed, while CometBFT is answered.
+                self._turns.returned(own)
 
     def _send_after_all(self, own: Own) -> None:
         try:
+            self._check_open()
             self._rpc.broadcast(own.data)
-        except (Overloaded, UnknownOutcome):
+        except (Overloaded, UnknownOutcome) as error:
             # It waits on: for a turn, for the next attempt, or until nobody knows.
-            self._turns.returned(own)
+            self._turns.returned(own, perhaps_taken=isinstance(error, UnknownOutcome))
         except BezantError as error:
             self._turns.drop(own)
             alone = len(own.outstanding.names) == 1 and not own.offered
             self._outcomes.give_up(own.outstanding, _of_all(error, 0 if alone else 1))
+
+    def _check_open(self) -> None:
+        """Raise Overloaded where closing began too long ago to send anything more."""
+        if self._closing.is_set() and time.monotonic() > self._closed_by_s:
+            raise Overloaded("the node is closing; nothing was accepted", code="closing")
 
 
 def _of_all(error: BezantError, accepted: int) -> BezantError:

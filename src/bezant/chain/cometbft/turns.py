@@ -21,7 +21,8 @@ again; less, and a small payment waits for a turn that it need not wait for."""
 TURN_BLOCKS = 8
 """A node that was not asked to propose for so many blocks does not wait for its turn."""
 TURN_S = 3.0
-"""Seconds after which an Order no longer waits; under full load two turns are a second apart."""
+"""Seconds after which an Order no longer waits, twice as many for one that was proposed; under full load two
+turns are a second apart."""
 
 
 @dataclass(slots=True, eq=False)
@@ -29,8 +30,8 @@ class Own:
     """An Order of this node on its way into a block, and who waits for it.
 
     `may_wait`: it may be proposed. `ahead`: the mempool has it or is being given it; `offered`: it may have
-    been in a proposal of this node's. Either way any validator may have it. `proposed`: it is in a proposal
-    for the next block that everybody may accept.
+    been in a proposal of this node's, or the mempool may have taken it without a word. Either way any
+    validator may have it. `proposed`: it is in a proposal for the next block that everybody may accept.
     """
 
     name: bytes
@@ -65,15 +66,18 @@ class Turns:
                 own.ahead = not (own.may_wait and self._turns_come and _is_full(ahead, own))
             return not known.ahead
 
-    def returned(self, own: Own) -> None:
-        """The mempool has not taken this Order: it is here again, to be offered and sent as before."""
+    def returned(self, own: Own, *, perhaps_taken: bool = False) -> None:
+        """The mempool has not taken this Order, for all that is known: it is here again, to be offered and
+        sent as before. The mempool minds no Order that it has."""
         with self._lock:
             own.ahead = False
+            own.offered = own.offered or perhaps_taken
 
     def drop(self, own: Own) -> None:
-        """Forget an Order that nobody is to have."""
+        """Forget an Order that nobody is to have; the same one of another submission stays."""
         with self._lock:
-            self._own.pop(own.name, None)
+            if self._own.get(own.name) is own:
+                del self._own[own.name]
 
     def offer(self, height: int) -> list[bytes]:
         """Return what waits, oldest first: this node is asked to propose this block."""
@@ -126,10 +130,15 @@ class Turns:
 
     def _due(self) -> list[Own]:
         """Return what need not wait any more, marked as sent."""
-        turns_come, latest_s, ahead = self._turns_come, self._clock_s() - TURN_S, self._ahead_bytes()
+        turns_come, now_s, ahead = self._turns_come, self._clock_s(), self._ahead_bytes()
         due = []
         for own in self._own.values():
-            if own.ahead or own.proposed or (turns_come and own.since_s > latest_s and _is_full(ahead, own)):
+            if own.proposed:
+                # A network that halts never says that a proposal came to nothing.
+                waits = now_s - own.since_s < 2 * TURN_S
+            else:
+                waits = turns_come and now_s - own.since_s < TURN_S and _is_full(ahead, own)
+            if own.ahead or waits:
                 continue
             own.ahead = True
             ahead += len(own.data)

@@ -23,6 +23,7 @@ from bezant.model.digest import sha256
 TAKEN = {"result": {"code": 0}}
 REFUSED = {"result": {"code": 1, "log": "it is not signed by a gateway of the genesis"}}
 FULL = {"error": {"message": "Internal error", "data": "mempool is full"}}
+HANGS_UP: dict[str, Any] = {}
 Says = Callable[[bytes], dict[str, Any]]
 
 
@@ -37,7 +38,11 @@ class Mempool:
                 form = handler.rfile.read(int(handler.headers["content-length"]))
                 order = bytes.fromhex(form.decode().removeprefix("tx=0x"))
                 self.asked.append(order)
-                answer = json.dumps(says(order)).encode()
+                said = says(order)
+                if said is HANGS_UP:
+                    handler.close_connection = True
+                    return
+                answer = json.dumps(said).encode()
                 handler.send_response(200)
                 handler.send_header("content-length", str(len(answer)))
                 handler.end_headers()
@@ -249,3 +254,64 @@ def test_what_waits_for_a_turn_goes_before_it_closes(sender: Callable[[Says], Se
     made.send(SECOND)
     made.broadcaster.close()
     assert made.mempool.asked == [FIRST, SECOND]
+
+
+def test_closing_does_not_wait_for_those_that_waited_for_a_turn(
+    sender: Callable[[Says], Sender], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(broadcast, "CLOSING_S", 0.1)
+    closing = threading.Event()
+
+    def says(order: bytes) -> dict[str, Any]:
+        if closing.is_set():
+            time.sleep(0.3)
+        return TAKEN
+
+    made = whose_turn_comes(sender, says)
+    made.send(FIRST)
+    made.wait_for(FIRST)
+    many = 100
+    for number in range(many):
+        made.send(SECOND + b"%d" % number)
+    until = time.monotonic() + 10
+    while len(made.broadcaster.offer(2)) < many and time.monotonic() < until:
+        time.sleep(0.01)
+    assert len(made.broadcaster.offer(2)) == many
+    closing.set()
+    began_s = time.monotonic()
+    made.broadcaster.close()
+    assert time.monotonic() - began_s < 2, "a hundred would take four seconds"
+    left = made.broadcaster.offer(3)
+    assert len(left) + len(made.mempool.asked) == 1 + many
+    assert left, "they may be proposed as long as CometBFT is answered"
+
+
+def test_what_comes_with_an_order_that_nobody_knows_of_is_sent_and_that_one_again(
+    sender: Callable[[Says], Sender],
+) -> None:
+    asked: list[bytes] = []
+
+    def says(order: bytes) -> dict[str, Any]:
+        asked.append(order)
+        return HANGS_UP if order == b"first" and asked.count(order) == 1 else TAKEN
+
+    made = sender(says)
+    told = made.send(b"first", b"second")
+    until = time.monotonic() + 10
+    while len(asked) < 3 and time.monotonic() < until:
+        time.sleep(0.01)
+    assert sorted(asked) == [b"first", b"first", b"second"]
+    assert told == []
+
+
+def test_nobody_knows_of_what_is_refused_after_the_mempool_said_nothing(
+    sender: Callable[[Says], Sender],
+) -> None:
+    asked: list[bytes] = []
+
+    def says(order: bytes) -> dict[str, Any]:
+        asked.append(order)
+        return HANGS_UP if len(asked) == 1 else REFUSED
+
+    assert isinstance(the_only(sender(says).send(b"first")), UnknownOutcome)
+    assert asked == [b"first", b"first"]

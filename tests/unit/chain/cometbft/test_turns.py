@@ -109,6 +109,30 @@ def test_nothing_waits_for_long() -> None:
     assert turns.overdue() == [second]
 
 
+def test_what_a_halted_network_was_proposed_is_sent_as_well() -> None:
+    clock = Clock()
+    turns = whose_turn_comes(clock)
+    first, second = order(0, AHEAD_BYTES), order(1)
+    turns.keep(first)
+    turns.keep(second)
+    turns.proposed([second.name])
+    clock.now_s = 2 * TURN_S - 0.1
+    assert turns.overdue() == []
+    clock.now_s = 2 * TURN_S + 0.1
+    assert turns.overdue() == [second], "no block says that the proposal came to nothing"
+
+
+def test_dropping_one_keeps_the_same_order_of_another_submission() -> None:
+    turns = whose_turn_comes()
+    turns.keep(order(0, AHEAD_BYTES))
+    waits, again = order(1), order(1)
+    assert turns.keep(waits)
+    turns.drop(again)
+    assert turns.offer(2) == [waits.data]
+    turns.drop(waits)
+    assert turns.offer(3) == []
+
+
 def test_what_the_mempool_returns_is_offered_and_sent_again() -> None:
     turns = whose_turn_comes()
     first, second = order(0, AHEAD_BYTES), order(1)
