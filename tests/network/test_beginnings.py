@@ -27,7 +27,7 @@ from bezant.testing.gateways import Gateway, uuid7
 from bezant.testing.nodes import SmallNode
 
 from ..examples.test_verify_receipt import auditor_says
-from .conftest import CHECKPOINT_BLOCKS, SETTINGS, SNAPSHOT_BLOCKS, Four, until
+from .conftest import CHECKPOINT_BLOCKS, SETTINGS, SNAPSHOT_BLOCKS, WAIT_S, Four, until
 from .test_faults import Load, balances, check_everywhere
 
 
@@ -194,8 +194,16 @@ def test_one_with_a_changed_bit_in_its_journal_refuses_to_start_and_takes_its_bl
     four.check_one_history()
 
 
+ORIGIN, KEPT = 130, 10
+"""Blocks of the ledger that a network goes on from, and how many CometBFT has to keep. It is told to forget at
+block 200, which is not far from there, what lies in front of block 148: how votes changed until then is kept."""
+
+
 class Moved:
-    """A ledger with payments, a hold and ids that still count, and the network that goes on from it."""
+    """A ledger with payments, a hold and ids that still count, and the network that goes on from it.
+
+    Members but for the first forget old blocks, and evidence is too old at once.
+    """
 
     def __init__(self, folder: Path) -> None:
         small = SmallNode(folder / "data", settings=SETTINGS, with_store=True)
@@ -205,6 +213,8 @@ class Moved:
         paid, _ = small.pay("12.50")
         held, _ = small.pay("40.00", hold_for_s=3_600)
         self.paid, self.held = map(render_payment_id, (paid, held))
+        while node.engine.durable_height < ORIGIN:
+            small.pay("0.01")
         self.balances = [small.balance(one) for one in (small.alice, small.bob)]
         self.receipt = payments.receipt(paid)
         self.old_network = network_id(node.folder.genesis).hex()
@@ -220,7 +230,40 @@ class Moved:
         )
         self.data = folder / "data"
         self.network = Network(folder / "net")
+        for member in self.network.members:
+            self._forget(self.network.data(member), member.name != "node1")
         self.network.start(self.network.members)
+
+        self.rich = self.other = ""
+        self.early: dict[str, Any] = {}
+        """The network's first payment."""
+
+    def _forget(self, data: Path, old_blocks: bool) -> None:
+        engines = data / "consensus" / "config" / "genesis.json"
+        told = json.loads(engines.read_text())
+        told["consensus_params"]["evidence"] |= {"max_age_num_blocks": "1", "max_age_duration": "1"}
+        engines.write_text(json.dumps(told))
+        if old_blocks:
+            settings = data / "bezant.toml"
+            kept = f"[chain]\nkeep_blocks = {KEPT}\n"
+            settings.write_text(settings.read_text().replace("[chain]\n", kept))
+            assert kept in settings.read_text()
+
+    def begin(self) -> None:
+        """Make the network's first payment, and change who votes with how much."""
+        voter = self.network.members[0]
+        first = Gateway(self.network, voter)
+        self.rich, self.other = first.account("3000.00"), first.account()
+        self.early = self.pay(first).json()
+        bond = {"account": self.rich, "amount": "2000.00"}
+        first.post(f"/v1/validators/{self.network.voting_key(voter)}/bonds", bond)
+        first.close()
+
+    def pay(self, gateway: Gateway) -> httpx.Response:
+        """Pay a cent, which the ledger of before knows nothing of."""
+        paid = gateway.pay(self.rich, self.other, "0.01")
+        assert paid.status_code == 201, paid.text
+        return paid
 
 
 @pytest.fixture(scope="module")
@@ -233,6 +276,7 @@ def moved(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Moved]:
     made = Moved(tmp_path_factory.mktemp("moved"))
     try:
         made.network.wait_ready(made.network.members)
+        made.begin()
         yield made
     finally:
         made.network.stop(made.network.members)
@@ -294,3 +338,38 @@ def test_members_of_a_moved_ledger_come_back_and_have_one_history(moved: Moved) 
     assert first.get(f"/v1/payments/{moved.paid}")["status"] == "settled"
     first.close()
     assert {path: path.read_bytes() for path in (moved.data / "keys").iterdir()} == moved.before
+
+
+def test_blocks_that_nobody_needs_are_forgotten_and_whoever_comes_later_begins_behind_them(
+    moved: Moved,
+) -> None:
+    network = moved.network
+    keeps, *forget = network.members
+    gateways = [Gateway(network, one) for one in network.members]
+    early, payment = moved.early, moved.early["id"]
+    until_s = time.monotonic() + WAIT_S
+    while any(earliest_block(one) <= early["block"] for one in forget):
+        assert time.monotonic() < until_s, "nothing was forgotten"
+        moved.pay(gateways[0])
+    # The ledger has the payment as before; its votes are with whoever keeps them.
+    for gateway in gateways[1:]:
+        assert gateway.get(f"/v1/payments/{payment}")["block"] == early["block"]
+        gone = gateway.send("GET", f"/v1/payments/{payment}/receipt")
+        assert (gone.status_code, gone.json()["code"]) == (410, "pruned"), gone.text
+        assert "keep_blocks" in gone.json()["detail"]
+    assert earliest_block(keeps) == ORIGIN + 1
+    shown = gateways[0].send("GET", f"/v1/payments/{payment}/receipt")
+    verify_receipt(shown.content, genesis_hash=network.plan.genesis_hash)
+    network.stop(forget[:1])
+    network.start(forget[:1])
+    network.wait_ready(forget[:1], WAIT_S)
+    fifth = network.add(forget[2], WAIT_S)
+    until(lambda: earliest_block(fifth) > early["block"], "the new member takes blocks")
+    paid = moved.pay(gateways[0])
+    for member in (forget[0], fifth):
+        changes = proved_by(network, member, paid)
+        # The headers that the proof leads through are forgotten too, but for their copies.
+        assert changes
+        assert changes[-1]["height"] < earliest_block(member)
+    for gateway in gateways:
+        gateway.close()
