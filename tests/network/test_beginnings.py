@@ -195,8 +195,9 @@ def test_one_with_a_changed_bit_in_its_journal_refuses_to_start_and_takes_its_bl
 
 
 ORIGIN, KEPT = 130, 10
-"""Blocks of the ledger that a network goes on from, and how many CometBFT has to keep. It is told to forget at
-block 200, which is not far from there, what lies in front of block 148: how votes changed until then is kept."""
+"""Blocks of the ledger that a network goes on from, and how many CometBFT has to keep. It is told to forget
+at block 200, which is not far from there, what lies in front of block 148; how votes changed until then is
+kept apart."""
 
 
 class Moved:
