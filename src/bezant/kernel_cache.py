@@ -41,6 +41,12 @@ def place_kernel_cache() -> None:
             return
 
 
+def is_compiled(kernel: str) -> bool:
+    """Return whether compiled code is kept of a kernel, by module and name as in "apply.apply_records"."""
+    folder = os.environ.get(VARIABLE)
+    return folder is not None and any(Path(folder).rglob(f"{kernel}-*.nbi"))
+
+
 def _source_digest() -> str:
     digest = hashlib.sha256()
     for path, text in sorted(_kernel_sources().items()):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,9 +14,18 @@ import numpy as np
 import pytest
 from numba import njit
 
-from bezant.testing.kernels import floats_in, is_inlined, kernels, mixed_signs_in, name_of
+import bezant
+from bezant.testing.kernels import (
+    floats_in,
+    is_inlined,
+    kernels,
+    mixed_signs_in,
+    name_of,
+    out_of_reach_in,
+)
 
 SOURCE = Path(__file__).parents[2] / "src"
+NOT_TO_IMPORT = ("bezant.__main__", "bezant.testing")
 
 # Compiled afresh, without the cache, because a cache keeps no types. Optimising would only take time.
 WALK = """
@@ -75,6 +86,28 @@ def test_no_kernel_knows_a_float_or_mixes_signs(tmp_path: Path) -> None:
     assert walked["mixed"] == {}
     assert walked["not compiled"] == [], "a kernel that was not exercised was not checked either"
     assert len(walked["compiled"]) > 40
+
+
+def test_no_python_calls_what_only_kernels_can_call() -> None:
+    names = [module.name for module in pkgutil.walk_packages(bezant.__path__, "bezant.")]
+    modules = [importlib.import_module(name) for name in names if not name.startswith(NOT_TO_IMPORT)]
+    assert {module.__name__: found for module in modules if (found := list(out_of_reach_in(module)))} == {}
+
+
+def test_such_a_call_would_be_found(tmp_path: Path) -> None:
+    (tmp_path / "calling.py").write_text(
+        "from numba import njit\n"
+        "from bezant.ledger.kernel import words\n"
+        "from bezant.ledger.kernel.words import add\n"
+        "@njit\ndef kernel(a):\n    return add(a, a, a)\n"
+        "def python(a):\n    return add(a, a, words.add(a, a, a))\n"
+    )
+    spec = importlib.util.spec_from_file_location("calling", tmp_path / "calling.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert list(out_of_reach_in(module)) == ["8: add", "8: words.add"]
 
 
 @njit

@@ -31,7 +31,7 @@ from bezant.model.digest import (
 )
 from bezant.model.identifiers import id_bytes
 from bezant.model.merkle import leaf_hashes, root
-from bezant.model.native import KERNEL, copy_memory
+from bezant.model.native import ENTRY, copy_memory
 from bezant.model.records import NO_ROW, SIDE, RecordArray
 
 LEAF_VERSION = 1
@@ -65,7 +65,7 @@ _SIDE_BYTES = SIDE.itemsize
 _NOWHERE = np.uint32(NO_ROW)
 
 
-@njit(cache=True, **KERNEL)
+@njit(**ENTRY)
 def _blind_sides(rows, ids, sides, accounts, context, seed, blind, seed_text, blind_text, side_text, out):
     """Write the side commitment of every receipt.
 

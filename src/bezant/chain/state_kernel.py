@@ -13,14 +13,14 @@ from bezant.model.digest import (
     hash_padded,
     pad,
 )
-from bezant.model.native import KERNEL, copy_memory
+from bezant.model.native import ENTRY, copy_memory
 
 _SEED_AT = len(TAG_BLIND_SEED) + 32
 _BLIND_AT = len(TAG_STATE_BLIND)
 _ROW_AT = 1 + len(TAG_STATE_LEAF) + 32
 
 
-@njit(cache=True, **KERNEL)
+@njit(**ENTRY)
 def hash_accounts(rows, context, seed, blind, seed_text, blind_text, leaf_text, out):
     """Write the leaf hash of each account row.
 
@@ -47,7 +47,7 @@ def hash_accounts(rows, context, seed, blind, seed_text, blind_text, leaf_text, 
         hash_padded(context, leaf_text, leaf_blocks, out[i])
 
 
-@njit(cache=True, **KERNEL)
+@njit(**ENTRY)
 def hash_parents(children, count, parents, context, message, out):
     """Write the hash of each parent: of its two children, or its only child as it is.
 

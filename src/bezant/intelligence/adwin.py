@@ -18,6 +18,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from bezant.model.native import ENTRY, RARE
+
 DELTA = 0.002
 """How likely it is at most that a change is found at a moment where there is none."""
 IN_A_ROW = 5
@@ -67,7 +69,7 @@ class Adwin:
         return Change(float(self._window[LOST_TOTAL] / lost), self.mean) if lost else None
 
 
-@njit(cache=True, nogil=True)
+@njit(**ENTRY)
 def _feed(values: Any, counts: Any, sums: Any, variances: Any, window: Any, delta: Any) -> None:
     """Enter numbers (n,), drop what no longer fits, and note in `window` how many that were and their sum."""
     for value in values:
@@ -86,7 +88,7 @@ def _feed(values: Any, counts: Any, sums: Any, variances: Any, window: Any, delt
                 _drop_oldest(counts, sums, variances, window)
 
 
-@njit(cache=True, nogil=True)
+@njit(**RARE)
 def _compress(counts: Any, sums: Any, variances: Any) -> None:
     """Join the oldest two buckets of every row that has one too many; position 0 of a row is its oldest."""
     row = 0
@@ -101,14 +103,14 @@ def _compress(counts: Any, sums: Any, variances: Any) -> None:
         row += 1
 
 
-@njit(cache=True, nogil=True)
+@njit(**RARE)
 def _remove_oldest_two(counts: Any, sums: Any, variances: Any, row: Any) -> None:
     for at in range(2, counts[row]):
         sums[row, at - 2], variances[row, at - 2] = sums[row, at], variances[row, at]
     counts[row] -= 2
 
 
-@njit(cache=True, nogil=True)
+@njit(**RARE)
 def _differs(counts: Any, sums: Any, window: Any, delta: Any) -> Any:
     """Return whether some older part of the window has another mean than the newer rest."""
     width = window[WIDTH]
@@ -133,7 +135,7 @@ def _differs(counts: Any, sums: Any, window: Any, delta: Any) -> Any:
     return False
 
 
-@njit(cache=True, nogil=True)
+@njit(**RARE)
 def _drop_oldest(counts: Any, sums: Any, variances: Any, window: Any) -> None:
     row = ROWS - 1
     while counts[row] == 0:

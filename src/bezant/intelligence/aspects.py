@@ -14,13 +14,13 @@ import numpy.typing as npt
 from numba import njit
 
 from bezant.intelligence import graph, habits, instruments, labelling, places, windows
-from bezant.intelligence.elementary import INLINE
 from bezant.intelligence.graph import GRAPH_FEATURES
 from bezant.intelligence.habits import HABIT_FEATURES
 from bezant.intelligence.instruments import INSTRUMENT_FEATURES
 from bezant.intelligence.places import PLACE_FEATURES
 from bezant.intelligence.slots import exists
 from bezant.intelligence.windows import WINDOW_FEATURES
+from bezant.model.native import ENTRY
 
 _Array = npt.NDArray[Any]
 
@@ -152,7 +152,7 @@ def new_traces(rows: int) -> Traces:
     )
 
 
-@njit(cache=True, **INLINE)
+@njit(**ENTRY)
 def highest_row(debtor: Any, creditor: Any) -> Any:
     """Return the highest account row among two columns, -1 without any."""
     highest = np.int64(-1)
@@ -164,7 +164,7 @@ def highest_row(debtor: Any, creditor: Any) -> Any:
     return highest
 
 
-@njit(cache=True, **INLINE)
+@njit(**ENTRY)
 def look(of: Any, tables: Any, p: Any, blank: Any, traces: Any, x: Any) -> None:
     """Fill x (n, F): each row sees the state and the rows before it, which leave their traces.
 
@@ -190,7 +190,7 @@ def look(of: Any, tables: Any, p: Any, blank: Any, traces: Any, x: Any) -> None:
     )
 
 
-@njit(cache=True, **INLINE)
+@njit(**ENTRY)
 def undo(of: Any, tables: Any, p: Any, traces: Any) -> None:
     """Bring back the state from before `look`."""
     windows.undo_rows(
@@ -206,7 +206,7 @@ def undo(of: Any, tables: Any, p: Any, traces: Any) -> None:
     graph.undo_rows(of.graph, of.graph_words, p.debtor, p.creditor, traces.graph)
 
 
-@njit(cache=True, **INLINE)
+@njit(**ENTRY)
 def learn(of: Any, tables: Any, p: Any, settled: Any, scratch: Any) -> None:
     """Apply the settled rows (n,) in order; `scratch` are Traces of one row."""
     windows.learn_rows(
@@ -225,7 +225,7 @@ def learn(of: Any, tables: Any, p: Any, settled: Any, scratch: Any) -> None:
     graph.learn_rows(of.graph, of.graph_words, p.debtor, p.creditor, p.amount, p.time, settled)
 
 
-@njit(cache=True, **INLINE)
+@njit(**ENTRY)
 def label(of: Any, tables: Any, said: Any) -> None:
     """Learn Labels (n,) in the order given."""
     labelling.label_rows(

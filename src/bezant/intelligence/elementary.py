@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-INLINE: dict[str, Any] = {"nogil": True, "_nrt": False, "forceinline": True}
-"""As kernels of the ledger are compiled: without reference counts, into their caller."""
+from bezant.model.native import KERNEL
 
 _LOG2_E = 1.0 / math.log(2.0)
 _LN_2 = math.log(2.0)
@@ -26,7 +25,7 @@ _FRACTION = np.int64((1 << 52) - 1)
 _ONE = np.int64(1023 << 52)
 
 
-@njit(**INLINE)
+@njit(**KERNEL)
 def fading(x: Any) -> Any:
     """Return exp(-x) for x >= 0; 0 beyond 700."""
     if x > 700.0:
@@ -38,7 +37,7 @@ def fading(x: Any) -> Any:
     return power * np.int64((np.int64(whole) + np.int64(1023)) << np.int64(52)).view(np.float64)
 
 
-@njit(**INLINE)
+@njit(**KERNEL)
 def log_one_plus(x: Any) -> Any:
     """Return log(1 + x) for x >= 0, to 1e-10 of the larger of itself and one."""
     bits = np.float64(1.0 + x).view(np.int64)
@@ -53,7 +52,7 @@ def log_one_plus(x: Any) -> Any:
     return float(exponent) * _LN_2 + 2.0 * s * series
 
 
-@njit(**INLINE)
+@njit(**KERNEL)
 def sine_of_turn(turn: Any) -> Any:
     """Return sin(2 pi turn) for turn in [0, 1]; the cosine is the sine a quarter of a turn later."""
     quarter = turn * 4.0

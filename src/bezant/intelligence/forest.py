@@ -22,7 +22,7 @@ import numpy.typing as npt
 from numba import njit
 
 from bezant.errors import ModelError
-from bezant.model.native import take
+from bezant.model.native import ENTRY, KERNEL, take
 
 MAX_NODES = 255
 """Nodes and leaves of one tree, and features: positions are single bytes."""
@@ -142,7 +142,7 @@ def _at_most(bound: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
     return np.where(near > bound, np.nextafter(near, np.float32(-np.inf)), near)
 
 
-@njit(cache=True, nogil=True)
+@njit(**ENTRY)
 def _score_rows(
     x: Any, feature: Any, threshold: Any, left: Any, value: Any, depth: Any, slope: Any, intercept: Any,
     taken: Any, margin: Any, ppm: Any,
@@ -164,12 +164,12 @@ def _score_rows(
         start = take(taken, _BLOCK)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(inline="always", **KERNEL)
 def _step(node: Any, x: Any, feature: Any, threshold: Any, left: Any) -> Any:
     return np.int64(left[node]) + np.int64(x[feature[node]] > threshold[node])
 
 
-@njit(cache=True, nogil=True)
+@njit(**KERNEL)
 def _walk_eight_rows(
     x: Any, feature: Any, threshold: Any, left: Any, value: Any, depth: Any, margin: Any, start: Any, end: Any
 ) -> None:
@@ -195,7 +195,7 @@ def _walk_eight_rows(
         margin[b + 7] += value[a7]
 
 
-@njit(cache=True, nogil=True)
+@njit(**KERNEL)
 def _walk_row(x: Any, feature: Any, threshold: Any, left: Any, value: Any, depth: Any) -> Any:
     """Return one row's margin: four trees side by side, their leaves added in order."""
     trees = feature.shape[0]

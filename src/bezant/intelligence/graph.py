@@ -44,8 +44,9 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from bezant.intelligence.elementary import INLINE, fading, log_one_plus
+from bezant.intelligence.elementary import fading, log_one_plus
 from bezant.intelligence.slots import exists
+from bezant.model.native import KERNEL
 
 GRAPH_FEATURES: tuple[str, ...] = (
     *(
@@ -109,13 +110,13 @@ def new_graph(accounts: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.ui
     return np.zeros((accounts, GRAPH_FLOATS), np.float32), np.zeros((accounts, GRAPH_WORDS), np.uint32)
 
 
-@njit(**INLINE)
+@njit(**KERNEL)
 def _seconds(now: Any) -> Any:
     """Return nanoseconds as seconds since 1970 that fit a word: until 2106."""
     return min(max(now // _SECOND_NS, np.int64(1)), _LATEST)
 
 
-@njit(**INLINE)
+@njit(**KERNEL)
 def _ones(bits: Any) -> Any:
     """Return how many bits of a uint64 are set."""
     bits -= (bits >> np.uint64(1)) & np.uint64(0x5555555555555555)
@@ -124,7 +125,7 @@ def _ones(bits: Any) -> Any:
     return np.int64((bits * np.uint64(0x0101010101010101)) >> np.uint64(56))
 
 
-@njit(**INLINE)
+@njit(**KERNEL)
 def _age(f: Any, w: Any, at: Any) -> None:
     """Bring an account's state to `at` seconds: pots fade and periods end; never backwards."""
     seen = np.int64(w[SEEN])
@@ -151,7 +152,7 @@ def _age(f: Any, w: Any, at: Any) -> None:
             w[side] = np.uint32(0)
 
 
-@njit(**INLINE)
+@njit(**KERNEL)
 def _fan(w: Any, ever: Any, recent: Any) -> Any:
     """Return (ever, recent): the logs of distinct counterparties on one side."""
     bits = np.uint64(w[ever]) | (np.uint64(w[ever + 1]) << np.uint64(32))
@@ -159,12 +160,12 @@ def _fan(w: Any, ever: Any, recent: Any) -> Any:
     return _EVER[_ones(bits)], _RECENT[_ones(lately)]
 
 
-@njit(**INLINE)
+@njit(**KERNEL)
 def _share(part: Any, whole: Any) -> Any:
     return min(part / whole, 1.0) if whole > 0.0 else 0.0
 
 
-@njit(**INLINE)
+@njit(**KERNEL)
 def _remembers(w: Any, side: Any, name: Any) -> Any:
     found = False
     for k in range(REMEMBERED):
@@ -172,7 +173,7 @@ def _remembers(w: Any, side: Any, name: Any) -> Any:
     return found
 
 
-@njit(**INLINE)
+@njit(**KERNEL)
 def _read(x: Any, df: Any, dw: Any, cf: Any, cw: Any, debtor: Any, creditor: Any, amount: Any) -> None:
     """Fill one row of features from a debtor's and a creditor's state, both brought to its time."""
     x[0], x[1] = _fan(dw, EVER_PAYEES, RECENT_PAYEES)
@@ -202,7 +203,7 @@ def _read(x: Any, df: Any, dw: Any, cf: Any, cw: Any, debtor: Any, creditor: Any
     x[18] = through
 
 
-@njit(**INLINE)
+@njit(**KERNEL)
 def _meet(w: Any, side: Any, ever: Any, recent: Any, other: Any) -> None:
     """Note a counterparty: in the bitmaps, and first among those remembered."""
     # Rows are consecutive numbers, and one product would spread them more evenly than chance does.
@@ -225,7 +226,7 @@ def _meet(w: Any, side: Any, ever: Any, recent: Any, other: Any) -> None:
         moved = held
 
 
-@njit(**INLINE)
+@njit(**KERNEL)
 def _absorb(df: Any, dw: Any, cf: Any, cw: Any, debtor: Any, creditor: Any, amount: Any) -> None:
     """Apply one payment to two accounts brought to its time."""
     day, days3 = min(amount, float(df[POT_1D])), min(amount, float(df[POT_3D]))
@@ -244,7 +245,7 @@ def _absorb(df: Any, dw: Any, cf: Any, cw: Any, debtor: Any, creditor: Any, amou
     _meet(cw, PAYERS, EVER_PAYERS, RECENT_PAYERS, debtor)
 
 
-@njit(**INLINE)
+@njit(**KERNEL)
 def _copy(f: Any, w: Any, floats: Any, words: Any, row: Any) -> None:
     """Fill one account's state from the tables, with nothing where it does not exist."""
     known = exists(row)
@@ -254,7 +255,7 @@ def _copy(f: Any, w: Any, floats: Any, words: Any, row: Any) -> None:
         w[k] = words[row, k] if known else np.uint32(0)
 
 
-@njit(cache=True, **INLINE)
+@njit(**KERNEL)
 def look_rows(
     floats: Any, words: Any, debtor: Any, creditor: Any, amount: Any, now: Any, undo: Any, x: Any
 ) -> None:
@@ -283,7 +284,7 @@ def look_rows(
         _absorb(floats[a], words[a], floats[b], words[b], a, b, amount[i])
 
 
-@njit(cache=True, **INLINE)
+@njit(**KERNEL)
 def undo_rows(floats: Any, words: Any, debtor: Any, creditor: Any, undo: Any) -> None:
     """Bring back the state from before `look_rows`: backwards, so that a row touched twice ends with its
     oldest value."""
@@ -300,7 +301,7 @@ def undo_rows(floats: Any, words: Any, debtor: Any, creditor: Any, undo: Any) ->
             words[b, k] = before.creditor_words[k]
 
 
-@njit(cache=True, **INLINE)
+@njit(**KERNEL)
 def learn_rows(
     floats: Any, words: Any, debtor: Any, creditor: Any, amount: Any, now: Any, settled: Any
 ) -> None:

@@ -28,8 +28,9 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from bezant.intelligence.elementary import INLINE, fading, log_one_plus
+from bezant.intelligence.elementary import fading, log_one_plus
 from bezant.intelligence.slots import exists
+from bezant.model.native import KERNEL
 from bezant.model.records import RecordArray
 
 HABIT_FEATURES: tuple[str, ...] = (
@@ -80,7 +81,7 @@ def new_habits(accounts: int) -> RecordArray:
     return np.zeros(accounts, HABIT)
 
 
-@njit(**INLINE)
+@njit(**KERNEL)
 def _fades(h: Any, now: Any) -> Any:
     """Return what is left of a window's counts of 1, 7 and 30 days."""
     if h.payments == 0.0:
@@ -89,12 +90,12 @@ def _fades(h: Any, now: Any) -> Any:
     return fading(days), fading(days / 7.0), fading(days / 30.0)
 
 
-@njit(**INLINE)
+@njit(**KERNEL)
 def _quarter(now: Any) -> Any:
     return (now // _QUARTER_NS) % np.int64(4)
 
 
-@njit(**INLINE)
+@njit(**KERNEL)
 def _deviations(h: Any, amount: Any) -> Any:
     """Return how far an amount is from the mean, in deviations; one unit of money is added to those."""
     if h.payments == 0.0:
@@ -102,7 +103,7 @@ def _deviations(h: Any, amount: Any) -> Any:
     return min(max((amount - h.mean) / math.sqrt(float(h.variance) + 1.0), -_MOST), _MOST)
 
 
-@njit(**INLINE)
+@njit(**KERNEL)
 def _read(x: Any, h: Any, amount: Any, now: Any) -> None:
     """Fill one row of features from a debtor's habit."""
     x[0] = min(amount / (h.mean + 1.0), _MOST)
@@ -126,7 +127,7 @@ def _read(x: Any, h: Any, amount: Any, now: Any) -> None:
         x[10] = max(1.0 - h.quarters[0] - h.quarters[1] - h.quarters[2], 0.0)
 
 
-@njit(**INLINE)
+@njit(**KERNEL)
 def _absorb(h: Any, amount: Any, now: Any) -> None:
     """Apply one payment to its debtor's habit."""
     away = _deviations(h, amount)
@@ -158,7 +159,7 @@ def _absorb(h: Any, amount: Any, now: Any) -> None:
     h.last_ns = max(h.last_ns, now)
 
 
-@njit(cache=True, **INLINE)
+@njit(**KERNEL)
 def look_rows(
     habits: Any, debtor: Any, creditor: Any, amount: Any, now: Any, blank: Any, saved: Any, x: Any
 ) -> None:
@@ -179,7 +180,7 @@ def look_rows(
             _absorb(habits[a], amount[i], now[i])
 
 
-@njit(cache=True, **INLINE)
+@njit(**KERNEL)
 def undo_rows(habits: Any, debtor: Any, creditor: Any, saved: Any) -> None:
     """Bring back the state from before `look_rows`: backwards, so that a row touched twice ends with its
     oldest value."""
@@ -188,7 +189,7 @@ def undo_rows(habits: Any, debtor: Any, creditor: Any, saved: Any) -> None:
             habits[debtor[i]] = saved[i]
 
 
-@njit(cache=True, **INLINE)
+@njit(**KERNEL)
 def learn_rows(habits: Any, debtor: Any, creditor: Any, amount: Any, now: Any, settled: Any) -> None:
     """Apply the settled rows in order."""
     for i in range(debtor.size):

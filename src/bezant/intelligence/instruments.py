@@ -24,8 +24,9 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from bezant.intelligence.elementary import INLINE, fading, log_one_plus
+from bezant.intelligence.elementary import fading, log_one_plus
 from bezant.intelligence.slots import exists, find_slot, mixed
+from bezant.model.native import KERNEL
 
 INSTRUMENT_FEATURES: tuple[str, ...] = (
     "device_new",
@@ -53,14 +54,14 @@ _NOWHERE = np.int64(-1)
 _MONTH = 1.0 / (30 * 86_400.0 * 1e9)
 
 
-@njit(**INLINE)
+@njit(**KERNEL)
 def _key(debtor: Any, instrument: Any, role: Any) -> Any:
     """Return the key of a device with a debtor (role 1), a device (2), a terminal with a debtor (3)."""
     party = np.uint64(0) if role == 2 else np.uint64(debtor) + np.uint64(1)
     return mixed(instrument + np.uint64(role)) ^ mixed(party) | np.uint64(1)
 
 
-@njit(**INLINE)
+@njit(**KERNEL)
 def _find(keys: Any, times: Any, debtor: Any, instrument: Any, role: Any) -> Any:
     """Return (slot, known), (NOWHERE, False) where nothing is named."""
     if instrument == _NONE or (role != 2 and not exists(debtor)):
@@ -68,12 +69,12 @@ def _find(keys: Any, times: Any, debtor: Any, instrument: Any, role: Any) -> Any
     return find_slot(keys, times, _key(debtor, instrument, role))
 
 
-@njit(**INLINE)
+@njit(**KERNEL)
 def _lasting(counts: Any, times: Any, slot: Any, now: Any) -> Any:
     return counts[slot] * fading(max(float(now - times[slot]), 0.0) * _MONTH)
 
 
-@njit(**INLINE)
+@njit(**KERNEL)
 def _count(keys: Any, times: Any, counts: Any, slot: Any, known: Any, key: Any, now: Any, more: Any) -> None:
     """Add to a slot, or take it for a new key."""
     if known:
@@ -85,7 +86,7 @@ def _count(keys: Any, times: Any, counts: Any, slot: Any, known: Any, key: Any, 
         times[slot] = now
 
 
-@njit(**INLINE)
+@njit(**KERNEL)
 def _keep(before: Any, k: Any, keys: Any, times: Any, counts: Any, slot: Any) -> None:
     before.slots[k] = slot
     if slot >= 0:
@@ -94,7 +95,7 @@ def _keep(before: Any, k: Any, keys: Any, times: Any, counts: Any, slot: Any) ->
         before.counts[k] = counts[slot]
 
 
-@njit(**INLINE)
+@njit(**KERNEL)
 def _absorb(
     keys: Any, times: Any, counts: Any, debtor: Any, device: Any, terminal: Any, now: Any, before: Any
 ) -> None:
@@ -116,7 +117,7 @@ def _absorb(
         _count(keys, times, counts, at, met, _key(debtor, terminal, 3), now, 1.0)
 
 
-@njit(**INLINE)
+@njit(**KERNEL)
 def _read(
     x: Any, keys: Any, times: Any, counts: Any, debtor: Any, device: Any, terminal: Any, now: Any
 ) -> None:
@@ -132,7 +133,7 @@ def _read(
     x[5] = _lasting(counts, times, at, now) if met else 0.0
 
 
-@njit(cache=True, **INLINE)
+@njit(**KERNEL)
 def look_rows(
     keys: Any, times: Any, counts: Any, debtor: Any, creditor: Any, device: Any, terminal: Any, now: Any,
     saved: Any, x: Any,
@@ -150,7 +151,7 @@ def look_rows(
             _absorb(keys, times, counts, a, d, t, now[i], saved[i])
 
 
-@njit(cache=True, **INLINE)
+@njit(**KERNEL)
 def undo_rows(keys: Any, times: Any, counts: Any, debtor: Any, creditor: Any, saved: Any) -> None:
     """Bring back the state from before `look_rows`: backwards, so that a slot touched twice ends with its
     oldest value."""
@@ -166,7 +167,7 @@ def undo_rows(keys: Any, times: Any, counts: Any, debtor: Any, creditor: Any, sa
                 counts[slot] = before.counts[k]
 
 
-@njit(cache=True, **INLINE)
+@njit(**KERNEL)
 def learn_rows(
     keys: Any, times: Any, counts: Any, debtor: Any, creditor: Any, device: Any, terminal: Any, now: Any,
     settled: Any, scratch: Any,

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from bezant.intelligence.elementary import INLINE, fading
+from bezant.intelligence.elementary import fading
 from bezant.intelligence.places import (
     DAY,
     DAYS,
@@ -29,6 +29,7 @@ from bezant.intelligence.places import (
     terminal_key,
 )
 from bezant.intelligence.slots import exists, find_slot, mixed
+from bezant.model.native import KERNEL
 
 BYTES_PER_LABEL = 8 + 8 + 1
 
@@ -42,18 +43,18 @@ _MONTH_S = 1.0 / (30 * 86_400.0)
 _WINDOWS = (1.0, 7.0, 30.0)
 
 
-@njit(**INLINE)
+@njit(**KERNEL)
 def _label_key(debtor: Any, payment: Any) -> Any:
     """Return the key of a payment with its debtor: ids are chosen by who pays."""
     return mixed(payment) ^ mixed(np.uint64(debtor) + np.uint64(1)) | np.uint64(1)
 
 
-@njit(**INLINE)
+@njit(**KERNEL)
 def _seconds(now: Any) -> Any:
     return np.uint32(min(max(now // SECOND_NS, np.int64(0)), _LATEST_S))
 
 
-@njit(**INLINE)
+@njit(**KERNEL)
 def _enter(place: Any, known_before_ns: Any, paid_ns: Any, now: Any, first: Any, refused: Any) -> None:
     """Enter a fraud into a place that was brought to the day on which it became known; `first`: none is
     known of it. `refused`: it was tried, and is among no receipts."""
@@ -78,7 +79,7 @@ def _enter(place: Any, known_before_ns: Any, paid_ns: Any, now: Any, first: Any,
         place.recent[bucket] -= np.uint16(1)
 
 
-@njit(**INLINE)
+@njit(**KERNEL)
 def _take_back(place: Any, known_last_ns: Any, paid_ns: Any, known_ns: Any) -> None:
     """Undo `_enter` for a fraud that was known at `known_ns`, and count an honest payment instead.
 
@@ -102,7 +103,7 @@ def _take_back(place: Any, known_last_ns: Any, paid_ns: Any, known_ns: Any) -> N
             place.frauds[w] = np.float32(0.0)
 
 
-@njit(**INLINE)
+@njit(**KERNEL)
 def _say_fraud(
     standing: Any, keys: Any, known_ns: Any, places: Any, b: Any, terminal: Any, paid_ns: Any, now: Any,
     refused: Any,
@@ -132,7 +133,7 @@ def _say_fraud(
         known_ns[slot] = max(known_ns[slot], now) if known else now
 
 
-@njit(**INLINE)
+@njit(**KERNEL)
 def _say_genuine(
     standing: Any, keys: Any, known_ns: Any, places: Any, b: Any, terminal: Any, paid_ns: Any, told_ns: Any,
 ) -> Any:  # fmt: skip
@@ -149,7 +150,7 @@ def _say_genuine(
     return counted
 
 
-@njit(**INLINE)
+@njit(**KERNEL)
 def _say_honest(standing: Any, keys: Any, known_ns: Any, places: Any, b: Any, terminal: Any) -> Any:
     """Count a payment that was refused and honest where frauds are known, as if it had been made; return
     where it was counted."""
@@ -166,7 +167,7 @@ def _say_honest(standing: Any, keys: Any, known_ns: Any, places: Any, b: Any, te
     return counted
 
 
-@njit(**INLINE)
+@njit(**KERNEL)
 def _unsay_honest(keys: Any, known_ns: Any, places: Any, b: Any, terminal: Any, counted: Any) -> None:
     """Undo what was counted as honest, where that place is still remembered."""
     for k in range(2):
@@ -179,7 +180,7 @@ def _unsay_honest(keys: Any, known_ns: Any, places: Any, b: Any, terminal: Any, 
             places[slot].risk[1] = min(places[slot].risk[1] / (1.0 - SLOW), 1.0)
 
 
-@njit(cache=True, **INLINE)
+@njit(**KERNEL)
 def label_rows(
     standing: Any, keys: Any, known_ns: Any, places: Any, label_keys: Any, label_times: Any, said: Any,
     debtor: Any, creditor: Any, terminal: Any, payment: Any, fraud: Any, refused: Any, paid_ns: Any, now: Any,

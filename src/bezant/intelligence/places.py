@@ -30,8 +30,9 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from bezant.intelligence.elementary import INLINE, fading, log_one_plus
+from bezant.intelligence.elementary import fading, log_one_plus
 from bezant.intelligence.slots import exists, find_slot
+from bezant.model.native import KERNEL
 
 PLACE_FEATURES: tuple[str, ...] = (
     "debtor_frauds_30d",
@@ -99,22 +100,22 @@ _MOST_RECENT = np.int64(255)
 _NOWHERE = np.int64(-1)
 
 
-@njit(**INLINE)
+@njit(**KERNEL)
 def account_key(row: Any) -> Any:
     return np.uint64(row) + np.uint64(1)
 
 
-@njit(**INLINE)
+@njit(**KERNEL)
 def terminal_key(terminal: Any) -> Any:
     return terminal | _TERMINAL
 
 
-@njit(**INLINE)
+@njit(**KERNEL)
 def day_of(now: Any) -> Any:
     return now // _DAY_NS
 
 
-@njit(**INLINE)
+@njit(**KERNEL)
 def pass_days(place: Any, today: Any) -> None:
     """Bring a place to a day: what nobody complained of for a week was honest."""
     behind = today - np.int64(place.day)
@@ -131,14 +132,14 @@ def pass_days(place: Any, today: Any) -> None:
     place.day = np.int32(today)
 
 
-@njit(**INLINE)
+@njit(**KERNEL)
 def count_receipt(place: Any, today: Any) -> None:
     """Note a payment at a place that was brought to its day."""
     bucket = max(np.int64(place.day), today) % DAYS
     place.recent[bucket] += np.uint16(place.recent[bucket] < np.uint16(65535))
 
 
-@njit(**INLINE)
+@njit(**KERNEL)
 def _count_standing(standing: Any, today: Any) -> None:
     """Note a payment that an account received, in its own buckets."""
     behind = today - np.int64(standing.day)
@@ -150,12 +151,12 @@ def _count_standing(standing: Any, today: Any) -> None:
     standing.recent[bucket] += np.uint8(standing.recent[bucket] < np.uint8(255))
 
 
-@njit(**INLINE)
+@njit(**KERNEL)
 def _gap(then: Any, now: Any) -> Any:
     return log_one_plus(max(float(now - then), 0.0) * 1e-9)
 
 
-@njit(**INLINE)
+@njit(**KERNEL)
 def _read_nothing(x: Any) -> None:
     for k in range(1, 11):
         x[k] = 0.0
@@ -163,7 +164,7 @@ def _read_nothing(x: Any) -> None:
     x[5] = -1.0
 
 
-@njit(**INLINE)
+@njit(**KERNEL)
 def _read_place(x: Any, place: Any, known_ns: Any, now: Any) -> None:
     days = max(float(now - known_ns), 0.0) * DAY
     x[1] = place.frauds[0] * fading(days)
@@ -178,7 +179,7 @@ def _read_place(x: Any, place: Any, known_ns: Any, now: Any) -> None:
     x[10] = place.risk[1]
 
 
-@njit(**INLINE)
+@njit(**KERNEL)
 def suffered(standing: Any, now: Any) -> Any:
     if standing.suffered == 0.0:
         return 0.0
@@ -187,7 +188,7 @@ def suffered(standing: Any, now: Any) -> Any:
     )
 
 
-@njit(**INLINE)
+@njit(**KERNEL)
 def _slots_of(standing: Any, keys: Any, known_ns: Any, creditor: Any, terminal: Any) -> Any:
     """Return the slots of a payment's account and terminal, NOWHERE where no fraud is known."""
     account, at = _NOWHERE, _NOWHERE
@@ -202,7 +203,7 @@ def _slots_of(standing: Any, keys: Any, known_ns: Any, creditor: Any, terminal: 
     return account, at
 
 
-@njit(cache=True, **INLINE)
+@njit(**KERNEL)
 def look_rows(
     standing: Any, keys: Any, known_ns: Any, places: Any, debtor: Any, creditor: Any, terminal: Any, now: Any,
     saved: Any, saved_places: Any, x: Any,
@@ -245,7 +246,7 @@ def look_rows(
                 before.slots[k] = _NOWHERE
 
 
-@njit(cache=True, **INLINE)
+@njit(**KERNEL)
 def undo_rows(standing: Any, places: Any, debtor: Any, creditor: Any, saved: Any, saved_places: Any) -> None:
     """Bring back the state from before `look_rows`: backwards, so that a row touched twice ends with its
     oldest value."""
@@ -261,7 +262,7 @@ def undo_rows(standing: Any, places: Any, debtor: Any, creditor: Any, saved: Any
                 places[before.slots[k]] = saved_places[2 * i + k]
 
 
-@njit(cache=True, **INLINE)
+@njit(**KERNEL)
 def learn_rows(
     standing: Any, keys: Any, known_ns: Any, places: Any, debtor: Any, creditor: Any, terminal: Any, now: Any,
     settled: Any,

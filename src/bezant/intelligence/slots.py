@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from bezant.intelligence.elementary import INLINE
+from bezant.model.native import KERNEL
 from bezant.model.records import NO_ROW
 
 BUCKET = 8
@@ -23,13 +23,13 @@ def slots_for(wanted: int) -> int:
     return max(BUCKET, 1 << (wanted - 1).bit_length())
 
 
-@njit(**INLINE)
+@njit(**KERNEL)
 def exists(row: Any) -> Any:
     """Whether an account row is one: neither negative nor NO_ROW."""
     return row >= 0 and row < _NO_ROW
 
 
-@njit(**INLINE)
+@njit(**KERNEL)
 def mixed(key: Any) -> Any:
     """Return the bits of a uint64 spread evenly (the finaliser of SplitMix64, shortened)."""
     spread = key * np.uint64(0x9E3779B97F4A7C15)
@@ -38,7 +38,7 @@ def mixed(key: Any) -> Any:
     return spread ^ (spread >> np.uint64(32))
 
 
-@njit(**INLINE)
+@njit(**KERNEL)
 def find_slot(keys: Any, times: Any, key: Any) -> Any:
     """Return (slot, known): the key's slot, or the one it would take: an empty or the oldest one."""
     buckets = np.uint64(keys.size // _SLOTS)

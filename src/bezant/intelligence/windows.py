@@ -51,8 +51,9 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from bezant.intelligence.elementary import INLINE, fading, log_one_plus, sine_of_turn
+from bezant.intelligence.elementary import fading, log_one_plus, sine_of_turn
 from bezant.intelligence.slots import exists, find_slot
+from bezant.model.native import KERNEL
 
 _SPANS = ("1h", "1d", "7d", "30d")
 
@@ -121,7 +122,7 @@ _HOUR_NS = np.int64(3_600_000_000_000)
 _NEVER = np.int64(NEVER)
 
 
-@njit(**INLINE)
+@njit(**KERNEL)
 def _age(last: Any, now: Any) -> Any:
     """Nanoseconds since `last`; 0 where the clock stepped back; a century where there was nothing."""
     if last == _NEVER:
@@ -129,7 +130,7 @@ def _age(last: Any, now: Any) -> Any:
     return max(float(now - last), 0.0)
 
 
-@njit(**INLINE)
+@njit(**KERNEL)
 def _decays(age: Any) -> Any:
     """Return exp(-age / window) for the four windows.
 
@@ -146,7 +147,7 @@ def _decays(age: Any) -> Any:
     return day8 * day8 * day8, day, week, month
 
 
-@njit(**INLINE)
+@njit(**KERNEL)
 def _log_gap(last: Any, now: Any) -> Any:
     """Log of one plus the seconds since `last`, -1 where there was nothing."""
     if last == _NEVER:
@@ -154,7 +155,7 @@ def _log_gap(last: Any, now: Any) -> Any:
     return log_one_plus(max(float(now - last), 0.0) * 1e-9)
 
 
-@njit(**INLINE)
+@njit(**KERNEL)
 def _read(x: Any, d: Any, dt: Any, c: Any, ct: Any, pair: Any, pair_last: Any, amount: Any, now: Any) -> None:
     """Fill one row of features from a debtor's, a creditor's and a pair's state before the payment."""
     log_amount = log_one_plus(amount)
@@ -206,7 +207,7 @@ def _read(x: Any, d: Any, dt: Any, c: Any, ct: Any, pair: Any, pair_last: Any, a
     x[41] = log_amount - c[RECEIVED_MEAN] if ct[LAST_RECEIVED] != _NEVER else 0.0
 
 
-@njit(**INLINE)
+@njit(**KERNEL)
 def _absorb(
     d: Any, dt: Any, c: Any, ct: Any, pair: Any, pair_last: Any, new: Any, amount: Any, now: Any
 ) -> Any:
@@ -251,7 +252,7 @@ def _absorb(
     return max(pair_last, now)
 
 
-@njit(**INLINE)
+@njit(**KERNEL)
 def _apply(
     accounts: Any, times: Any, keys: Any, pair_times: Any, pairs: Any, debtor: Any, creditor: Any,
     slot: Any, known: Any, key: Any, amount: Any, now: Any,
@@ -267,7 +268,7 @@ def _apply(
     )  # fmt: skip
 
 
-@njit(cache=True, **INLINE)
+@njit(**KERNEL)
 def look_rows(
     accounts: Any, times: Any, keys: Any, pair_times: Any, pairs: Any, debtor: Any, creditor: Any,
     amount: Any, now: Any, blank: Any, blank_times: Any, undo: Any, x: Any,
@@ -310,7 +311,7 @@ def look_rows(
         _apply(accounts, times, keys, pair_times, pairs, a, b, slot, known, key, amount[i], now[i])
 
 
-@njit(cache=True, **INLINE)
+@njit(**KERNEL)
 def undo_rows(
     accounts: Any, times: Any, keys: Any, pair_times: Any, pairs: Any, debtor: Any, creditor: Any, undo: Any
 ) -> None:
@@ -334,7 +335,7 @@ def undo_rows(
             times[b, k] = before.creditor_times[k]
 
 
-@njit(cache=True, **INLINE)
+@njit(**KERNEL)
 def learn_rows(
     accounts: Any, times: Any, keys: Any, pair_times: Any, pairs: Any, debtor: Any, creditor: Any,
     amount: Any, now: Any, settled: Any,

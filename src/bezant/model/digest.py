@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit, types
 
-from bezant.model.native import KERNEL, SHA256_START, copy_memory, sha256_block
+from bezant.model.native import ENTRY, KERNEL, SHA256_START, copy_memory, sha256_block
 
 Digests = npt.NDArray[np.uint8]
 """Shape (n, 32)."""
@@ -101,7 +101,7 @@ def hash_into(context, message, length, out):
     hash_padded(context, message, pad(message, length), out)
 
 
-@njit(cache=True, **KERNEL)
+@njit(**ENTRY)
 def _digest_rows(rows, lead, context, message, out):
     width = rows.shape[1]
     blocks = pad(message, lead + width)

@@ -20,7 +20,7 @@ from numba import njit, types
 
 from bezant.model.digest import TAG_AUTHORITY, digest_rows, sha256
 from bezant.model.identifiers import AuthorityId
-from bezant.model.native import KERNEL, SECP256K1_CONTEXT, ed25519_open, schnorr_verify, take, xonly_parse
+from bezant.model.native import ENTRY, SECP256K1_CONTEXT, ed25519_open, schnorr_verify, take, xonly_parse
 
 SCHEME_ED25519, SCHEME_SECP256K1 = 1, 2
 SCHEMES = (SCHEME_ED25519, SCHEME_SECP256K1)
@@ -89,7 +89,7 @@ def authority_id(public: bytes, scheme: int = SCHEME_ED25519) -> AuthorityId:
     return AuthorityId(int.from_bytes(digest[:16], "little"))
 
 
-@njit(cache=True, **KERNEL)
+@njit(**ENTRY)
 def _verify_ed25519(signatures, messages, keys, signed, opened, length, taken, out):
     rows, width = messages.shape
     start = take(taken, PART)
@@ -112,7 +112,7 @@ def _verify_ed25519(signatures, messages, keys, signed, opened, length, taken, o
         start = take(taken, PART)
 
 
-@njit(cache=True, **KERNEL)
+@njit(**ENTRY)
 def _verify_secp256k1(context, signatures, digests, keys, parsed, taken, out):
     rows = digests.shape[0]
     start = take(taken, PART)

@@ -21,7 +21,7 @@ from bezant.model.digest import (
     pad,
     sha256,
 )
-from bezant.model.native import KERNEL, copy_memory
+from bezant.model.native import ENTRY, KERNEL, copy_memory
 
 LEAF = b"\x00"
 INNER = b"\x01"
@@ -51,7 +51,7 @@ def _fold(level, start, count, context, message):
         count = pairs + count % 2
 
 
-@njit(cache=True, **KERNEL)
+@njit(**ENTRY)
 def _group_roots(level, first, count, context, message, out):
     for group in range(len(first)):
         start = np.int64(first[group])

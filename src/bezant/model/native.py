@@ -11,6 +11,7 @@ takes its place with the same results.
 from __future__ import annotations
 
 import ctypes
+from functools import cache
 from math import isqrt
 from typing import Any
 
@@ -54,10 +55,20 @@ SHA256_START = np.array([isqrt(p << 64) & 0xFFFFFFFF for p in _primes(8)], np.ui
 _ROUND = np.array([_cube_root(p << 96) & 0xFFFFFFFF for p in _primes(64)], np.uint32)
 
 
-KERNEL: dict[str, Any] = {"nogil": True, "_nrt": False, "forceinline": True}
-"""How kernels compile: without the GIL, and without reference counts on the arrays they are given.
-Counting costs more than all the arithmetic of a payment (2.4 µs against 0.3), and nothing is
-allocated in a kernel: its scratch comes from outside."""
+ENTRY: dict[str, Any] = {"nogil": True, "_nrt": False, "no_cfunc_wrapper": True, "cache": True}
+"""How kernels compile that Python calls: kept on disk, without the GIL, and without reference counts on the
+arrays they are given. Counting costs more than all the arithmetic of a payment (2.4 µs against 0.3), and
+nothing is allocated in a kernel: its scratch comes from outside."""
+KERNEL: dict[str, Any] = {
+    "nogil": True,
+    "_nrt": False,
+    "forceinline": True,
+    "no_cfunc_wrapper": True,
+    "no_cpython_wrapper": True,
+}
+"""The same for what kernels alone call: inlined there, and with no way in from Python, which would unpack
+every table of the ledger and takes longer to compile than most of these functions. Python that calls one
+ends the process; tests look through the sources for it, and call such a kernel by `within_reach`."""
 RARE: dict[str, Any] = {**KERNEL, "forceinline": False}
 """The same for what is seldom asked: called, not inlined, which halves the time that compiling takes."""
 
@@ -100,9 +111,15 @@ def compress(h, block):
     h[7] += last
 
 
-@cfunc(types.void(types.CPointer(types.uint32), types.CPointer(types.uint8)))
-def _compress_entry(h, block):
-    compress(carray(h, 8), carray(block, 64))
+@cache
+def compress_in_c() -> Any:
+    """Return `compress` as a C function: compiled only where it has to take the place of libcrypto's."""
+
+    @cfunc(types.void(types.CPointer(types.uint32), types.CPointer(types.uint8)))
+    def entry(h, block):
+        compress(carray(h, 8), carray(block, 64))
+
+    return entry
 
 
 def _sha256_address() -> int:
@@ -113,7 +130,7 @@ def _sha256_address() -> int:
     except (ImportError, AttributeError, OSError):
         transform = None
     address = ctypes.cast(transform, ctypes.c_void_p).value if transform is not None else None
-    return address or _compress_entry.address or 0
+    return address or compress_in_c().address
 
 
 def _address(library: Any, name: str) -> int:

@@ -1,17 +1,22 @@
 """The types that Numba inferred, so that a test can prove that no kernel mixes them up.
 
 Compiled code says nothing when ``int64`` meets ``uint64``: their sum is a signed number that
-wraps, and a variable that is both becomes a ``float64``, which rounds above 2**53.
+wraps, and a variable that is both becomes a ``float64``, which rounds above 2**53. And which kernels
+Python can call: most are for kernels alone.
 """
 
 from __future__ import annotations
 
+import ast
 import importlib
+import inspect
 import operator
 import pkgutil
 from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 
+from numba import njit
 from numba.core import types
 from numba.core.registry import CPUDispatcher
 
@@ -39,6 +44,38 @@ def name_of(kernel: Any) -> str:
 def is_inlined(kernel: Any) -> bool:
     """Return whether the kernel's body is pasted into its callers, where its types are then seen."""
     return bool(kernel.targetoptions.get("inline") == "always")
+
+
+def is_out_of_reach(value: Any) -> bool:
+    """Return whether a value is a kernel without a way in from Python; calling one ends the process."""
+    return isinstance(value, CPUDispatcher) and value.targetoptions.get("no_cpython_wrapper", False)
+
+
+def within_reach(kernel: Any) -> Any:
+    """Return a kernel that Python can call and that calls the one given, for tests of what has no way in."""
+
+    def call(*given: Any) -> Any:
+        return kernel(*given)
+
+    return njit(call)
+
+
+def out_of_reach_in(module: ModuleType) -> Iterator[str]:
+    """Yield "line: name" wherever a module's Python names a kernel that only kernels can call."""
+    named = vars(module)
+
+    def walk(node: ast.AST) -> Iterator[str]:
+        if isinstance(node, ast.FunctionDef) and isinstance(named.get(node.name), CPUDispatcher):
+            return
+        match node:
+            case ast.Name(name) if is_out_of_reach(named.get(name)):
+                yield f"{node.lineno}: {name}"
+            case ast.Attribute(ast.Name(of), name) if is_out_of_reach(getattr(named.get(of), name, None)):
+                yield f"{node.lineno}: {of}.{name}"
+        for child in ast.iter_child_nodes(node):
+            yield from walk(child)
+
+    yield from walk(ast.parse(inspect.getsource(module)))
 
 
 def floats_in(kernel: Any) -> Iterator[str]:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, uintp
 
-from bezant.model.native import KERNEL, aead_open, aead_seal, xchacha_open
+from bezant.model.native import ENTRY, aead_open, aead_seal, xchacha_open
 
 TAG = 32
 KEY = 32
 AAD = 24
 
 
-@njit(cache=True, **KERNEL)
+@njit(**ENTRY)
 def seal_rows(head, ids_lo, ids_hi, party, plain_at, offsets, keys_at, nonce, aad, out_at):
     """Seal row i from plain_at + offsets[i] to out_at + offsets[i] + i * TAG."""
     nonce_at, aad_at = uintp(nonce.ctypes.data), uintp(aad.ctypes.data)
@@ -39,7 +39,7 @@ def seal_rows(head, ids_lo, ids_hi, party, plain_at, offsets, keys_at, nonce, aa
         )
 
 
-@njit(cache=True, **KERNEL)
+@njit(**ENTRY)
 def open_rows(head, ids_lo, ids_hi, party, sealed_at, offsets, keys_at, nonce, aad, rows, out_at):
     """Open the chosen rows one after the other to out_at; return the first that does not open, or -1."""
     nonce_at, aad_at = uintp(nonce.ctypes.data), uintp(aad.ctypes.data)
@@ -68,7 +68,7 @@ def open_rows(head, ids_lo, ids_hi, party, sealed_at, offsets, keys_at, nonce, a
     return -1
 
 
-@njit(cache=True, **KERNEL)
+@njit(**ENTRY)
 def unwrap_keys(rows, slots_at, slot_bytes, nonce_from, wrapped_from, wrapped_bytes, aad, master_key, keys):
     """Unwrap the key in each chosen slot to keys[row]; return the first row that does not open, or -1.
 

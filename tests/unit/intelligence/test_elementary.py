@@ -7,8 +7,11 @@ import math
 import numpy as np
 import pytest
 
-from bezant.intelligence.elementary import fading, log_one_plus, sine_of_turn
+from bezant.intelligence import elementary
+from bezant.testing.kernels import within_reach
 
+fading, log_one_plus = within_reach(elementary.fading), within_reach(elementary.log_one_plus)
+sine_of_turn = within_reach(elementary.sine_of_turn)
 SPREAD = [0.0, *np.geomspace(1e-12, 1e19, 4_000).tolist()]
 
 

@@ -9,19 +9,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bezant.intelligence import graph
 from bezant.intelligence.graph import (
     BYTES_PER_ACCOUNT,
     GRAPH_FEATURES,
     GRAPH_UNDO,
     PERIOD_S,
     REMEMBERED,
-    learn_rows,
-    look_rows,
     new_graph,
-    undo_rows,
 )
 from bezant.model.records import NO_ROW
+from bezant.testing.kernels import within_reach
 
+learn_rows, look_rows = within_reach(graph.learn_rows), within_reach(graph.look_rows)
+undo_rows = within_reach(graph.undo_rows)
 S = 1_000_000_000
 NOON = 1_767_268_800 * S  # Thursday 2026-01-01 12:00 UTC
 HOUR, DAY = 3_600 * S, 86_400 * S

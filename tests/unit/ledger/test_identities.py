@@ -10,9 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bezant.ledger import state as layout
-from bezant.ledger.kernel.identities import enter_id, enter_ids, find_remembered
+from bezant.ledger.kernel import identities
+from bezant.ledger.kernel.identities import enter_ids
+from bezant.testing.kernels import within_reach
 
 MS = 1 << 16
+enter_id, find_remembered = within_reach(identities.enter_id), within_reach(identities.find_remembered)
 NOBODY = 0xFFFFFFFF
 # Few values, so that ids share times, halves and places in the index.
 ids = st.lists(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from bezant.model import digest
 from bezant.model.digest import as_rows, digest_rows, sha256
-from bezant.model.native import SHA256_START, compress
+from bezant.model.native import SHA256_START, compress, compress_in_c
 from bezant.model.records import RECORD
 
 
@@ -40,6 +41,13 @@ def test_the_fallback_compresses_as_hashlib_does(length: int) -> None:
     for block in blocks:
         compress(state, block)
     assert state.astype(">u4").tobytes() == hashlib.sha256(message).digest()
+
+
+def test_the_fallback_is_called_as_libcrypto_is() -> None:
+    state, block = SHA256_START.copy(), np.frombuffer(padded(b"abc"), np.uint8).copy()
+    call = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(compress_in_c().address)
+    call(state.ctypes.data, block.ctypes.data)
+    assert state.astype(">u4").tobytes() == hashlib.sha256(b"abc").digest()
 
 
 def test_the_starting_values_are_those_of_the_standard() -> None:

@@ -20,6 +20,7 @@ from bezant.chain.balances import AccountEvidence
 from bezant.chain.blocks import AppHash, CommittedBlock, StateRoot
 from bezant.chain.checkpoints import Note
 from bezant.chain.engine import Subscriber
+from bezant.chain.kernels import load_kernels
 from bezant.chain.receipts import Evidence
 from bezant.chain.signatures import Checked, Signatures, gateway_accepted, gateway_keys
 from bezant.chain.storage import frames
@@ -40,15 +41,14 @@ from bezant.chain.storage.starting import start_chain
 from bezant.chain.storage.state_roots import Taken, is_offered, is_request, standing_digest
 from bezant.chain.storage.writer import Applied, BlockWriter
 from bezant.errors import BezantError, InvariantViolation, JournalDamaged, NotFound
-from bezant.ledger.batch import Batch, no_faults
-from bezant.ledger.columnar import ColumnarLedger
+from bezant.ledger.batch import no_faults
 from bezant.model.digest import Digests, as_rows
 from bezant.model.genesis import Genesis, network_id
 from bezant.model.identifiers import AccountId
 from bezant.model.keys import SigningKey
 from bezant.model.merkle import leaf_hashes, path
 from bezant.model.orders import Order, signed_roots
-from bezant.model.records import AUTHORISATION, DECISION, NO_ROW, RecordArray, new_records
+from bezant.model.records import NO_ROW, RecordArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,13 +146,8 @@ class StoredChain:
         """Begin: nothing more is needed where no other node decides."""
 
     def load_kernels(self) -> None:
-        """Load compiled code now, on a ledger of its own: the first block would have to wait for it."""
-        scratch, record, covering = ColumnarLedger(self.genesis), new_records(1), np.zeros(1, AUTHORISATION)
-        covering["count"] = 1
-        decision, hashes, no = np.zeros(1, DECISION), leaf_hashes(as_rows(record)), np.zeros(1, np.uint8)
-        receipts = scratch.apply(Batch(1, record, decision, covering, no, no, hashes))
-        none, seed = AppHash.known(bytes(32)), self._ledger_seed
-        _ = leaves.commit_to(none, receipts, hashes, decision, seed, scratch.accounts, None).value
+        """Load compiled code now: the first block would have to wait for it."""
+        load_kernels(self.genesis)
 
     def subscribe(self, subscriber: Subscriber) -> None:
         self._writer.subscribers.append(subscriber)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bezant.interfaces.cli.output import DEFAULT_DATA, Data, progress_bar
+from bezant.interfaces.compiling import ledger_compiled_beside
 from bezant.interfaces.process import freeze_heap, prepare_process
 
 if TYPE_CHECKING:
@@ -79,21 +80,26 @@ def _prepare_model(data: Path, economy: bool, rate: float) -> None:
     if not shelf.is_empty:
         return
     path = shelf.waiting
+    from rich.console import Console
+
     from bezant.economy.training import train_on_economy
     from bezant.interfaces.live_economy import TRAINING_SEED, train_first_model
 
-    with progress_bar() as bar:
-        tasks: dict[str, Any] = {}
+    with ledger_compiled_beside(data / "genesis.json") as compiled:
+        with progress_bar() as bar:
+            tasks: dict[str, Any] = {}
 
-        def note(step: str, share: float) -> None:
-            if step not in tasks:
-                tasks[step] = bar.add_task(f"first model: {step}", total=1.0)
-            bar.update(tasks[step], completed=share)
+            def note(step: str, share: float) -> None:
+                if step not in tasks:
+                    tasks[step] = bar.add_task(f"first model: {step}", total=1.0)
+                bar.update(tasks[step], completed=share)
 
-        if economy:
-            train_first_model(path, rate, note)
-        else:
-            train_on_economy(TRAINING_SEED, path=path, progress=note)
+            if economy:
+                train_first_model(path, rate, note)
+            else:
+                train_on_economy(TRAINING_SEED, path=path, progress=note)
+        with Console(stderr=True).status("compiling the ledger (once)"):
+            compiled()
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from bezant.ledger.kernel.effects import apply_alone, write_receipt
 from bezant.ledger.kernel.holds import NO_SLOT, close_hold, next_due, pop_expiry
 from bezant.ledger.kernel.parties import SYSTEM
 from bezant.ledger.kernel.tables import NOWHERE, find
-from bezant.model.native import KERNEL
+from bezant.model.native import ENTRY, KERNEL
 from bezant.model.outcomes import Outcome
 from bezant.model.records import NO_ROW
 
@@ -21,7 +21,7 @@ FETCHED = 512
 HOLD_EXPIRED = np.uint16(Outcome.HOLD_EXPIRED)
 
 
-@njit(cache=True, **KERNEL)
+@njit(**ENTRY)
 def count_due(state, time_ns):
     """Return how many holds expire by `time_ns`, so that room for their receipts can be made."""
     if next_due(state, time_ns) == NO_SLOT:
@@ -34,7 +34,7 @@ def count_due(state, time_ns):
     return due
 
 
-@njit(cache=True, **KERNEL)
+@njit(**ENTRY)
 def expire_holds(state, time_ns, receipts):
     """Return every reserve whose time has come, earliest first, and answer each with a system receipt."""
     for at in range(len(receipts)):
@@ -69,7 +69,7 @@ def fetch(state, records, start, end):
     return touched
 
 
-@njit(cache=True, **KERNEL)
+@njit(**ENTRY)
 def apply_records(
     state,
     records,

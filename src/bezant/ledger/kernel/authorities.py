@@ -17,7 +17,7 @@ from bezant.ledger.kernel.parties import (
 from bezant.ledger.kernel.tables import NOWHERE, find, insert, mix
 from bezant.ledger.kernel.words import ONE, ZERO, word_at
 from bezant.model.digest import TAG_AUTHORITY, hash_into
-from bezant.model.native import KERNEL
+from bezant.model.native import ENTRY, KERNEL
 from bezant.model.outcomes import Outcome
 from bezant.model.records import FIRST_ROLES, MAX_KEYS, ROLES, Role
 
@@ -53,7 +53,7 @@ def threshold_of(state, row, role):
     return FIRST_THRESHOLDS[role] if keyset == NOWHERE else state.keysets[keyset].thresholds[role]
 
 
-@njit(cache=True, **KERNEL)
+@njit(**ENTRY)
 def judge_groups(state, authorisations, signer_rows, authentic, all_authentic, reached):
     """Say of each group, in its first row, whether every signature of it verifies and whose role it reaches.
 

@@ -8,17 +8,17 @@ from numba import njit
 from bezant.ledger.kernel.parties import CLOSED, FREE, is_empty, spends_too_much
 from bezant.ledger.kernel.tables import find
 from bezant.ledger.kernel.words import ZERO, add_wide
-from bezant.model.native import KERNEL
+from bezant.model.native import ENTRY
 
 
-@njit(cache=True, **KERNEL)
+@njit(**ENTRY)
 def find_rows(table, index, lo, hi, out):
     """Write the row of every id, NOWHERE where there is none; (n,) each."""
     for i in range(len(lo)):
         out[i] = find(table, index, lo[i], hi[i])
 
 
-@njit(cache=True, **KERNEL)
+@njit(**ENTRY)
 def sum_books(state, sums):
     """Add the books up into ``sums`` (assets, 10) u64; return the first account row that is below its
     limit, or closed and not empty, or -1.

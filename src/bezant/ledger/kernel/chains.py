@@ -106,7 +106,7 @@ def roll_back(state, undo, count):
             remove_owned(state.refunds, state.refund_index, last)
 
 
-@njit(**KERNEL)
+@njit(inline="always", **KERNEL)
 def apply_chain(
     state,
     records,
@@ -127,7 +127,7 @@ def apply_chain(
     now_ms, signer_row = time_ns // MS, signer[0]
     chain_start = state.counters[0].hold_sequence
     first_remembered = np.int64(state.counters[0].ids)
-    changes, failed_at = 0, start if is_open else -1
+    changes, failed_at = np.int64(0), start if is_open else -1
     i = end if is_open else start
     while i < end:
         record, receipt = records[i], receipts[i]

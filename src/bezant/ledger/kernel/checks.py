@@ -10,7 +10,7 @@ from bezant.ledger.kernel.tables import NOWHERE
 from bezant.ledger.kernel.words import ONE, ZERO, word_at
 from bezant.model.forms import Use, form_column
 from bezant.model.governance import Ballot, Rule
-from bezant.model.native import KERNEL
+from bezant.model.native import ENTRY, KERNEL
 from bezant.model.outcomes import Outcome, Verdict
 from bezant.model.records import COMMAND_KINDS, Flag, Kind, Label, ModelRole
 
@@ -118,7 +118,7 @@ def check_time(record, now_ms, limits):
     return PASSED
 
 
-@njit(cache=True, **KERNEL)
+@njit(**ENTRY)
 def foresee(records, now_ms, limits, refusals):
     """Write for each record what its shape or time would be refused with, PASSED where with nothing."""
     for i in range(len(records)):
@@ -185,7 +185,7 @@ def remember(state, record, content_lo, content_hi, signer_row, outcome):
     enter_id(state.ids, state.id_index, state.id_pages, row, record.id_lo, record.id_hi)
 
 
-@njit(cache=True, **KERNEL)
+@njit(**ENTRY)
 def recall(state, records, hashes, signer_rows, seen, same, first):
     """Say of each record whether its id is remembered, with the same content, and its first answer.
 

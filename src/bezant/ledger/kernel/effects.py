@@ -104,7 +104,7 @@ def answer_early(state, records, decisions, i, signer, now_ms, limits, scratch, 
     return refusal, content_lo, content_hi
 
 
-@njit(**KERNEL)
+@njit(inline="always", **KERNEL)
 def apply_alone(state, records, decisions, i, history, signer, time_ns, limits, scratch, receipt):
     """Apply one record that stands for itself."""
     refusal, content_lo, content_hi = answer_early(

@@ -13,7 +13,7 @@ from bezant.ledger.kernel.parties import SYSTEM, post
 from bezant.ledger.kernel.stake import FREE_ROW, NEVER_NS, find_validator, is_last, same_key
 from bezant.ledger.kernel.words import ONE, ZERO, word_at
 from bezant.model.genesis import MAX_VALIDATORS
-from bezant.model.native import RARE
+from bezant.model.native import ENTRY, RARE
 from bezant.model.outcomes import Outcome
 from bezant.model.records import NO_ROW, Fault
 
@@ -22,7 +22,7 @@ DOUBLE_SIGN, ABSENT = np.uint8(Fault.DOUBLE_SIGN), np.uint8(Fault.ABSENT)
 NONE, ONCE, SYSTEM_ROW, PPM = np.uint32(0), np.uint32(1), np.uint32(NO_ROW), np.uint64(1_000_000)
 
 
-@njit(cache=True, **RARE)
+@njit(**ENTRY)
 def count_punished(state, faults):
     """Return how many system receipts faults can have at most."""
     most = len(faults)
@@ -48,7 +48,7 @@ def forget_missed(validators, faults):
             validators[row].missed = NONE
 
 
-@njit(cache=True, **RARE)
+@njit(**ENTRY)
 def punish(state, faults, time_ns, limits, receipts):
     """Punish each fault in turn; return how many system receipts that made."""
     made = 0

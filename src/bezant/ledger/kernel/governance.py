@@ -25,7 +25,7 @@ from bezant.model.governance import (
     Ballot,
     Rule,
 )
-from bezant.model.native import KERNEL, RARE
+from bezant.model.native import ENTRY, KERNEL, RARE
 from bezant.model.outcomes import Outcome
 from bezant.model.records import NO_ROW, Kind
 
@@ -203,7 +203,7 @@ def remove(proposals, row):
         gone.ballots[j] = NOTHING
 
 
-@njit(cache=True, **RARE)
+@njit(**ENTRY)
 def settle(state, time_ns, limits, receipts):
     """Decide what can be decided and put into force what is due; return how many system receipts that made.
 

@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 
 from bezant.ledger.kernel.tables import NOWHERE, following, mix, place
-from bezant.model.native import KERNEL
+from bezant.model.native import ENTRY, KERNEL
 
 _ROW_BITS = np.uint32(20)
 _ROW = np.uint32((1 << 20) - 1)
@@ -78,7 +78,7 @@ def enter_id(table, index, pages, row, lo, hi):
     index[base + at] = _tag(spread) | (np.uint32(inside) + np.uint32(1))
 
 
-@njit(cache=True, **KERNEL)
+@njit(**ENTRY)
 def enter_ids(table, index, pages, used):
     """Enter the first `used` rows into an empty index."""
     for row in range(np.uint64(used)):

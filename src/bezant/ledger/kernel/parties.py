@@ -9,7 +9,7 @@ from bezant.ledger.kernel.holds import NO_SLOT
 from bezant.ledger.kernel.tables import NOWHERE, find
 from bezant.ledger.kernel.words import ZERO, above, add, add_wide, overflows
 from bezant.ledger.standing import Standing
-from bezant.model.native import KERNEL
+from bezant.model.native import ENTRY, KERNEL
 from bezant.model.outcomes import Outcome, SigningMode
 
 APPLIED = np.uint16(Outcome.APPLIED)
@@ -87,7 +87,7 @@ def check_standing(state, debtor, creditor):
     return name_standing(debtor.standing, creditor.standing)
 
 
-@njit(**KERNEL)
+@njit(**ENTRY)
 def name_standing(debtor, creditor):
     """Return the lowest refusal that two accounts' standings ask for, APPLIED where there is none."""
     if (debtor & FROZEN) != FREE:

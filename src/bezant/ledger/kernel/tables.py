@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 
 from bezant.ledger.state import EMPTY
-from bezant.model.native import KERNEL
+from bezant.model.native import ENTRY, KERNEL
 
 NOWHERE = np.uint32(EMPTY)
 _M1 = np.uint64(0xFF51AFD7ED558CCD)
@@ -115,14 +115,14 @@ def remove_owned(table, index, slot):
     index[gap] = NOWHERE
 
 
-@njit(cache=True, **KERNEL)
+@njit(**ENTRY)
 def fill_index(table, count, index):
     """Enter rows 0..count of accounts or authorities into an empty index."""
     for row in range(count):
         insert(index, mix(table[row].id_lo, table[row].id_hi), np.uint32(row))
 
 
-@njit(cache=True, **KERNEL)
+@njit(**ENTRY)
 def fill_hold_index(holds, count, index):
     """Enter every open hold (sequence not 0) into an empty index."""
     for slot in range(count):
@@ -131,7 +131,7 @@ def fill_hold_index(holds, count, index):
             insert(index, owned_key(hold.id_lo, hold.id_hi, hold.debtor), np.uint32(slot))
 
 
-@njit(cache=True, **KERNEL)
+@njit(**ENTRY)
 def fill_owned_index(table, count, index):
     """Enter rows 0..count of mandates or refunds into an empty index."""
     for row in range(count):

@@ -1,0 +1,26 @@
+"""What a block goes through in compiled code: loaded, or compiled where none is kept, before there is one."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bezant.chain import leaves
+from bezant.chain.blocks import AppHash
+from bezant.ledger.batch import Batch
+from bezant.ledger.columnar import ColumnarLedger
+from bezant.model.digest import as_rows
+from bezant.model.genesis import Genesis
+from bezant.model.merkle import leaf_hashes
+from bezant.model.records import AUTHORISATION, DECISION, new_records
+
+
+def load_kernels(genesis: Genesis) -> None:
+    """Have one record refused by a ledger of its own: whoever comes first would have to wait for it."""
+    scratch, record, covering = ColumnarLedger(genesis), new_records(1), np.zeros(1, AUTHORISATION)
+    covering["count"] = 1
+    decision, hashes, no = np.zeros(1, DECISION), leaf_hashes(as_rows(record)), np.zeros(1, np.uint8)
+    scratch.foresee(record, 0)
+    scratch.remembered(record, hashes, scratch.authority_rows(record["debtor_lo"], record["debtor_hi"]))
+    receipts = scratch.apply(Batch(1, record, decision, covering, no, no, hashes))
+    none, seed = AppHash.known(bytes(32)), bytes(32)
+    _ = leaves.commit_to(none, receipts, hashes, decision, seed, scratch.accounts, None).value
