@@ -298,7 +298,7 @@ class ColumnarLedger:
         fields: dict[str, npt.NDArray[Any]] = dict(tables)
         for name in (*layout.INDEX_OF, *layout.UNINDEXED):
             used = len(tables[name])
-            room = max(1024, used + used // layout.GROWTH_SHARE.get(name, 2))
+            room = max(1024, used + used // layout.GROWTH_SHARE.get(name, 1))
             fields[name] = layout.grown(tables[name], room)
             if name in layout.INDEX_OF:
                 fields[layout.INDEX_OF[name]] = _filled_index(name, fields[name], used)
@@ -343,7 +343,7 @@ class ColumnarLedger:
         rows: npt.NDArray[Any] = getattr(state, table)
         if used + more <= len(rows):
             return
-        bigger = layout.grown(rows, used + more, layout.GROWTH_SHARE.get(table, 2))
+        bigger = layout.grown(rows, used + more, layout.GROWTH_SHARE.get(table, 1))
         changed: dict[str, Any] = {table: bigger}
         index = layout.INDEX_OF.get(table)
         if index is not None:

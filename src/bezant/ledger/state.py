@@ -1,7 +1,8 @@
 """The columnar ledger's memory: record layouts, allocation, growth, and a copy of what is in use.
 
-Bytes that matter at scale: an account takes 120 and its index entry 5, a remembered id 40 and 5.3. Ids
-have their room from the beginning, as addresses only: memory is taken page by page as they come.
+Bytes that matter at scale: an account takes 120 and its index entry 8, a remembered id 40 and 5.3. Ids
+have their room from the beginning, as addresses only: memory is taken page by page as they come. Pages are
+large where the system has such: among millions of rows, finding the page takes as long as finding the row.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from bezant.model.keys import SCHEME_ED25519, authority_id
 from bezant.model.records import MAX_KEYS, MAX_MODELS, ROLES, SIDE, RecordArray
 
 GROWTH_SHARE = {"accounts": 48}
-"""Part by which a table grows, one half if not named. Opening an account is rare beside paying and its
-room stands empty for ever."""
+"""Part by which a table grows, to twice its size if not named. Opening an account is rare beside paying and
+its room stands empty for ever; what is empty takes memory only where it is not an index."""
 WRITE_ONCE = ("ids", "old_ids")
 """Tables whose rows never change once their block is applied, so that a view of them is a copy."""
 INDEX_OF = {
@@ -250,13 +251,11 @@ class State(NamedTuple):
 
 
 def new_index(rows: int) -> npt.NDArray[np.uint32]:
-    """Return an empty open-addressing index for up to `rows` rows, at most 80 % full."""
-    return np.full(max(16, rows + rows // 4 + 1), EMPTY, np.uint32)
-
-
-def rows_of(index: npt.NDArray[np.uint32]) -> int:
-    """Return how many rows an index made by `new_index` has room for."""
-    return (len(index) - 1) * 4 // 5
+    """Return an empty open-addressing index for up to `rows` rows, at most half full: fuller, a look would
+    compare itself with more rows than its own, and wait for the memory of each."""
+    index = reserve(max(16, 2 * rows + 1), np.dtype(np.uint32))
+    index.fill(EMPTY)
+    return index
 
 
 def new_generation(prefix: str, ids: int) -> dict[str, npt.NDArray[Any]]:
@@ -275,7 +274,10 @@ def reserve(rows: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     size = rows * dtype.itemsize
     if size < RESERVED_FROM:
         return np.zeros(rows, dtype)
-    return np.frombuffer(mmap.mmap(-1, size, flags=_RESERVE), dtype)
+    memory = mmap.mmap(-1, size, flags=_RESERVE)
+    if sys.platform == "linux":
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    return np.frombuffer(memory, dtype)
 
 
 def new_state(genesis: Genesis) -> State:
@@ -325,11 +327,11 @@ def new_state(genesis: Genesis) -> State:
     return state
 
 
-def grown(table: npt.NDArray[Any], needed: int, share: int = 2) -> npt.NDArray[Any]:
+def grown(table: npt.NDArray[Any], needed: int, share: int = 1) -> npt.NDArray[Any]:
     """Return the table itself, or a copy with one `share`-th as much room again, at least `needed` rows."""
     if needed <= len(table):
         return table
-    bigger = np.zeros(max(needed, len(table) + len(table) // share), table.dtype)
+    bigger = reserve(max(needed, len(table) + len(table) // share), table.dtype)
     bigger[: len(table)] = table
     return bigger
 

@@ -19,7 +19,9 @@ import coincurve._libsecp256k1 as _secp256k1
 import llvmlite.binding as llvm
 import nacl._sodium as _sodium
 import numpy as np
+from llvmlite import ir
 from numba import carray, cfunc, njit, types  # type: ignore[attr-defined]
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 SHA256_SYMBOL = "bezant_sha256_block"
@@ -162,6 +164,22 @@ def _take(typing, taken, count):
 take: Any = intrinsic(_take)
 """(taken (1,) int64, count): add the one to the other and return what it was before, in one step between
 threads: so several that run one kernel over one array share its rows, and whoever is free takes the next."""
+
+
+def _prefetch(typing, address):
+    def ask(context, builder, signature, given):
+        pointer, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [pointer, number, number, number])
+        hint = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        # To be written, to be used again, and data.
+        builder.call(hint, [builder.inttoptr(given[0], pointer), number(1), number(3), number(1)])
+        return context.get_dummy_value()
+
+    return types.void(types.uintp), ask
+
+
+prefetch: Any = intrinsic(_prefetch)
+"""(address): have the processor fetch this line of memory while it goes on with something else."""
 
 sha256_block = types.ExternalFunction(SHA256_SYMBOL, types.void(types.uintp, types.uintp))
 """(state, block): one compression; `state` points to at least 28 uint32, the first 8 are the hash."""

@@ -57,6 +57,15 @@ def find_remembered(table, index, pages, used, lo, hi, authority):
     return NOWHERE
 
 
+@njit(inline="always", **KERNEL)
+def home_of(index, pages, rows, used, lo, hi):
+    """Return the place in the index where an id would be entered next, among pages of `rows` rows in all."""
+    count = np.uint64(len(pages))
+    slots = np.uint64(len(index)) // count
+    page = min(used // (np.uint64(rows) // count), count - np.uint64(1))
+    return page * slots + place(mix(lo, hi), slots)
+
+
 @njit(**KERNEL)
 def enter_id(table, index, pages, row, lo, hi):
     """Enter row `row`, the first that is not in the index yet."""
