@@ -16,6 +16,7 @@ from bezant.testing.kernels import within_reach
 
 MS = 1 << 16
 enter_id, find_remembered = within_reach(identities.enter_id), within_reach(identities.find_remembered)
+home_of = within_reach(identities.home_of)
 NOBODY = 0xFFFFFFFF
 # Few values, so that ids share times, halves and places in the index.
 ids = st.lists(
@@ -60,6 +61,21 @@ def test_a_hash_whose_tag_and_place_are_shared_is_told_apart() -> None:
         table[row]["id_lo"], table[row]["id_hi"] = row * 0x9E3779B97F4A7C15 % 2**64, MS
         enter_id(*tables, np.uint64(row), table[row]["id_lo"], table[row]["id_hi"])
     assert [find(tables, 1_000, int(r["id_lo"]), MS, 0) for r in table[:1_000]] == list(range(1_000))
+
+
+def test_where_an_id_will_be_entered_is_known_before() -> None:
+    made = layout.new_generation("", 1_008)
+    table, index, pages = tables = tuple(made.values())
+    free = 0
+    for row in range(len(table)):
+        lo, hi = np.uint64(row * 0x9E3779B97F4A7C15 % 2**64), np.uint64(row * MS)
+        home = home_of(index, pages, len(table), np.uint64(row), lo, hi)
+        was_free = index[home] == 0
+        enter_id(*tables, np.uint64(row), lo, hi)
+        assert index[home] != 0, "there, or behind those that were there"
+        free += int(was_free)
+    assert free > len(table) // 2
+    assert home_of(index, pages, len(table), np.uint64(len(table)), lo, hi) < len(index)
 
 
 def test_room_is_reserved_and_not_taken() -> None:

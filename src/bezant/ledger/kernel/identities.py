@@ -57,7 +57,7 @@ def find_remembered(table, index, pages, used, lo, hi, authority):
     return NOWHERE
 
 
-@njit(inline="always", **KERNEL)
+@njit(**KERNEL)
 def home_of(index, pages, rows, used, lo, hi):
     """Return the place in the index where an id would be entered next, among pages of `rows` rows in all."""
     count = np.uint64(len(pages))
