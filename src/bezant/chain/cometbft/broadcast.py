@@ -22,12 +22,10 @@ from bezant.chain.cometbft.turns import Own, Turns
 from bezant.errors import BezantError, Overloaded, StorageError, UnknownOutcome
 
 SENDERS = 8
-AGAIN_S = 0.05
-"""Seconds after which the rest of a submission is offered again to a mempool that was full."""
 CLOSING_S = 3.0
 """What is queued may still be sent for so long after closing began; a request under way ends by itself."""
 SWEEP_S = 0.5
-"""How often those are looked for who have waited for too long."""
+"""How often those are looked for who have waited for too long, and a mempool that was full is asked again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,33 +118,28 @@ class Broadcaster:
     def _send(self, sending: Sending) -> None:
         """Send one submission: refused as a whole while nothing of it was accepted, else until all is."""
         for place, own in enumerate(sending.orders):
+            if place and sending.outstanding.awaited.is_resolved:
+                # Somebody was told that nobody knows.
+                return
             # Of one that nobody may propose the mempool says why.
             own.may_wait = self._is_admissible(own.data)
-            while not self._turns.keep(own):
-                try:
-                    self._check_open()
-                    self._rpc.broadcast(own.data)
-                    break
-                except Overloaded as error:
+            if self._turns.keep(own):
+                continue
+            try:
+                self._check_open()
+                self._rpc.broadcast(own.data)
+            except (Overloaded, UnknownOutcome) as error:
+                perhaps_taken = isinstance(error, UnknownOutcome)
+                if not place and not perhaps_taken:
                     self._turns.drop(own)
-                    if not place:
-                        self._outcomes.give_up(sending.outstanding, error)
-                        return
-                    # Who waits is told by the blocks, or that nobody knows.
-                    if self._closing.is_set() or sending.outstanding.awaited.is_resolved:
-                        return
-                    time.sleep(AGAIN_S)
-                    self._outcomes.expire()
-                except UnknownOutcome:
-                    # It may be on its way: whoever waits is told by its block, or that nobody knows.
-                    self._turns.returned(own, perhaps_taken=True)
-                    if sending.outstanding.awaited.is_resolved:
-                        return
-                    break
-                except BezantError as error:
-                    self._turns.drop(own)
-                    self._outcomes.give_up(sending.outstanding, _of_all(error, place))
+                    self._outcomes.give_up(sending.outstanding, error)
                     return
+                # Who waits is told by the blocks, or that nobody knows.
+                self._turns.returned(own, perhaps_taken=perhaps_taken)
+            except BezantError as error:
+                self._turns.drop(own)
+                self._outcomes.give_up(sending.outstanding, _of_all(error, place))
+                return
 
     def _send_later(self, due: Iterable[Own]) -> None:
         """Send Orders that waited for a turn."""

@@ -146,6 +146,25 @@ def test_a_full_mempool_refuses_the_first_and_keeps_the_rest_waiting(
     assert told == []
 
 
+def test_what_a_full_mempool_keeps_waiting_may_be_proposed_and_holds_nobody_up(
+    sender: Callable[[Says], Sender],
+) -> None:
+    made = sender(lambda order: FULL if order.startswith(b"rest") else TAKEN)
+    rest = [b"rest %d" % number for number in range(broadcast.SENDERS)]
+    told = [made.send(b"first %d" % number, one) for number, one in enumerate(rest)]
+    until = time.monotonic() + 10
+    while not {*rest} <= {*made.mempool.asked} and time.monotonic() < until:
+        time.sleep(0.01)
+    made.send(b"other")
+    while b"other" not in made.mempool.asked and time.monotonic() < until:
+        time.sleep(0.01)
+    assert b"other" in made.mempool.asked
+    while sorted(made.broadcaster.offer(1)) != rest and time.monotonic() < until:
+        time.sleep(0.01)
+    assert sorted(made.broadcaster.offer(1)) == rest
+    assert not any(told)
+
+
 def test_nothing_is_sent_before_it_is_sealed(sender: Callable[[Says], Sender]) -> None:
     made = sender(lambda order: TAKEN)
 
