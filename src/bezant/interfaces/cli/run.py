@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -98,7 +99,9 @@ def _prepare_model(data: Path, economy: bool, rate: float) -> None:
                 train_first_model(path, rate, note)
             else:
                 train_on_economy(TRAINING_SEED, path=path, progress=note)
-        with Console(stderr=True).status("compiling the ledger (once)"):
+        with Console(stderr=True).status("compiling the ledger, once"):
+            for name in ("bezant.node", "bezant.interfaces.rest.app"):
+                import_module(name)  # Which is left to do meanwhile.
             compiled()
 
 
@@ -109,9 +112,7 @@ def _open_node(data: Path) -> Iterator[Node]:
 
     from bezant.node import Node
 
-    with Console(stderr=True).status(
-        "opening the node (the first start compiles for half a minute)"
-    ) as status:
+    with Console(stderr=True).status("opening the node (the first start compiles)") as status:
         node = Node(data, progress=lambda doing, height: status.update(f"{doing}: block {height:,}"))
     with node:
         yield node

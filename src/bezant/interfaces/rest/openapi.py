@@ -35,8 +35,8 @@ Errors are RFC 9457 problems with `code`, `param`, `request_id` and `retryable`.
 """
 _VENDORED: Final = Path(__file__).parent / "vendored"
 _FILES: Final = {
-    "swagger-ui-bundle.js": "text/javascript; charset=utf-8",
-    "swagger-ui.css": "text/css; charset=utf-8",
+    "swagger-ui-bundle.js": "text/javascript",
+    "swagger-ui.css": "text/css",
 }
 _FAVICON: Final = (
     "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E"
@@ -166,7 +166,7 @@ def schema_routes(document: Callable[[], dict[str, Any]]) -> list[HTTPRouteHandl
 
     @get("/schema", media_type="text/html", sync_to_thread=False, include_in_schema=False)
     def page() -> Response[str]:
-        return Response(_PAGE, media_type="text/html; charset=utf-8")
+        return Response(_PAGE, media_type="text/html")
 
     @get("/schema/openapi.json", sync_to_thread=True, include_in_schema=False)
     def openapi() -> Response[bytes]:

@@ -16,7 +16,7 @@ from bezant.interfaces.rest.shapes import Out
 from bezant.node import Node
 from bezant.pipeline.telemetry import BUCKETS_PER_DOUBLING, Histogram
 
-METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+METRICS_TYPE: Final = "text/plain; version=0.0.4"
 LATELY: Final = 5
 """Events of drift that health tells of."""
 _BUCKET_DOUBLINGS: Final = range(10, 34)

@@ -51,6 +51,19 @@ def test_what_moves_money_asks_for_a_key_and_a_token(document: dict[str, Any]) -
         assert operation["responses"]["422"]["content"].keys() == {"application/problem+json"}
 
 
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/schema", "text/html; charset=utf-8"),
+        ("/schema/files/swagger-ui.css", "text/css; charset=utf-8"),
+        ("/schema/files/swagger-ui-bundle.js", "text/javascript; charset=utf-8"),
+        ("/metrics", "text/plain; version=0.0.4; charset=utf-8"),
+    ],
+)
+def test_a_text_says_once_how_it_is_written(api: Api, path: str, kind: str) -> None:
+    assert api.send("GET", path).headers["content-type"] == kind
+
+
 def test_the_page_makes_no_outside_request(api: Api) -> None:
     page = api.send("GET", "/schema").text
     sources = re.findall(r'(?:src|href|url:)\s*=?\s*"([^"]+)"', page)
