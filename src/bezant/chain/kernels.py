@@ -10,17 +10,34 @@ from bezant.ledger.batch import Batch
 from bezant.ledger.columnar import ColumnarLedger
 from bezant.model.digest import as_rows
 from bezant.model.genesis import Genesis
+from bezant.model.keys import SCHEMES, verify_rows
 from bezant.model.merkle import leaf_hashes
+from bezant.model.orders import signed_roots
 from bezant.model.records import AUTHORISATION, DECISION, new_records
 
 
 def load_kernels(genesis: Genesis) -> None:
     """Have one record refused by a ledger of its own: whoever comes first would have to wait for it."""
+    load_checks(genesis)
+    load_ledger(genesis)
+
+
+def load_checks(genesis: Genesis) -> None:
+    """Load what looks at records before there is a block: shape, time, ids, signatures in both schemes."""
+    scratch, records, covering = ColumnarLedger(genesis), new_records(2), np.zeros(1, AUTHORISATION)
+    hashes, covering["count"] = leaf_hashes(as_rows(records)), len(records)
+    scratch.foresee(records, 0)
+    scratch.remembered(records, hashes, np.zeros(len(records), np.uint32))
+    signed = signed_roots(covering, hashes)
+    for scheme in SCHEMES:
+        verify_rows(np.zeros((1, 64), np.uint8), signed, signed, scheme)
+
+
+def load_ledger(genesis: Genesis) -> None:
+    """Load what applies a block and commits to it, by far the most of it."""
     scratch, record, covering = ColumnarLedger(genesis), new_records(1), np.zeros(1, AUTHORISATION)
     covering["count"] = 1
     decision, hashes, no = np.zeros(1, DECISION), leaf_hashes(as_rows(record)), np.zeros(1, np.uint8)
-    scratch.foresee(record, 0)
-    scratch.remembered(record, hashes, scratch.authority_rows(record["debtor_lo"], record["debtor_hi"]))
     receipts = scratch.apply(Batch(1, record, decision, covering, no, no, hashes))
     none, seed = AppHash.known(bytes(32)), bytes(32)
     _ = leaves.commit_to(none, receipts, hashes, decision, seed, scratch.accounts, None).value

@@ -40,11 +40,11 @@ def ledger_compiled_beside(genesis_file: Path) -> Iterator[Callable[[], object]]
 
 def main(genesis_file: str) -> None:
     """Compile what the ledger of a genesis runs; what is compiled for one serves all."""
-    from bezant.chain.kernels import load_kernels
+    from bezant.chain.kernels import load_ledger
     from bezant.model.genesis import decode_genesis
 
     gc.disable()  # A compiler's garbage is small beside what looking for it costs.
-    load_kernels(decode_genesis(Path(genesis_file).read_bytes()))
+    load_ledger(decode_genesis(Path(genesis_file).read_bytes()))
 
 
 if __name__ == "__main__":

@@ -100,9 +100,18 @@ def _prepare_model(data: Path, economy: bool, rate: float) -> None:
             else:
                 train_on_economy(TRAINING_SEED, path=path, progress=note)
         with Console(stderr=True).status("compiling the ledger, once"):
-            for name in ("bezant.node", "bezant.interfaces.rest.app"):
-                import_module(name)  # Which is left to do meanwhile.
+            _load_other_code(data)
             compiled()
+
+
+def _load_other_code(data: Path) -> None:
+    """Do meanwhile what the node would do when it opens: import, and compile what is not the ledger's."""
+    from bezant.chain.kernels import load_checks
+    from bezant.model.genesis import decode_genesis
+
+    load_checks(decode_genesis((data / "genesis.json").read_bytes()))
+    for name in ("bezant.node", "bezant.interfaces.rest.app"):
+        import_module(name)
 
 
 @contextmanager
