@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,12 +14,17 @@ import httpx
 import pytest
 
 from bezant.chain.receipts import verify_receipt
+from bezant.gateway.commands import transfer
+from bezant.model.identifiers import PaymentId, new_payment_id, parse_account_id
+from bezant.model.orders import authorise
 from bezant.testing.gateways import Gateway, uuid7
+from bezant.testing.ledgers import seeded_key
 
 from .conftest import Four, until
 
 CENT = "0.01"
 UNKNOWN = (429, 503, 504)
+OCTETS = {"content-type": "application/octet-stream"}
 
 
 @dataclass
@@ -165,6 +171,41 @@ def test_the_gateway_that_is_killed_loses_nothing_it_acknowledged(four: Four, lo
     with load.running():
         load.wait_for(2)
     check_everywhere(four, load, before)
+
+
+def test_whoever_signs_goes_on_at_another_gateway_and_pays_once(four: Four) -> None:
+    first, _, other, _ = four.gateways
+    key, count = seeded_key("fails over"), 6
+    party = first.post("/v1/parties", {"name": "Ann Own"})["party"]
+    opened = first.post("/v1/accounts", {"party": party, "asset": "EUR", "public_key": key.public.hex()})
+    account, network = opened["account"], bytes.fromhex(four.network.plan.genesis_hash)
+    issued = first.post("/v1/assets/EUR/issues", {"creditor": account, "amount": "1.00"})
+    assert issued["status"] == "settled"
+    four.settle()
+    by_another = 0
+    for number in range(count):
+        identity = PaymentId(new_payment_id(time.time_ns() // 1_000_000))
+        record = transfer(identity, parse_account_id(account), parse_account_id(four.bob), 1, 1)
+        body = authorise(network, key, record).tobytes() + record.tobytes()
+        if number == count // 2:
+            # While that one is under way.
+            killer = threading.Timer(0.03, four.network.signal, (four.network.members[0], signal.SIGKILL))
+            killer.start()
+        for gateway in (first, other):
+            try:
+                answer = gateway.client.post("/v1/payments/signed", content=body, headers=OCTETS)
+            except httpx.TransportError:
+                by_another += 1
+                continue
+            (result,) = answer.json()["results"]
+            assert "applied" in (result["outcome"], result.get("first_outcome")), answer.text
+            break
+        else:
+            pytest.fail("no gateway took it")
+    killer.join()
+    assert by_another >= count // 2 - 1
+    four.heal()
+    assert {cents(gateway.balance(account)) for gateway in four.gateways} == {100 - count}
 
 
 def test_two_killed_stop_the_network_and_nothing_forks(four: Four, load: Load) -> None:
