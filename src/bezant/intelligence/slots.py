@@ -39,10 +39,16 @@ def mixed(key: Any) -> Any:
 
 
 @njit(**KERNEL)
+def first_slot(keys: Any, key: Any) -> Any:
+    """Return the first slot of the bucket that a key belongs in."""
+    buckets = np.uint64(keys.size // _SLOTS)
+    return np.int64(mixed(key) & (buckets - np.uint64(1))) * _SLOTS
+
+
+@njit(**KERNEL)
 def find_slot(keys: Any, times: Any, key: Any) -> Any:
     """Return (slot, known): the key's slot, or the one it would take: an empty or the oldest one."""
-    buckets = np.uint64(keys.size // _SLOTS)
-    first: Any = np.int64(mixed(key) & (buckets - np.uint64(1))) * _SLOTS
+    first: Any = first_slot(keys, key)
     oldest = first
     for slot in range(first, first + _SLOTS):
         if keys[slot] == key:

@@ -123,6 +123,12 @@ _NEVER = np.int64(NEVER)
 
 
 @njit(**KERNEL)
+def pair_key(debtor: Any, creditor: Any) -> Any:
+    """Return the key of a pair of account rows in the pair table."""
+    return (np.uint64(debtor) << np.uint64(32)) | np.uint64(creditor + 1)
+
+
+@njit(**KERNEL)
 def _age(last: Any, now: Any) -> Any:
     """Nanoseconds since `last`; 0 where the clock stepped back; a century where there was nothing."""
     if last == _NEVER:
@@ -156,7 +162,19 @@ def _log_gap(last: Any, now: Any) -> Any:
 
 
 @njit(**KERNEL)
-def _read(x: Any, d: Any, dt: Any, c: Any, ct: Any, pair: Any, pair_last: Any, amount: Any, now: Any) -> None:
+def _faded(dt: Any, ct: Any, pair_last: Any, now: Any) -> Any:
+    """Return the decays since the debtor last paid, the creditor last received and the pair last met."""
+    return (
+        _decays(_age(dt[LAST_SENT], now)),
+        _decays(_age(ct[LAST_RECEIVED], now)),
+        _decays(_age(pair_last, now)),
+    )
+
+
+@njit(**KERNEL)
+def _read(
+    x: Any, d: Any, dt: Any, c: Any, ct: Any, pair: Any, pair_last: Any, faded: Any, amount: Any, now: Any
+) -> None:
     """Fill one row of features from a debtor's, a creditor's and a pair's state before the payment."""
     log_amount = log_one_plus(amount)
     turn = float(now % _DAY_NS) * _PER_DAY
@@ -167,9 +185,7 @@ def _read(x: Any, d: Any, dt: Any, c: Any, ct: Any, pair: Any, pair_last: Any, a
     x[3] = 1.0 if hour < 6 else 0.0
     x[4] = 1.0 if (now // _DAY_NS + 3) % 7 >= 5 else 0.0
 
-    sent = _decays(_age(dt[LAST_SENT], now))
-    got = _decays(_age(ct[LAST_RECEIVED], now))
-    met = _decays(_age(pair_last, now))
+    sent, got, met = faded
     for w in range(4):
         x[5 + w] = d[SENT_COUNT + w] * sent[w]
         x[9 + w] = log_one_plus(d[SENT_AMOUNT + w] * sent[w])
@@ -209,14 +225,12 @@ def _read(x: Any, d: Any, dt: Any, c: Any, ct: Any, pair: Any, pair_last: Any, a
 
 @njit(**KERNEL)
 def _absorb(
-    d: Any, dt: Any, c: Any, ct: Any, pair: Any, pair_last: Any, new: Any, amount: Any, now: Any
+    d: Any, dt: Any, c: Any, ct: Any, pair: Any, pair_last: Any, new: Any, faded: Any, amount: Any, now: Any
 ) -> Any:
     """Apply one payment to the state; returns the pair's new time. `new`: the pair was not known."""
     log_amount = log_one_plus(amount)
     novelty = 1.0 if new else 0.0
-    sent = _decays(_age(dt[LAST_SENT], now))
-    got = _decays(_age(ct[LAST_RECEIVED], now))
-    met = _decays(_age(pair_last, now))
+    sent, got, met = faded
     for w in range(4):
         d[SENT_COUNT + w] = d[SENT_COUNT + w] * sent[w] + 1.0
         d[SENT_AMOUNT + w] = d[SENT_AMOUNT + w] * sent[w] + amount
@@ -255,7 +269,7 @@ def _absorb(
 @njit(**KERNEL)
 def _apply(
     accounts: Any, times: Any, keys: Any, pair_times: Any, pairs: Any, debtor: Any, creditor: Any,
-    slot: Any, known: Any, key: Any, amount: Any, now: Any,
+    slot: Any, known: Any, key: Any, faded: Any, amount: Any, now: Any,
 ) -> None:  # fmt: skip
     if not known:
         keys[slot] = key
@@ -264,7 +278,7 @@ def _apply(
             pairs[slot, w] = np.float32(0.0)
     pair_times[slot] = _absorb(
         accounts[debtor], times[debtor], accounts[creditor], times[creditor],
-        pairs[slot], pair_times[slot], not known, amount, now,
+        pairs[slot], pair_times[slot], not known, faded, amount, now,
     )  # fmt: skip
 
 
@@ -285,10 +299,11 @@ def look_rows(
         if not (exists(a) and exists(b)):
             d, dt = (accounts[a], times[a]) if exists(a) else (blank, blank_times)
             c, ct = (accounts[b], times[b]) if exists(b) else (blank, blank_times)
-            _read(x[i], d, dt, c, ct, blank[:4], _NEVER, amount[i], now[i])
+            faded = _faded(dt, ct, _NEVER, now[i])
+            _read(x[i], d, dt, c, ct, blank[:4], _NEVER, faded, amount[i], now[i])
             before.slot = np.int64(-1)
             continue
-        key = (np.uint64(a) << np.uint64(32)) | np.uint64(b + 1)
+        key = pair_key(a, b)
         slot, known = find_slot(keys, pair_times, key)
         before.slot = slot
         before.key = keys[slot]
@@ -301,14 +316,10 @@ def look_rows(
         for k in range(ACCOUNT_TIMES):
             before.debtor_times[k] = times[a, k]
             before.creditor_times[k] = times[b, k]
-        if known:
-            _read(
-                x[i], accounts[a], times[a], accounts[b], times[b],
-                pairs[slot], pair_times[slot], amount[i], now[i],
-            )  # fmt: skip
-        else:
-            _read(x[i], accounts[a], times[a], accounts[b], times[b], blank[:4], _NEVER, amount[i], now[i])
-        _apply(accounts, times, keys, pair_times, pairs, a, b, slot, known, key, amount[i], now[i])
+        pair, pair_last = (pairs[slot], pair_times[slot]) if known else (blank[:4], _NEVER)
+        faded = _faded(times[a], times[b], pair_last, now[i])
+        _read(x[i], accounts[a], times[a], accounts[b], times[b], pair, pair_last, faded, amount[i], now[i])
+        _apply(accounts, times, keys, pair_times, pairs, a, b, slot, known, key, faded, amount[i], now[i])
 
 
 @njit(**KERNEL)
@@ -345,6 +356,7 @@ def learn_rows(
         a, b = debtor[i], creditor[i]
         if not (settled[i] and exists(a) and exists(b)):
             continue
-        key = (np.uint64(a) << np.uint64(32)) | np.uint64(b + 1)
+        key = pair_key(a, b)
         slot, known = find_slot(keys, pair_times, key)
-        _apply(accounts, times, keys, pair_times, pairs, a, b, slot, known, key, amount[i], now[i])
+        faded = _faded(times[a], times[b], pair_times[slot] if known else _NEVER, now[i])
+        _apply(accounts, times, keys, pair_times, pairs, a, b, slot, known, key, faded, amount[i], now[i])
