@@ -24,6 +24,8 @@ PENDING = np.uint16(0xFFFF)
 """In `refused`: nothing has refused this payment so far."""
 
 _UINT32 = npt.NDArray[np.uint32]
+# Looked up once: a member of an enumeration costs Python 3.11 more than comparing a small column with it.
+_TRANSFER, _HOLD = np.uint16(Kind.TRANSFER), np.uint16(Kind.HOLD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,8 @@ class PaymentBatch:
     generation: int = 0
     stages: Mapping[str, Any] = field(default_factory=dict)
     """The stages of that generation, which the whole batch goes through."""
+    moves: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
+    """Which records are of a kind that moves or reserves value."""
     # ---- filled by stages
     record_hashes: Digests = field(default_factory=lambda: np.zeros((0, 32), np.uint8))
     authentic: npt.NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
@@ -96,8 +100,12 @@ class PaymentBatch:
     @property
     def pays(self) -> npt.NDArray[np.bool_]:
         """Rows that move or reserve value and are still in the running."""
-        kind = self.records["kind"]
-        return ((kind == Kind.TRANSFER) | (kind == Kind.HOLD)) & (self.refused == PENDING)
+        return self.moves & (self.refused == PENDING)
+
+    @property
+    def refused_count(self) -> int:
+        """How many rows a stage has refused."""
+        return len(self) - int(np.count_nonzero(self.refused == PENDING))
 
     @property
     def commands(self) -> npt.NDArray[np.bool_]:
@@ -136,6 +144,8 @@ def join_submissions(submissions: list[Submission], received_ns: int) -> Payment
         payloads += submission.payloads or [b""] * len(submission)
     count = len(records)
     batch = PaymentBatch(records, authorisations, received_ns, payloads, [len(s) for s in submissions])
+    kind = records["kind"]
+    batch.moves = (kind == _TRANSFER) | (kind == _HOLD)
     batch.refused = np.full(count, PENDING, np.uint16)
     batch.first_outcome = np.zeros(count, np.uint16)
     batch.debtor_row = np.full(count, NO_ROW, np.uint32)

@@ -34,7 +34,7 @@ from bezant.pipeline.stage import Fallback, Stage
 SIZES: Final = (0, 1, 1_000)
 INPUTS: Final = frozenset({"records", "authorisations", "payloads"})
 """Columns that come in with the batch."""
-CONTEXT: Final = frozenset({"received_ns", "sizes", "generation", "stages", "fallback"})
+CONTEXT: Final = frozenset({"received_ns", "sizes", "moves", "generation", "stages", "fallback"})
 """What the flow notes of a batch: free to read, the flow's own to write."""
 PER_ROW: Final = frozenset(
     {

@@ -23,10 +23,8 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
-import numpy as np
-
 from bezant.errors import ConfigError, InvariantViolation
-from bezant.pipeline.batch import PENDING, PaymentBatch
+from bezant.pipeline.batch import PaymentBatch
 from bezant.pipeline.stage import Fallback, Stage
 from bezant.pipeline.telemetry import StageTelemetry
 
@@ -135,32 +133,32 @@ class Flow:
             return stage.fall_back(batch)
 
     def _steps(self, batch: PaymentBatch, start: int, stop: int) -> PaymentBatch:
-        stages = batch.stages
+        stages, refused = batch.stages, batch.refused_count
         for position in range(start, stop):
-            batch = self._step(stages[STAGES[position]], position, batch)
+            stage = stages[STAGES[position]]
+            telemetry = self.telemetry[stage.name]
+            started = time.perf_counter_ns()
+            batch = self._step(stage, position, batch, telemetry)
+            elapsed = time.perf_counter_ns() - started
+            before, refused = refused, batch.refused_count
+            telemetry.note(elapsed, len(batch), refused - before)
+            self._watch_budget(stage, telemetry, elapsed, len(batch))
         return batch
 
-    def _step(self, stage: Stage, position: int, batch: PaymentBatch) -> PaymentBatch:
-        telemetry = self.telemetry[stage.name]
-        before = int(np.count_nonzero(batch.refused != PENDING))
-        started = time.perf_counter_ns()
+    def _step(
+        self, stage: Stage, position: int, batch: PaymentBatch, telemetry: StageTelemetry
+    ) -> PaymentBatch:
         if self._rests(stage.name):
-            batch = self._fall_back(stage, position, batch)
-        else:
-            try:
-                batch = stage(batch)
-            except InvariantViolation:
+            return self._fall_back(stage, position, batch)
+        try:
+            return stage(batch)
+        except InvariantViolation:
+            raise
+        except Exception:
+            telemetry.failures += 1
+            if not stage.has_fallback:
                 raise
-            except Exception:
-                telemetry.failures += 1
-                if not stage.has_fallback:
-                    raise
-                batch = self._fall_back(stage, position, batch)
-        elapsed = time.perf_counter_ns() - started
-        refused = int(np.count_nonzero(batch.refused != PENDING)) - before
-        telemetry.note(elapsed, len(batch), refused)
-        self._watch_budget(stage, telemetry, elapsed, len(batch))
-        return batch
+            return self._fall_back(stage, position, batch)
 
     def _fall_back(self, stage: Stage, position: int, batch: PaymentBatch) -> PaymentBatch:
         if not isinstance(stage, Fallback):
