@@ -29,7 +29,10 @@ class Lineup:
     ) -> None:
         """Load what the ledger names now, without installing it: whoever makes the stages asks for it."""
         self._ledger, self._authority, self._shelf, self._install = ledger, authority, shelf, install
-        self._changed, self._placing = threading.Condition(), threading.Lock()
+        self._placing = threading.Lock()
+        lock = threading.Lock()
+        # Apart, so that a block that says nothing of models does not wake the thread that loads them.
+        self._to_do, self._followed = threading.Condition(lock), threading.Condition(lock)
         self._height = self._asked = self._done = 0
         self._closing = False
         self.champion: Model | None = None
@@ -42,16 +45,17 @@ class Lineup:
 
     def follow(self, block: CommittedBlock) -> None:
         """Hear of a durable block; subscriber of the engine."""
-        with self._changed:
+        with self._followed:
             self._height = block.height
             if (block.records["kind"] == Kind.SET_MODEL).any():
                 self._asked = block.height
-            self._changed.notify_all()
+                self._to_do.notify()
+            self._followed.notify_all()
 
     def settle(self, height: int, timeout_s: float) -> bool:
         """Wait until what the blocks up to a height say of models is in place; return whether it is."""
-        with self._changed:
-            return self._changed.wait_for(
+        with self._followed:
+            return self._followed.wait_for(
                 lambda: self._height >= height and self._done >= min(self._asked, height), timeout_s
             )
 
@@ -65,15 +69,15 @@ class Lineup:
             self._install(None, self.challenger)
 
     def close(self) -> None:
-        with self._changed:
+        with self._to_do:
             self._closing = True
-            self._changed.notify_all()
+            self._to_do.notify()
         self._thread.join()
 
     def _work(self) -> None:
         while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._closing or self._asked > self._done)
+            with self._to_do:
+                self._to_do.wait_for(lambda: self._closing or self._asked > self._done)
                 if self._closing:
                     return
                 asked = self._asked
@@ -82,9 +86,9 @@ class Lineup:
                 self._load()
                 if (self.champion, self.challenger) != before:
                     self._place()
-            with self._changed:
+            with self._followed:
                 self._done = asked
-                self._changed.notify_all()
+                self._followed.notify_all()
 
     def _place(self) -> None:
         try:

@@ -42,6 +42,7 @@ class _Tail:
     """The segment being written: everything before `end` is written, before `durable` synced."""
 
     segment: int
+    path: Path
     file: int
     end: int
     reserved: int
@@ -114,7 +115,7 @@ class Segments:
             # a frame that comes in between may be synced without being counted, never the reverse.
             sequence, end = tail.sequence, tail.end
             try:
-                with disk_errors(self._path(tail.segment)):
+                with disk_errors(tail.path):
                     _sync_data(tail.file)
             except StorageError as error:
                 self._failure = error.message
@@ -176,7 +177,7 @@ class Segments:
                 # batch would pass for a torn tail.
                 with suppress(StorageError):
                     self.append(CLOSING, bytes(16), columns, 0, np.zeros(0, np.uint8))
-                with disk_errors(self._path(self._tail.segment)):
+                with disk_errors(self._tail.path):
                     os.ftruncate(self._tail.file, self._tail.end)
                     os.fsync(self._tail.file)
         finally:
@@ -187,8 +188,7 @@ class Segments:
     # -- writing ---------------------------------------------------------------------------
 
     def _write(self, tail: _Tail, frame: bytes) -> None:
-        path = self._path(tail.segment)
-        with disk_errors(path):
+        with disk_errors(tail.path):
             try:
                 self._reserve(tail, tail.end + len(frame))
                 write_all(tail.file, frame, tail.end)
@@ -202,7 +202,7 @@ class Segments:
             os.ftruncate(tail.file, tail.end)
             tail.reserved = tail.end
         except OSError as error:
-            self._failure = f"{self._path(tail.segment)} could not be cut back after a failed write: {error}"
+            self._failure = f"{tail.path} could not be cut back after a failed write: {error}"
 
     def _reserve(self, tail: _Tail, needed: int) -> None:
         if needed <= tail.reserved or _RESERVE is None:
@@ -220,7 +220,7 @@ class Segments:
         """Finish the segment, for which nothing may be in flight, and begin the next."""
         with self._sync_lock:
             old = self._tail
-            with disk_errors(self._path(old.segment)):
+            with disk_errors(old.path):
                 os.ftruncate(old.file, old.end)
                 os.fsync(old.file)
             self._durable_ticket = old.sequence - 1
@@ -236,7 +236,7 @@ class Segments:
             os.ftruncate(file, end)
             os.fsync(file)
             sync_folder(self.folder)
-        return _Tail(segment, file, end, end, sequence, durable=end)
+        return _Tail(segment, path, file, end, end, sequence, durable=end)
 
     def _check_usable(self) -> None:
         if self._failure:
