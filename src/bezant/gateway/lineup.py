@@ -12,7 +12,7 @@ from bezant.intelligence.shelf import Shelf
 from bezant.ledger import open_items
 from bezant.ledger.columnar import ColumnarLedger
 from bezant.model.identifiers import AuthorityId
-from bezant.model.records import Kind, ModelRole
+from bezant.model.records import Kind, ModelRole, of_kind
 
 Install = Callable[[Model | None, Model | None], None]
 """Puts a champion and a challenger in place; None: rules decide, nobody challenges."""
@@ -47,7 +47,7 @@ class Lineup:
         """Hear of a durable block; subscriber of the engine."""
         with self._followed:
             self._height = block.height
-            if (block.records["kind"] == Kind.SET_MODEL).any():
+            if of_kind(block.records, Kind.SET_MODEL).any():
                 self._asked = block.height
                 self._to_do.notify()
             self._followed.notify_all()

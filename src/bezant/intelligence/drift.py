@@ -19,7 +19,7 @@ from bezant.intelligence.model import Model
 from bezant.intelligence.reference import Counts, Reference, stability_index
 from bezant.intelligence.scored import Scored
 from bezant.model.outcomes import Outcome
-from bezant.model.records import Kind, Label
+from bezant.model.records import Kind, Label, of_kind
 
 DRIFTED, STABLE = 0.25, 0.1
 """An index from which on something drifted, and below which it no longer does."""
@@ -123,7 +123,7 @@ class DriftWatch:
 
     def follow(self, block: CommittedBlock) -> None:
         """Take the labels of a durable block; subscriber of the engine."""
-        labels = block.records["kind"] == Kind.LABEL
+        labels = of_kind(block.records, Kind.LABEL)
         if not labels.any():
             return
         labels &= block.receipts["outcome"][block.system_count :] == Outcome.APPLIED

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from bezant.chain.blocks import CommittedBlock
 from bezant.intelligence.features import FeatureState
 from bezant.model.outcomes import Outcome
-from bezant.model.records import NO_ROW, Kind, Label, RecordArray
+from bezant.model.records import NO_ROW, SCORED_KINDS, Kind, Label, RecordArray, of_kind
 
 
 class Named(NamedTuple):
@@ -71,14 +71,13 @@ def learn_block(
 def paid_rows(block: CommittedBlock) -> npt.NDArray[np.intp]:
     """Return the positions of a block's records that moved or reserved value as payments."""
     own = block.receipts[block.system_count :]
-    pays = (own["kind"] == Kind.TRANSFER) | (own["kind"] == Kind.HOLD)
-    return np.flatnonzero(pays & (own["outcome"] <= Outcome.HELD_FOR_REVIEW))
+    return np.flatnonzero(of_kind(own, *SCORED_KINDS) & (own["outcome"] <= int(Outcome.HELD_FOR_REVIEW)))
 
 
 def said_rows(block: CommittedBlock) -> npt.NDArray[np.intp]:
     """Return the positions of a block's LABEL records that were applied."""
     own = block.receipts[block.system_count :]
-    return np.flatnonzero((own["kind"] == Kind.LABEL) & (own["outcome"] == Outcome.APPLIED))
+    return np.flatnonzero(of_kind(own, Kind.LABEL) & (own["outcome"] == int(Outcome.APPLIED)))
 
 
 class Said(NamedTuple):

@@ -42,6 +42,11 @@ class Circumstance(IntFlag):
         return tuple((one.name or "").lower() for one in Circumstance if one in self)
 
 
+# As numpy's own numbers: of a member of an enumeration numpy asks first whether it is an array.
+_ALLOW, _REVIEW, _BLOCK = np.uint8(Verdict.ALLOW), np.uint8(Verdict.REVIEW), np.uint8(Verdict.BLOCK)
+_CONTROL, _STRICT, _BY_RULES = (
+    np.uint8(bit) for bit in (Circumstance.CONTROL, Circumstance.STRICT, Circumstance.BY_RULES)
+)
 _NO_SCORE = np.uint8(Circumstance.ISSUES | Circumstance.UNSCORED | Circumstance.STRICT)
 
 
@@ -75,22 +80,22 @@ class Grounds:
     def by_score(self) -> Bytes:
         """What the score alone asks for (n,), before lots are drawn."""
         judged = (self.circumstances & _NO_SCORE) == 0
-        asked = np.where(judged & (self.score_ppm >= self.least_ppm), np.uint8(Verdict.REVIEW), np.uint8(0))
-        asked[judged & (self.score_ppm >= self.block_ppm)] = Verdict.BLOCK
+        asked = np.where(judged & (self.score_ppm >= self.least_ppm), _REVIEW, _ALLOW)
+        asked[judged & (self.score_ppm >= self.block_ppm)] = _BLOCK
         return asked
 
     def spared(self, by_score: Bytes) -> npt.NDArray[np.intp]:
         """Return the rows that would be reviewed for their score and for nothing else."""
-        quiet = (self.screening == Verdict.ALLOW) & (self.asked == Verdict.ALLOW)
-        return np.flatnonzero(quiet & (by_score == Verdict.REVIEW))
+        quiet = (self.screening == _ALLOW) & (self.asked == _ALLOW)
+        return np.flatnonzero(quiet & (by_score == _REVIEW))
 
 
 def conclude(grounds: Grounds, by_score: Bytes) -> tuple[Bytes, ReasonArray]:
     """Return verdicts (n,) uint8 and reasons (n,) uint32; `by_score` is the grounds' own."""
     at = grounds.circumstances
-    control, strict = (at & Circumstance.CONTROL) > 0, (at & Circumstance.STRICT) > 0
-    verdict = np.where(control, np.uint8(Verdict.ALLOW), by_score)
-    verdict[strict] = Verdict.REVIEW
+    control, strict = (at & _CONTROL) > 0, (at & _STRICT) > 0
+    verdict = np.where(control, _ALLOW, by_score)
+    verdict[strict] = _REVIEW
     np.maximum(verdict, grounds.screening, out=verdict)
     np.maximum(verdict, grounds.asked, out=verdict)
     return verdict, _reasons(grounds, by_score, control)
@@ -99,12 +104,12 @@ def conclude(grounds: Grounds, by_score: Bytes) -> tuple[Bytes, ReasonArray]:
 def _reasons(grounds: Grounds, by_score: Bytes, control: npt.NDArray[np.bool_]) -> ReasonArray:
     """Say why, for the few that are flagged."""
     reasons = grounds.reasons.copy()
-    flagged = np.flatnonzero((by_score > 0) & ((grounds.circumstances & Circumstance.BY_RULES) == 0))
+    flagged = np.flatnonzero((by_score > 0) & ((grounds.circumstances & _BY_RULES) == 0))
     if len(flagged):
         reasons[flagged] |= observe(grounds.x[flagged])
         reached = grounds.score_ppm[flagged] >= grounds.least_ppm[flagged]
         reasons[flagged[reached]] |= np.uint32(Reasons.MODEL_REVIEW)
-        reasons[by_score == Verdict.BLOCK] |= np.uint32(Reasons.MODEL_BLOCK)
+        reasons[by_score == _BLOCK] |= np.uint32(Reasons.MODEL_BLOCK)
     reasons[control] |= np.uint32(Reasons.CONTROL_GROUP)
     reasons[grounds.screening > 0] |= np.uint32(Reasons.LISTED_NAME)
     reasons[grounds.asked > 0] |= np.uint32(Reasons.RULE_ASKED)

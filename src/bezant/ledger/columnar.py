@@ -36,7 +36,7 @@ from bezant.model.records import MAX_KEYS, MAX_MODELS, NO_ROW, RECEIPT, RECORD, 
 
 Rows = npt.NDArray[np.uint32]
 Mask = npt.NDArray[np.bool_]
-_EVERYDAY = Kind.RELEASE
+_EVERYDAY = int(Kind.RELEASE)
 """Kinds up to this one fill no table but ids and holds."""
 _KEY_KINDS = np.array([Kind.REGISTER_AUTHORITY, Kind.SET_KEY, Kind.SET_THRESHOLDS, Kind.RECOVER], np.uint16)
 

@@ -309,11 +309,22 @@ SCORED_KINDS: Final = (Kind.TRANSFER, Kind.HOLD)
 """What a model scores: new payments. They are also what may be under a mandate."""
 
 
+def of_kind(rows: RecordArray, *kinds: Kind) -> npt.NDArray[np.bool_]:
+    """Return (n,) which records or receipts are of one of these kinds.
+
+    Compared as plain numbers: of a member of an enumeration numpy asks first whether it is an array, which
+    takes longer than to compare it with a small column.
+    """
+    column = rows["kind"]
+    found: npt.NDArray[np.bool_] = column == int(kinds[0])
+    for kind in kinds[1:]:
+        found |= column == int(kind)
+    return found
+
+
 def names_original(records: RecordArray) -> npt.NDArray[np.bool_]:
     """Return (n,) which records are about an earlier payment that history has to find."""
-    kind = records["kind"]
-    found: npt.NDArray[np.bool_] = (kind == Kind.REVERSE) | (kind == Kind.LABEL)
-    return found
+    return of_kind(records, Kind.REVERSE, Kind.LABEL)
 
 
 def join_rows(parts: Sequence[RecordArray], layout: np.dtype[Any]) -> RecordArray:

@@ -18,14 +18,12 @@ from bezant.chain.engine import Answered, Awaited
 from bezant.model.digest import Digests
 from bezant.model.orders import join_authorised
 from bezant.model.outcomes import Outcome
-from bezant.model.records import COMMAND_KINDS, DECISION, NO_ROW, Kind, RecordArray
+from bezant.model.records import COMMAND_KINDS, DECISION, NO_ROW, SCORED_KINDS, RecordArray, of_kind
 
 PENDING = np.uint16(0xFFFF)
 """In `refused`: nothing has refused this payment so far."""
 
 _UINT32 = npt.NDArray[np.uint32]
-# Looked up once: a member of an enumeration costs Python 3.11 more than comparing a small column with it.
-_TRANSFER, _HOLD = np.uint16(Kind.TRANSFER), np.uint16(Kind.HOLD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +142,7 @@ def join_submissions(submissions: list[Submission], received_ns: int) -> Payment
         payloads += submission.payloads or [b""] * len(submission)
     count = len(records)
     batch = PaymentBatch(records, authorisations, received_ns, payloads, [len(s) for s in submissions])
-    kind = records["kind"]
-    batch.moves = (kind == _TRANSFER) | (kind == _HOLD)
+    batch.moves = of_kind(records, *SCORED_KINDS)
     batch.refused = np.full(count, PENDING, np.uint16)
     batch.first_outcome = np.zeros(count, np.uint16)
     batch.debtor_row = np.full(count, NO_ROW, np.uint32)
