@@ -6,8 +6,11 @@ import numpy as np
 
 from bezant.chain import leaves
 from bezant.chain.blocks import AppHash
+from bezant.chain.state_tree import AccountTree
 from bezant.ledger.batch import Batch
 from bezant.ledger.columnar import ColumnarLedger
+from bezant.ledger.kernel.tables import fill_hold_index
+from bezant.ledger.state import ACCOUNT
 from bezant.model.digest import as_rows
 from bezant.model.genesis import Genesis
 from bezant.model.keys import SCHEMES, verify_rows
@@ -34,10 +37,15 @@ def load_checks(genesis: Genesis) -> None:
 
 
 def load_ledger(genesis: Genesis) -> None:
-    """Load what applies a block and commits to it, by far the most of it."""
+    """Load what applies a block and commits to it, by far the most of it, and what comes with checkpoints."""
     scratch, record, covering = ColumnarLedger(genesis), new_records(1), np.zeros(1, AUTHORISATION)
     covering["count"] = 1
     decision, hashes, no = np.zeros(1, DECISION), leaf_hashes(as_rows(record)), np.zeros(1, np.uint8)
     receipts = scratch.apply(Batch(1, record, decision, covering, no, no, hashes))
     none, seed = AppHash.known(bytes(32)), bytes(32)
     _ = leaves.commit_to(none, receipts, hashes, decision, seed, scratch.accounts, None).value
+    scratch.account_row(0)
+    scratch.check_invariants()
+    rows = np.zeros((2, ACCOUNT.itemsize), np.uint8)
+    AccountTree(seed, ACCOUNT.itemsize).update(np.arange(len(rows)), rows)
+    fill_hold_index(scratch.state.holds, 0, scratch.state.hold_index)

@@ -70,7 +70,9 @@ class Score:
 
     def _load_kernels(self) -> None:
         """Load compiled code now: the first payments would wait for it, and the stage break its budget."""
-        x = FeatureState(accounts=1, pairs=1).compute([0], [0], [1], [0])
+        state = FeatureState(accounts=1, pairs=1)
+        x = state.compute([0], [0], [1], [0])
+        state.learn([0], [0], [1], [0], np.zeros(1, np.bool_))
         score_rules(x)
         if self._model is not None:
             self._model.examine(x)
