@@ -81,15 +81,17 @@ class Score:
         known = (batch.debtor_row != NO_ROW) & (batch.creditor_row != NO_ROW)
         rows = np.flatnonzero(batch.pays & known)
         batch.device, batch.terminal = self._instruments.read(batch.payloads)
-        scale = self._scales[np.minimum(batch.records["asset"][rows], len(self._scales) - 1)]
+        # A batch that goes whole is not chosen from, which would copy every column.
+        chosen = rows if len(rows) < len(batch) else slice(None)
+        scale = self._scales[np.minimum(batch.records["asset"][chosen], len(self._scales) - 1)]
         x = self._features.compute(
-            batch.debtor_row[rows].astype(np.int64),
-            batch.creditor_row[rows].astype(np.int64),
-            batch.records["amount"][rows],
-            batch.time_ns[rows],
+            batch.debtor_row[chosen].astype(np.int64),
+            batch.creditor_row[chosen].astype(np.int64),
+            batch.records["amount"][chosen],
+            batch.time_ns[chosen],
             scale=scale,
-            device=batch.device[rows],
-            terminal=batch.terminal[rows],
+            device=batch.device[chosen],
+            terminal=batch.terminal[chosen],
         )
         if len(rows) == len(batch):
             batch.features = x

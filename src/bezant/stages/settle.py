@@ -37,6 +37,7 @@ _REFUSED_AGAIN = np.array(
     np.uint16,
 )
 """Refusals that the ledger is certain to repeat. An id in the future is not among them: time moves on."""
+_ALL: slice | npt.NDArray[np.bool_] = slice(None)
 _PER_RECORD = RECORD.itemsize + DECISION.itemsize
 
 
@@ -74,9 +75,13 @@ class Settle:
         self._gateway = authority_id(resources.gateway_key.public)
 
     def __call__(self, batch: PaymentBatch) -> PaymentBatch:
-        kept = self._kept(batch)
-        covering = batch.authorisations if kept.all() else batch.authorisations[kept]
-        batch.ordered = _rows_under(covering)
+        covering, kept = batch.authorisations, _ALL
+        if batch.refused_count:
+            kept = self._kept(batch)
+            covering = covering[kept]
+            batch.ordered = _rows_under(covering)
+        else:
+            batch.ordered = np.arange(len(batch))
         if not len(covering):
             return batch
         orders = [self._order(batch, part) for part in self._parts(batch, covering)]
@@ -116,8 +121,6 @@ class Settle:
         """Return which Authorisations have at least one record left; a signature over many goes whole,
         and the ledger answers for those of its records that a stage refused."""
         leads = batch.authorisations["count"] != 0
-        if (batch.refused == PENDING).all():
-            return np.ones(len(leads), np.bool_)
         first = batch.authorisations["first"][leads].astype(np.intp)
         left = np.add.reduceat((batch.refused == PENDING).astype(np.int64), first) > 0
         return left[np.cumsum(leads) - 1]
@@ -174,7 +177,7 @@ class Settle:
             self._sealed(_end_to_end_ids(batch, texts))
 
     def _order(self, batch: PaymentBatch, covering: npt.NDArray[np.void]) -> Order:
-        if len(covering) == len(batch.authorisations) and (batch.refused == PENDING).all():
+        if len(covering) == len(batch.authorisations) and not batch.refused_count:
             order = Order(self._gateway, covering, batch.records, batch.decisions)
             return attest(self._engine.network, order, self._key)
         rows = _span(_rows_under(covering))
@@ -224,11 +227,16 @@ def _span(rows: npt.NDArray[np.int64]) -> slice | npt.NDArray[np.int64]:
 
 def _full_parts(covering: npt.NDArray[np.void]) -> Iterator[npt.NDArray[np.void]]:
     """Split Authorisations into runs that each fit an Order; co-signatures stay with their signature."""
+    room = MAX_ORDER_BYTES - 256
+    records = int(covering["count"].sum(dtype=np.int64))
+    if records * _PER_RECORD + len(covering) * AUTHORISATION.itemsize <= room:
+        yield covering
+        return
     sizes = covering["count"].astype(np.int64) * _PER_RECORD + AUTHORISATION.itemsize
     ends = np.cumsum(sizes)
     start, taken = 0, 0
     while start < len(covering):
-        stop = max(int(np.searchsorted(ends, taken + MAX_ORDER_BYTES - 256, side="right")), start + 1)
+        stop = max(int(np.searchsorted(ends, taken + room, side="right")), start + 1)
         # A whole group is smaller than an Order, so going back to its start still takes something.
         while stop < len(covering) and covering["count"][stop] == 0:
             stop -= 1
