@@ -9,6 +9,9 @@ from bezant.chain.blocks import AppHash
 from bezant.chain.state_tree import AccountTree
 from bezant.ledger.batch import Batch
 from bezant.ledger.columnar import ColumnarLedger
+from bezant.ledger.kernel.apply import count_due, expire_holds
+from bezant.ledger.kernel.faults import count_punished, punish
+from bezant.ledger.kernel.governance import settle
 from bezant.ledger.kernel.tables import fill_hold_index
 from bezant.ledger.state import ACCOUNT
 from bezant.model.digest import as_rows
@@ -16,7 +19,9 @@ from bezant.model.genesis import Genesis
 from bezant.model.keys import SCHEMES, verify_rows
 from bezant.model.merkle import leaf_hashes
 from bezant.model.orders import signed_roots
-from bezant.model.records import AUTHORISATION, DECISION, new_records
+from bezant.model.records import AUTHORISATION, DECISION, FAULT, new_records
+
+NO_FAULTS = np.zeros(0, FAULT)
 
 
 def load_kernels(genesis: Genesis) -> None:
@@ -37,7 +42,8 @@ def load_checks(genesis: Genesis) -> None:
 
 
 def load_ledger(genesis: Genesis) -> None:
-    """Load what applies a block and commits to it, by far the most of it, and what comes with checkpoints."""
+    """Load what applies a block and commits to it, by far the most of it, and what comes with checkpoints,
+    expiries, faults and votes: validators would compile those at the same time, and all stand still."""
     scratch, record, covering = ColumnarLedger(genesis), new_records(1), np.zeros(1, AUTHORISATION)
     covering["count"] = 1
     decision, hashes, no = np.zeros(1, DECISION), leaf_hashes(as_rows(record)), np.zeros(1, np.uint8)
@@ -49,3 +55,7 @@ def load_ledger(genesis: Genesis) -> None:
     rows = np.zeros((2, ACCOUNT.itemsize), np.uint8)
     AccountTree(seed, ACCOUNT.itemsize).update(np.arange(len(rows)), rows)
     fill_hold_index(scratch.state.holds, 0, scratch.state.hold_index)
+    state, now_ns, none_made = scratch.state, np.uint64(1), receipts[:0]
+    expire_holds(state, now_ns, none_made[: count_due(state, now_ns)])
+    punish(state, NO_FAULTS, now_ns, scratch.limits, none_made[: count_punished(state, NO_FAULTS)])
+    settle(state, now_ns, scratch.limits, none_made)
