@@ -27,6 +27,14 @@ def whose_turn_comes(clock: Clock | None = None) -> Turns:
     return turns
 
 
+def ahead_and_waiting(turns: Turns) -> tuple[Own, Own]:
+    """Fill what may go ahead with one Order, so that another waits."""
+    first, second = order(0, AHEAD_BYTES), order(1)
+    assert not turns.keep(first)
+    assert turns.keep(second)
+    return first, second
+
+
 def test_before_the_first_turn_everything_goes_ahead() -> None:
     turns = Turns(PATIENCE_S)
     assert not any(turns.keep(order(number)) for number in range(10))
@@ -100,9 +108,7 @@ def test_who_is_not_asked_any_more_sends_everything() -> None:
 def test_nothing_waits_for_long() -> None:
     clock = Clock()
     turns = whose_turn_comes(clock)
-    first, second = order(0, AHEAD_BYTES), order(1)
-    turns.keep(first)
-    turns.keep(second)
+    _, second = ahead_and_waiting(turns)
     clock.now_s = TURN_S - 0.1
     assert turns.overdue() == []
     clock.now_s = TURN_S + 0.1
@@ -112,9 +118,7 @@ def test_nothing_waits_for_long() -> None:
 def test_what_a_halted_network_was_proposed_is_sent_as_well() -> None:
     clock = Clock()
     turns = whose_turn_comes(clock)
-    first, second = order(0, AHEAD_BYTES), order(1)
-    turns.keep(first)
-    turns.keep(second)
+    _, second = ahead_and_waiting(turns)
     turns.proposed([second.name])
     clock.now_s = 2 * TURN_S - 0.1
     assert turns.overdue() == []
@@ -135,9 +139,7 @@ def test_dropping_one_keeps_the_same_order_of_another_submission() -> None:
 
 def test_what_the_mempool_returns_is_offered_and_sent_again() -> None:
     turns = whose_turn_comes()
-    first, second = order(0, AHEAD_BYTES), order(1)
-    turns.keep(first)
-    turns.keep(second)
+    first, second = ahead_and_waiting(turns)
     assert turns.settled(2, [first.name]) == [second]
     turns.returned(second)
     assert turns.offer(3) == [second.data]
@@ -147,8 +149,7 @@ def test_what_the_mempool_returns_is_offered_and_sent_again() -> None:
 def test_what_nobody_waits_for_any_more_is_forgotten() -> None:
     clock = Clock()
     turns = whose_turn_comes(clock)
-    turns.keep(order(0, AHEAD_BYTES))
-    turns.keep(order(1))
+    ahead_and_waiting(turns)
     clock.now_s = PATIENCE_S + 1
     assert turns.overdue() == []
     assert turns.offer(2) == []
@@ -157,7 +158,6 @@ def test_what_nobody_waits_for_any_more_is_forgotten() -> None:
 
 def test_closing_keeps_nothing_back() -> None:
     turns = whose_turn_comes()
-    turns.keep(order(0, AHEAD_BYTES))
-    turns.keep(order(1))
+    ahead_and_waiting(turns)
     assert [one.data[:1] for one in turns.close()] == [b"\x01"]
     assert not turns.keep(order(2))
