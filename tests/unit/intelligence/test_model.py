@@ -15,7 +15,7 @@ from bezant.economy.training import train_on_economy
 from bezant.errors import ModelError
 from bezant.intelligence.calibration import fit_calibration
 from bezant.intelligence.features import FEATURES
-from bezant.intelligence.forest import parse_forest
+from bezant.intelligence.forest import FEW, LANES, parse_forest
 from bezant.intelligence.history import History
 from bezant.intelligence.metrics import area_under_roc, average_precision
 from bezant.intelligence.model import Model
@@ -104,6 +104,33 @@ def test_values_on_a_threshold_go_the_way_lightgbm_goes(model: Model, judged: Ju
         x[2 * k + 1, forest.feature[tree, node]] = np.nextafter(bound, np.float32(np.inf))
     oracle = lightgbm.Booster(model_str=model.trees).predict(x, raw_score=True, num_threads=1)
     assert model.examine(x)[0].tobytes() == oracle.tobytes()
+
+
+@pytest.mark.parametrize("leaves", [2, 9, 127])
+def test_small_and_large_trees_agree_with_lightgbm_in_batches_of_any_size(leaves: int) -> None:
+    rng = np.random.default_rng(leaves)
+    x = rng.normal(size=(2_000, 7)).astype(np.float32)
+    label = (x[:, 0] * x[:, 1] + rng.normal(size=2_000) > 0.5).astype(int)
+    quiet = {"verbosity": -1, "num_threads": 1, "use_missing": False}
+    grown = {"objective": "binary", "num_leaves": leaves, "min_data_in_leaf": 2, "seed": 1}
+    booster = lightgbm.train({**quiet, **grown}, lightgbm.Dataset(x, label), 11)
+    forest = parse_forest(booster.model_to_string(), 7)
+    assert forest.feature.shape == (11, 2 * leaves - 1)
+    oracle = booster.predict(x, raw_score=True, num_threads=1)
+    for size in (1, FEW - 1, FEW, LANES - 1, LANES, LANES + FEW - 1, LANES + FEW, 3 * LANES):
+        assert forest.score(x[:size], 1.0, 0.0)[0].tobytes() == oracle[:size].tobytes()
+
+
+def test_what_is_no_number_goes_the_same_way_in_any_batch(model: Model, judged: Judged) -> None:
+    x = judged.x[: 2 * LANES].copy()
+    rng = np.random.default_rng(1)
+    odd = np.array([np.nan, np.inf, -np.inf, -0.0], np.float32)
+    where = rng.random(x.shape) < 0.3
+    x[where] = rng.choice(odd, int(where.sum()))
+    assert np.isnan(x).any(axis=1).all()
+    singly = np.concatenate([model.examine(x[i : i + 1])[0] for i in range(len(x))])
+    assert model.examine(x)[0].tobytes() == singly.tobytes()
+    assert singly.tobytes() != model.examine(np.nan_to_num(x))[0].tobytes()
 
 
 def test_a_row_scores_the_same_in_any_batch_on_any_thread(model: Model, judged: Judged) -> None:
