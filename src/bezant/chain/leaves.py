@@ -32,7 +32,7 @@ from bezant.model.digest import (
 from bezant.model.identifiers import id_bytes
 from bezant.model.merkle import leaf_hashes, root
 from bezant.model.native import ENTRY, copy_memory
-from bezant.model.records import NO_ROW, SIDE, RecordArray
+from bezant.model.records import NO_ROW, SIDE, RecordArray, join_rows
 
 LEAF_VERSION = 1
 STATE_KIND = 0xFFFF
@@ -149,7 +149,7 @@ def build_leaves(
             commitments,
         )
         leaves[f"{side}_side"] = commitments
-    return leaves if state is None else np.concatenate((leaves, state_leaf(state)))
+    return leaves if state is None else join_rows((leaves, state_leaf(state)), LEAF)
 
 
 def _side_texts(ledger_seed: bytes) -> tuple[Integers, ...]:

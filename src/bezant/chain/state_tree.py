@@ -186,7 +186,10 @@ def tables_digest(digests: Mapping[str, tuple[int, bytes]]) -> bytes:
 
 def table_digest(rows: npt.NDArray[Any]) -> bytes:
     """Return the digest of a table that may change anywhere."""
-    return sha256(_digest(rows))
+    return sha256(_digest(rows)) if len(rows) else _EMPTY_TABLE
+
+
+_EMPTY_TABLE = sha256(sha256())
 
 
 def state_root(accounts: int, accounts_root: bytes, tables: bytes) -> bytes:

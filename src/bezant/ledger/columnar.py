@@ -32,13 +32,23 @@ from bezant.model.governance import MAX_PROPOSALS, in_force
 from bezant.model.identifiers import AuthorityId, words
 from bezant.model.orders import MAX_AUTHORISED_RECORDS
 from bezant.model.outcomes import Outcome
-from bezant.model.records import MAX_KEYS, MAX_MODELS, NO_ROW, RECEIPT, RECORD, Kind, RecordArray
+from bezant.model.records import (
+    MAX_KEYS,
+    MAX_MODELS,
+    NO_ROW,
+    RECEIPT,
+    RECORD,
+    Kind,
+    RecordArray,
+    join_rows,
+    of_kind,
+)
 
 Rows = npt.NDArray[np.uint32]
 Mask = npt.NDArray[np.bool_]
 _EVERYDAY = int(Kind.RELEASE)
 """Kinds up to this one fill no table but ids and holds."""
-_KEY_KINDS = np.array([Kind.REGISTER_AUTHORITY, Kind.SET_KEY, Kind.SET_THRESHOLDS, Kind.RECOVER], np.uint16)
+_KEY_KINDS = (Kind.REGISTER_AUTHORITY, Kind.SET_KEY, Kind.SET_THRESHOLDS, Kind.RECOVER)
 
 
 class ColumnarLedger:
@@ -78,7 +88,7 @@ class ColumnarLedger:
             expire_holds(self.state, time_ns, receipts[:due])
         if len(batch.faults) or self._some_missed():
             punished = self._punish(batch)
-            receipts = np.concatenate([receipts[:due], punished, receipts[due:]])
+            receipts = join_rows([receipts[:due], punished, receipts[due:]], RECEIPT)
             due += len(punished)
         apply_records(
             self.state,
@@ -97,8 +107,8 @@ class ColumnarLedger:
             receipts[due:],
         )
         if len(begun):
-            receipts = np.concatenate([*begun, receipts])
-        if changes and np.isin(records["kind"], _KEY_KINDS).any():
+            receipts = join_rows([*begun, receipts], RECEIPT)
+        if changes and of_kind(records, *_KEY_KINDS).any():
             self.keys_version += 1
         self._blocks += 1
         if self._blocks % self.genesis.rules.checkpoint_interval == 0:

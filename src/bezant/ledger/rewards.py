@@ -12,7 +12,7 @@ from bezant.ledger.state import State
 from bezant.model.genesis import Genesis
 from bezant.model.identifiers import join, words
 from bezant.model.outcomes import Outcome
-from bezant.model.records import NO_ROW, RECEIPT, SIDE, Kind, RecordArray
+from bezant.model.records import NO_ROW, RECEIPT, SIDE, Kind, RecordArray, join_rows
 
 U128_MAX = 2**128 - 1
 
@@ -51,7 +51,7 @@ def reward(state: State, genesis: Genesis, collector_row: int) -> RecordArray:
             for name in SIDE.names or ():
                 receipt[side][name] = of[name]
         made.append(receipt)
-    return np.concatenate(made) if made else none
+    return join_rows(made, RECEIPT)
 
 
 def _has_room(account: Any, amount: int) -> bool:

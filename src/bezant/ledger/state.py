@@ -336,12 +336,13 @@ def grown(table: npt.NDArray[Any], needed: int, share: int = 1) -> npt.NDArray[A
     return bigger
 
 
+_COUNTED = COUNTERS.names or ()
+
+
 def tables(state: State) -> dict[str, npt.NDArray[Any]]:
     """Return the rows in use, as views under the field names of `State`; indexes are left out."""
-    counters = state.counters[0]
-    used = {
-        name: getattr(state, name)[: int(counters[name])] for name in (*INDEX_OF, *WRITE_ONCE, *UNINDEXED)
-    }
+    counters = dict(zip(_COUNTED, state.counters[0].item(), strict=True))
+    used = {name: getattr(state, name)[: counters[name]] for name in (*INDEX_OF, *WRITE_ONCE, *UNINDEXED)}
     few = {
         "models": state.models[: np.count_nonzero(state.models["role"])],
         "validators": state.validators[: np.count_nonzero(state.validators["used"])],

@@ -160,7 +160,7 @@ def authorise_jointly(
         if rows:
             row["first"], row["count"] = len(records), 0
         rows.append(row)
-    return np.concatenate(rows)
+    return join_rows(rows, AUTHORISATION)
 
 
 def join_authorised(parts: list[tuple[RecordArray, RecordArray]]) -> tuple[RecordArray, RecordArray]:

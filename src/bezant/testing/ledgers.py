@@ -40,6 +40,7 @@ from bezant.model.records import (
     id_of,
     names_original,
     new_records,
+    of_kind,
     set_id,
 )
 
@@ -133,6 +134,10 @@ def signer_of(key: SigningKey | Quorum) -> Quorum:
     return Quorum(authority_id(key.public, key.scheme), {0: key})
 
 
+_CAPTURES = np.array([Outcome.CAPTURED, Outcome.CAPTURED_IN_PART], np.uint16)
+_HOLDS = np.array([Outcome.HELD, Outcome.HELD_FOR_REVIEW], np.uint16)
+
+
 class History:
     """What a REVERSE may undo and a LABEL be about, by id, as a chain would know it from earlier blocks."""
 
@@ -148,17 +153,18 @@ class History:
 
     def note(self, records: RecordArray, receipts: RecordArray) -> None:
         """Take in a block that was applied."""
-        for row, receipt in zip(records, receipts[len(receipts) - len(records) :], strict=True):
-            original = np.zeros(1, ORIGINAL)
-            for name in ("debtor_lo", "debtor_hi", "creditor_lo", "creditor_hi", "amount", "asset"):
-                original[name] = row[name]
-            paid = row["kind"] == Kind.TRANSFER and receipt["outcome"] == Outcome.APPLIED
-            if paid or receipt["outcome"] in (Outcome.CAPTURED, Outcome.CAPTURED_IN_PART):
-                self._moved.setdefault(id_of(row, "id"), []).append(original)
-            if paid or receipt["outcome"] in (Outcome.HELD, Outcome.HELD_FOR_REVIEW):
-                self._made.setdefault(id_of(row, "id"), []).append(original)
-            if row["kind"] in SCORED_KINDS and receipt["outcome"] >= Outcome.BLOCKED:
-                self._refused.add(id_of(row, "id"))
+        outcomes = receipts["outcome"][len(receipts) - len(records) :]
+        paid = of_kind(records, Kind.TRANSFER) & (outcomes == Outcome.APPLIED)
+        moved = paid | np.isin(outcomes, _CAPTURES)
+        made = paid | np.isin(outcomes, _HOLDS)
+        for known, noted in ((self._moved, moved), (self._made, made)):
+            for at in np.flatnonzero(noted).tolist():
+                original = np.zeros(1, ORIGINAL)
+                for name in ("debtor_lo", "debtor_hi", "creditor_lo", "creditor_hi", "amount", "asset"):
+                    original[name] = records[name][at]
+                known.setdefault(id_of(records[at], "id"), []).append(original)
+        refused = of_kind(records, *SCORED_KINDS) & (outcomes >= Outcome.BLOCKED)
+        self._refused.update(id_of(row, "id") for row in records[refused])
 
     def _original(self, row: Any) -> RecordArray:
         parties, known = (id_of(row, "creditor"), id_of(row, "debtor")), self._moved

@@ -6,8 +6,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-import numpy as np
-
 from bezant.ledger.batch import Batch
 from bezant.ledger.books import Answer, Authority, Signer, State, Validator, fill_receipt
 from bezant.ledger.reference import (
@@ -29,7 +27,7 @@ from bezant.model.governance import in_force
 from bezant.model.identifiers import AuthorityId
 from bezant.model.keys import authority_id
 from bezant.model.outcomes import Outcome, Verdict
-from bezant.model.records import RECEIPT, Flag, Kind, RecordArray, Role, id_of
+from bezant.model.records import RECEIPT, Flag, Kind, RecordArray, Role, id_of, join_rows
 
 TWINS = (Outcome.EXISTS, Outcome.EXISTS_WITH_OTHER_CONTENT)
 NAME_ORIGINAL = (Kind.REVERSE, Kind.LABEL)
@@ -102,7 +100,7 @@ class ReferenceLedger:
         self.state.blocks += 1
         if self.state.blocks % rules.checkpoint_interval == 0:
             checks.forget_old_refunds(self.state, batch.time_ns)
-        return np.concatenate(receipts) if receipts else np.zeros(0, RECEIPT)
+        return join_rows(receipts, RECEIPT)
 
     def _settle_proposals(self, time_ns: int) -> list[RecordArray]:
         """Return the system receipts of proposals, and judge by the rules that are in force from now on."""

@@ -31,7 +31,7 @@ from bezant.model.keys import SigningKey
 from bezant.model.merkle import leaf_hashes
 from bezant.model.orders import join_authorised
 from bezant.model.outcomes import Outcome
-from bezant.model.records import DECISION, NO_ROW, Flag, Kind, RecordArray, id_of
+from bezant.model.records import DECISION, NO_ROW, Flag, Kind, RecordArray, id_of, join_rows
 from bezant.testing.ledgers import History
 from bezant.testing.simulator.workload import Envelope
 
@@ -58,7 +58,7 @@ class Played:
         originals that history knows."""
         orders = [envelope.order for envelope in self.envelopes]
         authorisations, records = join_authorised([(o.authorisations, o.records) for o in orders])
-        decisions = np.concatenate([o.decisions for o in orders]) if orders else np.zeros(0, DECISION)
+        decisions = join_rows([order.decisions for order in orders], DECISION)
         signers = [signer for envelope in self.envelopes for signer in envelope.signers]
         authentic = [
             _is_authentic(state, row, signer) for row, signer in zip(authorisations, signers, strict=True)
@@ -108,7 +108,7 @@ def check_history(
             receipts, batch.record_hashes, batch.decisions, ledger_seed, live.accounts
         )
         if block.state_root is not None:
-            built = np.concatenate((built, leaves.state_leaf(block.state_root)))
+            built = join_rows((built, leaves.state_leaf(block.state_root)), leaves.LEAF)
         if len(built):
             app_hash = leaves.next_app_hash(app_hash, merkle.root(leaves.hash_leaves(built)))
         if app_hash != block.app_hash:

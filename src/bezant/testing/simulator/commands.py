@@ -5,13 +5,11 @@ As in `kinds`, each draws from the workload and returns what somebody signs, or 
 
 from __future__ import annotations
 
-import numpy as np
-
 from bezant.model.identifiers import AuthorityId
 from bezant.model.keys import authority_id
 from bezant.model.money import U64_MAX
 from bezant.model.outcomes import Verdict
-from bezant.model.records import MAX_KEYS, ROLES, Flag, Kind, ModelRole, RecordArray
+from bezant.model.records import MAX_KEYS, RECORD, ROLES, Flag, Kind, ModelRole, RecordArray, join_rows
 from bezant.testing.ledgers import ALICE, BANK, BOB, CAROL, ISSUER, MALLORY, record
 from bezant.testing.simulator.workload import Part, Purse, Workload
 
@@ -134,7 +132,7 @@ def under_mandate(workload: Workload) -> Part | None:
     if len(rows) > 1 and rng.random() < 0.5:
         rows[0]["flags"] |= int(Flag.LINKED)
     verdict = Verdict.REVIEW if rng.random() < 0.1 else Verdict.ALLOW
-    return Part(by if rng.random() < 0.92 else rng.choice(HOLDERS), np.concatenate(rows), verdict)
+    return Part(by if rng.random() < 0.92 else rng.choice(HOLDERS), join_rows(rows, RECORD), verdict)
 
 
 def model(workload: Workload) -> Part:
@@ -202,7 +200,7 @@ def recover(workload: Workload) -> Part:
             of_authority(workload, Kind.SET_KEY, by.public, **fields),
             of_authority(workload, Kind.SET_THRESHOLDS, by.public, amount=enough),
         ]
-        return Part(by, np.concatenate(rows))
+        return Part(by, join_rows(rows, RECORD))
     key = workload.recoveries.get(authority)
     if key is None or rng.random() < 0.3:
         key = workload.recoveries[authority] = workload.new_key()

@@ -7,20 +7,21 @@ nothing yet to ask for.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
+from itertools import accumulate
 from typing import Any
-
-import numpy as np
 
 from bezant.model.digest import sha256
 from bezant.model.money import U64_MAX
 from bezant.model.outcomes import Verdict
-from bezant.model.records import Flag, Kind, Label, RecordArray
+from bezant.model.records import RECORD, Flag, Kind, Label, RecordArray, join_rows
 from bezant.testing.ledgers import BANK, ISSUER
 from bezant.testing.simulator.commands import COMMANDS
 from bezant.testing.simulator.votes import CHARGES, GOVERNMENT, VOTES
 from bezant.testing.simulator.workload import Part, Workload
 
 MAX_TOGETHER = 3
+Maker = Callable[[Workload], Part | None]
 
 
 def transfers(workload: Workload) -> Part:
@@ -31,7 +32,7 @@ def transfers(workload: Workload) -> Part:
         creditor = workload.purse()
         rows.append(workload.record(Kind.TRANSFER, debtor, creditor, workload.amount(debtor, creditor)))
     workload.moved += rows
-    return Part(workload.signer(debtor), np.concatenate(rows))
+    return Part(workload.signer(debtor), join_rows(rows, RECORD))
 
 
 def chain(workload: Workload) -> Part:
@@ -45,7 +46,7 @@ def chain(workload: Workload) -> Part:
         rows.append(workload.record(Kind.TRANSFER, debtor, creditor, amount, flags=int(Flag.LINKED)))
     if workload.rng.random() < 0.9:
         rows[-1]["flags"] = 0
-    return Part(workload.signer(debtor), np.concatenate(rows))
+    return Part(workload.signer(debtor), join_rows(rows, RECORD))
 
 
 def hold(workload: Workload) -> Part:
@@ -116,7 +117,7 @@ def locked(workload: Workload) -> Part:
     workload.holds.append(row)
     workload.secrets[workload.of(row, "id")] = secret
     rows = [lock] if rng.random() < 0.1 else [row, lock]
-    return Part(workload.signer(debtor), np.concatenate(rows))
+    return Part(workload.signer(debtor), join_rows(rows, RECORD))
 
 
 def refund(workload: Workload) -> Part | None:
@@ -157,7 +158,7 @@ def label(workload: Workload) -> Part | None:
     return Part(debtor.institution if rng.random() < 0.85 else debtor.holder, row)
 
 
-KINDS: tuple[tuple[int, Callable[[Workload], Part | None]], ...] = (
+KINDS: tuple[tuple[int, Maker], ...] = (
     (40, transfers),
     (12, chain),
     (12, hold),
@@ -178,6 +179,12 @@ KINDS: tuple[tuple[int, Callable[[Workload], Part | None]], ...] = (
 def draw(workload: Workload) -> Part | None:
     """Return a part of a kind drawn by weight, of those that the network is about."""
     genesis = workload.genesis
-    drawn = KINDS + (CHARGES if genesis.fees else ()) + (GOVERNMENT if genesis.validators else ())
-    weights, makers = zip(*drawn, strict=True)
-    return workload.rng.choices(makers, weights)[0](workload)
+    weights, makers = _drawn(bool(genesis.fees), bool(genesis.validators))
+    return workload.rng.choices(makers, cum_weights=weights)[0](workload)
+
+
+@cache
+def _drawn(charged: bool, governed: bool) -> tuple[list[int], list[Maker]]:
+    """Return the kinds that a network is about, and up to each of them the sum of the weights."""
+    drawn = KINDS + (CHARGES if charged else ()) + (GOVERNMENT if governed else ())
+    return list(accumulate(weight for weight, _ in drawn)), [maker for _, maker in drawn]

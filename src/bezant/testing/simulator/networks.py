@@ -7,7 +7,6 @@ from random import Random
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from bezant.chain.embedded.engine import EmbeddedEngine
 from bezant.chain.signatures import Checked
@@ -16,7 +15,7 @@ from bezant.ledger.batch import no_faults
 from bezant.model.digest import Digests
 from bezant.model.genesis import Fee, Genesis, GenesisValidator, Stake
 from bezant.model.orders import Order
-from bezant.model.records import Fault, RecordArray
+from bezant.model.records import FAULT, Fault, RecordArray, join_rows
 from bezant.testing.ledgers import fault, small_genesis
 
 POLICY = {
@@ -66,7 +65,7 @@ def some_faults(rng: Random) -> RecordArray:
         fault(key, rng.choices((Fault.ABSENT, Fault.DOUBLE_SIGN), (75, 25))[0])
         for key in rng.sample(VOTERS, rng.randint(1, 2))
     ]
-    return np.concatenate(rows)
+    return join_rows(rows, FAULT)
 
 
 class ReportingEngine(EmbeddedEngine):

@@ -10,7 +10,7 @@ import numpy as np
 from bezant.ledger.fees import FEE_SALT
 from bezant.model.governance import NOTICE_BLOCKS, Ballot, Rule
 from bezant.model.money import U64_MAX
-from bezant.model.records import Kind
+from bezant.model.records import RECORD, Kind, join_rows
 from bezant.testing.ledgers import ALICE, BANK, ISSUER
 from bezant.testing.simulator.commands import of_authority
 from bezant.testing.simulator.networks import VOTERS
@@ -72,7 +72,7 @@ def propose(workload: Workload) -> Part:
     said = of_authority(
         workload, Kind.VOTE, by.public, related=workload.of(asked, "id"), amount=int(Ballot.YES)
     )
-    return Part(by, np.concatenate([asked, said]))
+    return Part(by, join_rows([asked, said], RECORD))
 
 
 def vote(workload: Workload) -> Part:
@@ -83,7 +83,7 @@ def vote(workload: Workload) -> Part:
         asked = [workload.identity()]
     said = rng.choices((Ballot.YES, Ballot.NO), (85, 15))[0]
     rows = [of_authority(workload, Kind.VOTE, by.public, related=one, amount=int(said)) for one in asked[-4:]]
-    return Part(by, np.concatenate(rows))
+    return Part(by, join_rows(rows, RECORD))
 
 
 def collect(workload: Workload) -> Part:

@@ -23,7 +23,7 @@ from bezant.model.keys import SCHEMES, SigningKey, authority_id
 from bezant.model.money import U64_MAX
 from bezant.model.orders import Order, attest, authorise_jointly, join_authorised
 from bezant.model.outcomes import Verdict
-from bezant.model.records import DECISION, MAX_KEYS, ROLES, Kind, RecordArray, Role, id_of
+from bezant.model.records import DECISION, MAX_KEYS, RECORD, ROLES, Kind, RecordArray, Role, id_of, join_rows
 from bezant.testing.ledgers import ALICE, BANK, BOB, CAROL, GATEWAY, ISSUER, MALLORY, Scribe, record, treasury
 
 NS_PER_MS = 1_000_000
@@ -220,10 +220,10 @@ class Workload:
             for purse in self.purses
         ]
         parts = (
-            Part(ISSUER, np.concatenate([opened, *keys])),
-            Part(BANK, np.concatenate(accounts)),
-            Part(ISSUER, np.concatenate(approvals)),
-            Part(ISSUER, np.concatenate(funds)),
+            Part(ISSUER, join_rows([opened, *keys], RECORD)),
+            Part(BANK, join_rows(accounts, RECORD)),
+            Part(ISSUER, join_rows(approvals, RECORD)),
+            Part(ISSUER, join_rows(funds, RECORD)),
         )
         self.purses.append(issuer)
         return self._pack([self._sign(part) for part in parts])
