@@ -84,12 +84,14 @@ class Pace:
     """How an engine wants to be fed.
 
     `under_way` batches at most, and two of them begun `gather_s` apart at least, so that what comes in
-    between goes together; `lanes`: whether an Order is to hold either commands or none.
+    between goes together; beside another one only from `overlap_from` payments on; `lanes`: whether an Order
+    is to hold either commands or none.
     """
 
     under_way: int
     gather_s: float = 0.0
     lanes: bool = False
+    overlap_from: int = 1
 
 
 class Engine(Protocol):

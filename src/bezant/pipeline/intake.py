@@ -1,8 +1,8 @@
 """Where payments come in: many callers, two threads that run the flow over whatever is waiting.
 
 Of batches only so many are under way, and while they are the next one gathers, so batches grow with load by
-themselves, and a lone payment goes through alone. Where the engine itself knows the outcome nothing is
-delayed to fill a batch; where a network has to agree first, two batches begin a moment apart at least.
+themselves, and a lone payment goes through alone. Small batches go one after another, large ones beside each
+other. Where a network has to agree first, two batches begin a moment apart at least.
 """
 
 from __future__ import annotations
@@ -75,16 +75,17 @@ class Intake:
         """`durable_height` is the engine's before its first block from here, `pace` how it wants batches."""
         self.flow = flow
         self._now_ns = now_ns
-        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._queue: deque[_Waiting] = deque()
         self._waiting = 0
         self._running: list[_Waiting] = []
         self._begun: queue.SimpleQueue[tuple[PaymentBatch, list[_Waiting]] | None] = queue.SimpleQueue()
-        self._under_way = threading.Semaphore(pace.under_way)
-        self._gather_s, self._last_begun_s = pace.gather_s, 0.0
+        self._pace, self._under_way, self._last_begun_s = pace, 0, 0.0
         self._undurable: deque[tuple[PaymentBatch, list[_Waiting]]] = deque()
         self._durable_height = durable_height
         self._lost: UnknownOutcome | None = None
         self._lock = threading.Lock()
+        self._due = threading.Condition(self._lock)
+        """Told when a batch may begin."""
         self._closed = False
         self.failure: BaseException | None = None
         self._threads = [
@@ -102,8 +103,9 @@ class Intake:
             if self._waiting + len(submission) > MAX_WAITING:
                 raise Overloaded(f"{self._waiting} payments are waiting; try again in a moment")
             self._waiting += len(submission)
-            # Within the lock, so that nothing is queued behind the word to stop.
-            self._queue.put(_Waiting(submission, reply))
+            self._queue.append(_Waiting(submission, reply))
+            if self._is_due():
+                self._due.notify()
 
     def call(self, submission: Submission, timeout_s: float | None = 60.0) -> Answers:
         """Submit and wait. Raises: what refused it; UnknownOutcome after `timeout_s`."""
@@ -135,7 +137,7 @@ class Intake:
         """Finish what is queued, then stop."""
         with self._lock:
             self._closed = True
-            self._queue.put(None)
+            self._due.notify()
         for thread in self._threads:
             thread.join()
 
@@ -192,33 +194,39 @@ class Intake:
             self._refuse(waiting, unknown)
 
     def _begin_batches(self) -> None:
-        """Put what waits into batches and begin them, as long as not too many are under way."""
-        stopping = False
-        while not stopping:
-            first = self._queue.get()
-            if first is not None:
-                self._under_way.acquire()
-                self._keep_apart()
-            group = [] if first is None else [first]
-            stopping = first is None
-            count = sum(len(one.submission) for one in group)
-            while not stopping and count < MAX_BATCH and not self._queue.empty():
-                following = self._queue.get()
-                if following is None:
-                    stopping = True
-                else:
-                    group.append(following)
-                    count += len(following.submission)
-            if group:
-                with self._lock:
-                    self._waiting -= count
-                self._begin(group)
+        """Put what waits into batches and begin them, whenever one is due."""
+        while True:
+            with self._lock:
+                while not (self._is_due() or (self._closed and not self._queue)):
+                    self._due.wait()
+                if not self._queue:
+                    break
+                self._under_way += 1
+            self._keep_apart()
+            self._begin(self._next_group())
         self._begun.put(None)
+
+    def _is_due(self) -> bool:
+        """Whether something waits and may begin: at once where nothing is under way, and beside other batches
+        where enough waits to gain more side by side than taking turns costs."""
+        if not self._queue or not self._under_way:
+            return bool(self._queue)
+        return self._under_way < self._pace.under_way and self._waiting >= self._pace.overlap_from
+
+    def _next_group(self) -> list[_Waiting]:
+        """Take what waits, in order, until a batch is full."""
+        group, count = [], 0
+        with self._lock:
+            while self._queue and count < MAX_BATCH:
+                group.append(self._queue.popleft())
+                count += len(group[-1].submission)
+            self._waiting -= count
+        return group
 
     def _keep_apart(self) -> None:
         """Wait until the last batch began long enough ago; what comes in meanwhile joins this one."""
-        if self._gather_s:
-            time.sleep(max(self._last_begun_s + self._gather_s - time.monotonic(), 0.0))
+        if self._pace.gather_s:
+            time.sleep(max(self._last_begun_s + self._pace.gather_s - time.monotonic(), 0.0))
             self._last_begun_s = time.monotonic()
 
     def _begin(self, group: list[_Waiting]) -> None:
@@ -246,11 +254,18 @@ class Intake:
                 self._refuse(self._running, _after_ordering(error) if ordered else error)
 
     def _answer(self, batch: PaymentBatch, waiting: list[_Waiting]) -> None:
-        self._under_way.release()
+        self._end_one()
         _answer(batch, waiting)
 
+    def _end_one(self) -> None:
+        """Make room for the next batch."""
+        with self._lock:
+            self._under_way -= 1
+            if self._is_due():
+                self._due.notify()
+
     def _refuse(self, waiting: list[_Waiting], error: Exception) -> None:
-        self._under_way.release()
+        self._end_one()
         known = error if isinstance(error, BezantError) else BezantError(f"the pipeline failed: {error!r}")
         for one in waiting:
             one.reply(known)

@@ -331,6 +331,31 @@ def test_a_network_that_refuses_is_heard_and_makes_room_for_the_next() -> None:
     desk.intake.close()
 
 
+def test_a_small_batch_waits_for_the_one_under_way_and_a_large_one_begins_beside_it() -> None:
+    desk = Desk(settle := Agreeing("settle"), Pace(under_way=3, overlap_from=3))
+    first = desk.intake.future(submission(1))
+    _, of_first = settle.take()
+    second = desk.intake.future(submission(2))
+    third = desk.intake.future(submission(3))
+    assert settle.sent.empty(), "two payments were begun beside a batch, where three are worth it"
+    fourth = desk.intake.future(submission(4))
+    beside, of_beside = settle.take()
+    assert beside.records["amount"].tolist() == [2, 3, 4]
+    fifth = desk.intake.future(submission(5))
+    of_beside.resolve(answered(beside, 1, 1, 1))
+    assert fourth.result(30).receipts["amount"].tolist() == [4]
+    assert second.done()
+    assert third.done()
+    assert settle.sent.empty(), "the first is still under way"
+    of_first.resolve(Overloaded("the network is full"))
+    with pytest.raises(Overloaded, match="network is full"):
+        first.result(30)
+    last, of_last = settle.take()
+    of_last.resolve(answered(last, 2))
+    assert fifth.result(30).receipts["amount"].tolist() == [5]
+    desk.intake.close()
+
+
 def test_what_comes_within_a_moment_goes_together() -> None:
     desk = Desk(settle := Agreeing("settle"), Pace(under_way=8, gather_s=0.5))
     futures = [desk.intake.future(submission(amount)) for amount in range(1, 31)]

@@ -31,6 +31,9 @@ IDLE_S = 0.02
 BATCHES_UNDER_WAY = 3
 """One being verified, one being settled, one on its way to the disk. While all three are taken the
 next one gathers, so that load makes batches larger, not more."""
+OVERLAP_FROM = 256
+"""Payments from which the next batch begins beside one under way. Three small ones side by side spend half as
+much again on taking turns: at 20,000 payments a second 6.5 ms at the median, and 3.9 one after another."""
 
 
 def _nothing() -> None:
@@ -40,7 +43,7 @@ def _nothing() -> None:
 class EmbeddedEngine(StoredChain):
     """One node's own chain; see `Engine` for the protocol."""
 
-    pace = Pace(BATCHES_UNDER_WAY)
+    pace = Pace(BATCHES_UNDER_WAY, overlap_from=OVERLAP_FROM)
 
     def __init__(
         self,

@@ -36,7 +36,8 @@ def measure_http(
     """Start ``bezant run`` on a data folder that is closed, load it, stop it; return the figures by run.
 
     One payment a request as fast as they are answered, by wrk where it is installed, and at half of that
-    rate; then `payments` in signed batches as octets. Raises: BezantError when the node does not start.
+    rate by the same; then `payments` in signed batches as octets. Raises: BezantError when the node does not
+    start.
     """
     with closing(DataFolder(folder)) as opened:
         network, institution = network_id(opened.genesis), opened.keys.institution
@@ -59,7 +60,10 @@ def measure_http(
                 fast = one_each(max(payments // 20, 2_000))
             note("over HTTP, at half of that load")
             half = float(str(fast["payments_per_second"])) / 2
-            slow = one_each(int(half * HALF_LOAD_SECONDS), half)
+            if has_wrk():
+                slow = run_wrk(folder, url, token, accounts, HALF_LOAD_SECONDS, connections, half)
+            else:
+                slow = one_each(int(half * HALF_LOAD_SECONDS), half)
             note("over HTTP, 1,000 under one signature")
             bodies = _signed_batches(network, institution, accounts, max(payments // BATCH, 20), seed)
             many = asyncio.run(

@@ -39,15 +39,40 @@ end
 """
 
 
+# At a rate requests are due one step apart, and whichever connection is free takes the next. wrk waits in
+# whole milliseconds and counts latency from when it sends: what waits for a free connection does not count.
+_PACE = """
+local ffi = require("ffi")
+ffi.cdef("typedef struct { long s; long ns; } moment; int clock_gettime(int, moment*);")
+local moment, first_us, taken, step_us = ffi.new("moment"), nil, 0, %(step_us).3f
+function delay()
+  ffi.C.clock_gettime(1, moment)
+  local now_us = tonumber(moment.s) * 1e6 + tonumber(moment.ns) / 1e3
+  first_us = first_us or now_us
+  local due_us = first_us + taken * step_us
+  taken = taken + 1
+  return math.max(math.floor((due_us - now_us) / 1e3 + 0.5), 0)
+end
+"""
+
+
 def has_wrk() -> bool:
     return shutil.which("wrk") is not None
 
 
 def run_wrk(
-    folder: Path, url: str, token: str, accounts: list[str], seconds: int, connections: int
+    folder: Path,
+    url: str,
+    token: str,
+    accounts: list[str],
+    seconds: int,
+    connections: int,
+    per_second: float | None = None,
 ) -> dict[str, object]:
-    """Return the figures of one run on one thread; the script is written to `folder`."""
+    """Return the figures of one run on one thread, as fast as requests are answered or at a rate; the script
+    is written to `folder`."""
     script = folder / "load.lua"
+    pace = "" if per_second is None else _PACE % {"step_us": 1e6 / per_second}
     script.write_text(
         _SCRIPT
         % {
@@ -55,7 +80,8 @@ def run_wrk(
             "token": token,
             "started_ms": time.time_ns() // 1_000_000,
             "run": f"8{secrets.token_hex(2)[1:]}-{secrets.token_hex(2)}",
-        },
+        }
+        + pace,
         "ascii",
     )
     script.chmod(0o600)
