@@ -119,7 +119,7 @@ class Node:
         self.started_ns = time.time_ns()
         clock = clock or SystemClock()
         keys = self.folder.keys
-        executor = opened.enter_context(ThreadPoolExecutor(THREADS, thread_name_prefix="verify"))
+        executor = opened.enter_context(ThreadPoolExecutor(THREADS - 1, thread_name_prefix="verify"))
         if self.folder.lost_its_vault:
             raise StorageError(
                 f"{path} has a chain and no vault: who its accounts belong to would be forgotten, and the "

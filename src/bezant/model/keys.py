@@ -28,8 +28,6 @@ SCHEME_NAMES = {SCHEME_ED25519: "ed25519", SCHEME_SECP256K1: "secp256k1"}
 """What interfaces call them."""
 SCHEME_NUMBERS = {name: scheme for scheme, name in SCHEME_NAMES.items()}
 
-PART = 4
-"""Signatures that a thread takes at a time."""
 NO_RANDOMNESS = bytes(32)
 """BIP-340 allows it: the nonce is then a hash of key and message alone, and signing is repeatable."""
 
@@ -92,35 +90,32 @@ def authority_id(public: bytes, scheme: int = SCHEME_ED25519) -> AuthorityId:
 @njit(**ENTRY)
 def _verify_ed25519(signatures, messages, keys, signed, opened, length, taken, out):
     rows, width = messages.shape
-    start = take(taken, PART)
-    while start < rows:
-        for i in range(start, min(start + PART, rows)):
-            for j in range(64):
-                signed[j] = signatures[i, j]
-            for j in range(width):
-                signed[64 + j] = messages[i, j]
-            out[i] = np.uint8(
-                ed25519_open(
-                    types.uintp(opened.ctypes.data),
-                    types.uintp(length.ctypes.data),
-                    types.uintp(signed.ctypes.data),
-                    types.uint64(64 + width),
-                    types.uintp(keys[i].ctypes.data),
-                )
-                == 0
+    i = take(taken, 1)
+    while i < rows:
+        for j in range(64):
+            signed[j] = signatures[i, j]
+        for j in range(width):
+            signed[64 + j] = messages[i, j]
+        out[i] = np.uint8(
+            ed25519_open(
+                types.uintp(opened.ctypes.data),
+                types.uintp(length.ctypes.data),
+                types.uintp(signed.ctypes.data),
+                types.uint64(64 + width),
+                types.uintp(keys[i].ctypes.data),
             )
-        start = take(taken, PART)
+            == 0
+        )
+        i = take(taken, 1)
 
 
 @njit(**ENTRY)
 def _verify_secp256k1(context, signatures, digests, keys, parsed, taken, out):
     rows = digests.shape[0]
-    start = take(taken, PART)
-    while start < rows:
-        for i in range(start, min(start + PART, rows)):
-            known = xonly_parse(context, types.uintp(parsed.ctypes.data), types.uintp(keys[i].ctypes.data))
-            if known != 1:
-                continue
+    i = take(taken, 1)
+    while i < rows:
+        known = xonly_parse(context, types.uintp(parsed.ctypes.data), types.uintp(keys[i].ctypes.data))
+        if known == 1:
             out[i] = np.uint8(
                 schnorr_verify(
                     context,
@@ -131,7 +126,7 @@ def _verify_secp256k1(context, signatures, digests, keys, parsed, taken, out):
                 )
                 == 1
             )
-        start = take(taken, PART)
+        i = take(taken, 1)
 
 
 class RowsToVerify:

@@ -140,7 +140,9 @@ class Flow:
             started = time.perf_counter_ns()
             batch = self._step(stage, position, batch, telemetry)
             elapsed = time.perf_counter_ns() - started
-            before, refused = refused, batch.refused_count
+            before = refused
+            if "refused" in stage.writes:
+                refused = batch.refused_count
             telemetry.note(elapsed, len(batch), refused - before)
             self._watch_budget(stage, telemetry, elapsed, len(batch))
         return batch

@@ -2,7 +2,9 @@
 
 `append` writes and returns a ticket; only `sync` makes it durable, and one sync covers everything
 appended before it. Room is reserved ahead of writing, because `fdatasync` on a file that does not
-grow is several times quicker at the tail and a full disk then shows before a frame is begun.
+grow is several times quicker at the tail and a full disk then shows before a frame is begun. Behind a
+small frame it is filled with zeros as well: what overwrites them changes no metadata, whose commit would
+take longer than the frame and write out what other files have waiting.
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ from bezant.vault.sealing import U8Array
 
 SEGMENT_BYTES: Final = 256 << 20
 RESERVE_BYTES: Final = 8 << 20
+FILL_BYTES: Final = 256 << 10
+"""What a frame of at most an eighth of it fills; larger ones would have everything written twice."""
 _NAME: Final = "segment-{:08d}.log"
 _RESERVE = getattr(os, "posix_fallocate", None)
 
@@ -39,7 +43,8 @@ class Place:
 
 @dataclass(slots=True)
 class _Tail:
-    """The segment being written: everything before `end` is written, before `durable` synced."""
+    """The segment being written: everything before `end` is written, before `durable` synced; room before
+    `reserved` is its own, and before `filled` only zeros are behind `end`."""
 
     segment: int
     path: Path
@@ -48,6 +53,7 @@ class _Tail:
     reserved: int
     sequence: int
     durable: int = 0
+    filled: int = 0
 
 
 class Segments:
@@ -191,6 +197,9 @@ class Segments:
         with disk_errors(tail.path):
             try:
                 self._reserve(tail, tail.end + len(frame))
+                if len(frame) <= FILL_BYTES // 8 and tail.end + len(frame) > tail.filled:
+                    frame = frame.ljust(min(FILL_BYTES, tail.reserved - tail.end), b"\0")
+                    tail.filled = tail.end + len(frame)
                 write_all(tail.file, frame, tail.end)
             except OSError:
                 self._undo(tail)
@@ -200,7 +209,7 @@ class Segments:
         """Take back what a failed write left, so that nothing half-written stays."""
         try:
             os.ftruncate(tail.file, tail.end)
-            tail.reserved = tail.end
+            tail.reserved = tail.filled = tail.end
         except OSError as error:
             self._failure = f"{tail.path} could not be cut back after a failed write: {error}"
 

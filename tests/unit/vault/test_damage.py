@@ -145,6 +145,27 @@ def test_a_full_disk_keeps_what_was_and_nothing_of_what_failed(
     vault.close()
 
 
+def test_small_and_large_batches_in_turn_are_all_there_after_a_kill(tmp_path: Path) -> None:
+    sizes = [1, 30, 200, 2, 900, 1, 1, 5, 400, 3]  # rows of 200 bytes: below and above what is filled up to
+    low, high, values = ids(sum(sizes))
+    vault = Vault.open(tmp_path)
+    start = 0
+    for size in sizes:
+        part = slice(start, start + size)
+        vault.seal_rows(VaultKind.EVIDENCE, low[part], high[part], 0, rows(size))
+        vault.sync()
+        start += size
+    behind = list(vault.places(VaultKind.EVIDENCE))[-1].offset
+    abandon(vault)
+    with (tmp_path / SEGMENT).open("rb") as file:
+        file.seek(behind + 2_000)
+        assert not any(file.read()), "behind the last batch there is nothing but zeros"
+    vault = Vault.open(tmp_path)
+    assert [e.id for e in vault.entries(VaultKind.EVIDENCE)] == values
+    assert vault.verify() == sum(sizes)
+    vault.close()
+
+
 def test_a_failed_sync_is_final(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(descriptor: int) -> None:
         raise OSError(5, "Input/output error")
