@@ -147,7 +147,7 @@ class ColumnarLedger:
             return receipts
         receipts["debtor_row"] = receipts["creditor_row"] = NO_ROW
         receipts = receipts[: settle(self.state, np.uint64(time_ns), self.limits, receipts)]
-        if (receipts["outcome"] == Outcome.APPLIED).any():
+        if (receipts["outcome"] == int(Outcome.APPLIED)).any():
             self._obey()
         return receipts
 
@@ -295,7 +295,7 @@ class ColumnarLedger:
             return
         holds = self.state.holds[: int(self.state.counters["holds"][0])]
         bonds = holds[
-            (holds["sequence"] != 0) & (holds["kind"] == Kind.BOND) & (holds["expires_ns"] == NEVER)
+            (holds["sequence"] != 0) & (holds["kind"] == int(Kind.BOND)) & (holds["expires_ns"] == NEVER)
         ]
         bonded = dict.fromkeys(map(bytes, validators["key"]), 0)
         for bond in bonds:

@@ -33,7 +33,7 @@ def reward(state: State, genesis: Genesis, collector_row: int) -> RecordArray:
         if not voter["jailed_until_ns"] and int(voter["granted"]) + int(voter["bonded"]) // stake.unit
     }
     used = state.holds[: int(state.counters["holds"][0])]
-    bonds = used[(used["sequence"] != 0) & (used["kind"] == Kind.BOND) & (used["expires_ns"] == NEVER)]
+    bonds = used[(used["sequence"] != 0) & (used["kind"] == int(Kind.BOND)) & (used["expires_ns"] == NEVER)]
     bonds = bonds[np.argsort(bonds["sequence"], kind="stable")]
     bonds = [bond for bond in bonds if bond["lock"].tobytes() in active]
     made = []

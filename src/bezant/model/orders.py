@@ -231,14 +231,14 @@ def decode_order(data: bytes | memoryview, network: bytes) -> Order:
             f"{order_bytes(many, count)} bytes, not {len(data)}",
             code="order_length",
         )
-    ends = np.cumsum([HEADER.itemsize, many * AUTHORISATION.itemsize, count * RECORD.itemsize]).tolist()
-    authorisations = np.frombuffer(data, AUTHORISATION, many, ends[0]).copy()
+    at_records = HEADER.itemsize + many * AUTHORISATION.itemsize
+    authorisations = np.frombuffer(data, AUTHORISATION, many, HEADER.itemsize).copy()
     check_coverage(authorisations, count)
     return Order(
         AuthorityId(join(header["gateway_lo"], header["gateway_hi"])),
         authorisations,
-        np.frombuffer(data, RECORD, count, ends[1]).copy(),
-        np.frombuffer(data, DECISION, count, ends[2]).copy(),
+        np.frombuffer(data, RECORD, count, at_records).copy(),
+        np.frombuffer(data, DECISION, count, at_records + count * RECORD.itemsize).copy(),
         bytes(data[-SIGNATURE_BYTES:]),
     )
 

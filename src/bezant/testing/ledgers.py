@@ -134,10 +134,6 @@ def signer_of(key: SigningKey | Quorum) -> Quorum:
     return Quorum(authority_id(key.public, key.scheme), {0: key})
 
 
-_CAPTURES = np.array([Outcome.CAPTURED, Outcome.CAPTURED_IN_PART], np.uint16)
-_HOLDS = np.array([Outcome.HELD, Outcome.HELD_FOR_REVIEW], np.uint16)
-
-
 class History:
     """What a REVERSE may undo and a LABEL be about, by id, as a chain would know it from earlier blocks."""
 
@@ -154,16 +150,16 @@ class History:
     def note(self, records: RecordArray, receipts: RecordArray) -> None:
         """Take in a block that was applied."""
         outcomes = receipts["outcome"][len(receipts) - len(records) :]
-        paid = of_kind(records, Kind.TRANSFER) & (outcomes == Outcome.APPLIED)
-        moved = paid | np.isin(outcomes, _CAPTURES)
-        made = paid | np.isin(outcomes, _HOLDS)
+        paid = of_kind(records, Kind.TRANSFER) & (outcomes == int(Outcome.APPLIED))
+        moved = paid | (outcomes == int(Outcome.CAPTURED)) | (outcomes == int(Outcome.CAPTURED_IN_PART))
+        made = paid | (outcomes == int(Outcome.HELD)) | (outcomes == int(Outcome.HELD_FOR_REVIEW))
         for known, noted in ((self._moved, moved), (self._made, made)):
             for at in np.flatnonzero(noted).tolist():
                 original = np.zeros(1, ORIGINAL)
                 for name in ("debtor_lo", "debtor_hi", "creditor_lo", "creditor_hi", "amount", "asset"):
                     original[name] = records[name][at]
                 known.setdefault(id_of(records[at], "id"), []).append(original)
-        refused = of_kind(records, *SCORED_KINDS) & (outcomes >= Outcome.BLOCKED)
+        refused = of_kind(records, *SCORED_KINDS) & (outcomes >= int(Outcome.BLOCKED))
         self._refused.update(id_of(row, "id") for row in records[refused])
 
     def _original(self, row: Any) -> RecordArray:

@@ -22,9 +22,10 @@ def well_formed(record: Any, decision: Any) -> bool:
     form = FORMS.get(kind)  # type: ignore[call-overload]
     if form is None or flags & ~int(form.flags):
         return False
-    if not is_uuid7(id_of(record, "id")) or int(decision["verdict"]) > Verdict.BLOCK or decision["reserved"]:
+    verdict = int(decision["verdict"])
+    if not is_uuid7(id_of(record, "id")) or verdict > Verdict.BLOCK or decision["reserved"]:
         return False
-    if not form.judged and decision["verdict"] != Verdict.ALLOW:
+    if not form.judged and verdict != Verdict.ALLOW:
         return False
     has_related, has_hold_for = id_of(record, "related") != 0, record["hold_for_s"] != 0
     for use, present in ((form.related, has_related), (form.hold_for_s, has_hold_for)):

@@ -90,10 +90,11 @@ class ReferenceLedger:
         receipts += rewards.reward(state, self.genesis)
         receipts += [holds.expire_hold(state, hold) for hold in state.expired(batch.time_ns)]
         receipts += stake.punish(state, self.genesis, batch.faults, batch.time_ns)
+        linked = (batch.records["flags"] & int(Flag.LINKED) != 0).tolist()
         for signer, first, last in self._groups(batch):
             while first < last:
                 end = first
-                while end < last and batch.records[end]["flags"] & Flag.LINKED:
+                while end < last and linked[end]:
                     end += 1
                 receipts += self._apply_chain(batch, signer, range(first, min(end + 1, last)), end == last)
                 first = end + 1

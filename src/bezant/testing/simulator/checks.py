@@ -258,6 +258,9 @@ def check_same_state(before: dict[str, Any], ledger: ColumnarLedger) -> None:
 _COUNTERS = ("debits_pending", "debits_posted", "credits_pending", "credits_posted")
 
 
+_SET_LIMITS = (Kind.OPEN_ACCOUNT, Kind.SET_LIMITS)
+
+
 def _check_once(
     height: int,
     authorisations: RecordArray,
@@ -265,12 +268,13 @@ def _check_once(
     answers: RecordArray,
     effects: set[tuple[int, int]],
 ) -> None:
+    refused = [Outcome(number).refused for number in answers["outcome"].tolist()]
     for covering in authorisations:
-        first = int(covering["first"])
+        first, authority = int(covering["first"]), id_of(covering, "authority")
         for index in range(first, first + int(covering["count"])):
-            if Outcome(int(answers[index]["outcome"])).refused:
+            if refused[index]:
                 continue
-            key = id_of(covering, "authority"), id_of(records[index], "id")
+            key = authority, id_of(records[index], "id")
             if key in effects:
                 raise Violation(f"block {height}: {key[1]:032x} took effect a second time")
             effects.add(key)
@@ -279,8 +283,8 @@ def _check_once(
 def _check_chains(
     height: int, authorisations: RecordArray, records: RecordArray, answers: RecordArray
 ) -> None:
-    refused = answers["outcome"] >= Outcome.MALFORMED
-    linked = (records["flags"] & Flag.LINKED) != 0
+    refused = answers["outcome"] >= int(Outcome.MALFORMED)
+    linked = (records["flags"] & int(Flag.LINKED)) != 0
     ends = set((authorisations["first"] + authorisations["count"]).tolist())
     for index in np.flatnonzero(linked).tolist():
         if index + 1 not in ends and refused[index] != refused[index + 1]:
@@ -291,14 +295,16 @@ def _check_limits(
     height: int, receipts: RecordArray, records: RecordArray | None, limits: dict[int, tuple[int, int]]
 ) -> None:
     """Check balances in receipts against (credit limit, balance limit) by account row, and note new ones."""
-    for index, receipt in enumerate(receipts):
-        applied = receipt["outcome"] == Outcome.APPLIED
-        if records is not None and applied and receipt["kind"] in (Kind.OPEN_ACCOUNT, Kind.SET_LIMITS):
+    for index, (receipt, number) in enumerate(zip(receipts, receipts["outcome"].tolist(), strict=True)):
+        outcome = Outcome(number)
+        if outcome.refused:
+            continue
+        if records is not None and outcome is Outcome.APPLIED and int(receipt["kind"]) in _SET_LIMITS:
             record = records[index]
             limits[int(receipt["debtor_row"])] = int(record["amount"]), int(record["max_fee"])
         for name in ("debtor", "creditor"):
             row = int(receipt[f"{name}_row"])
-            if row == NO_ROW or Outcome(int(receipt["outcome"])).refused:
+            if row == NO_ROW:
                 continue
             side, (credit_limit, limit) = receipt[f"{name}_side"], limits[row]
             pending_d, posted_d, pending_c, posted_c = (
