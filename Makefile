@@ -44,11 +44,14 @@ bench: $(STAMP) ## measure, beside this machine's own limits
 	@$(BIN)/bezant bench
 
 sim: $(STAMP) ## COUNT seeds from SEED on through the simulated disk, clock and scheduler
-	@$(BIN)/python -m bezant.testing.simulator --seed $(SEED) --count $(COUNT)
+	@$(BIN)/python -m bezant.testing.simulator --seed $(SEED) --count $(COUNT) $(if $(PROCESSES),--processes $(PROCESSES))
 
-soak: $(STAMP) ## for a night: 100,000 seeds, 100 kills through HTTP, hundreds of thousands of hostile inputs
+soak: $(STAMP) ## for a night: 100 kills through HTTP, a million hostile inputs, 100,000 seeds; hours on two cores
+	@echo "1 of 3: 100 kills through HTTP"
 	@$(BIN)/python -m bezant.testing.blackbox --seed $(SEED) --kills 100
-	@$(BIN)/python -m pytest tests/fuzzing --hypothesis-profile=soak
+	@echo "2 of 3: hostile inputs"
+	@$(BIN)/python -m pytest tests/fuzzing --hypothesis-profile=soak -v
+	@echo "3 of 3: 100,000 seeds"
 	@$(BIN)/python -m bezant.testing.simulator --seed $(SEED) --count 100000
 
 cometbft: $(STAMP) ## install the engine of a network, CometBFT, beside Python (needs Go 1.22 or newer)

@@ -1,4 +1,4 @@
-"""How long the fuzzing goes on: a few seconds in the suite, hours with ``--hypothesis-profile=soak``."""
+"""How long the fuzzing goes on: seconds in the suite, about an hour with ``--hypothesis-profile=soak``."""
 
 from __future__ import annotations
 

@@ -214,9 +214,12 @@ def test_a_snapshot_that_was_sealed_anew_is_passed_over_or_right() -> None:
     path = max(path for path in files if path.suffix == ".snapshot")
     length = int.from_bytes(files[path][8:16], "little")
     header = files[path][48 : 48 + length]
-    assert resealed(files[path], json.loads(header))[48:].startswith(b"{")
+    unchanged = resealed(files[path], json.loads(header))
+    assert unchanged[48:].startswith(b"{")
+    # Outside the watch over time and memory: on a new machine the first start from a snapshot compiles.
+    assert start(files | {path: unchanged}) == (len(bodies), app_hash)
 
-    @bounded(120)
+    @bounded(120, dear=4)
     @given(changed_json([header]))
     def check(document: Any) -> None:
         changed = {path: resealed(files[path], document)}

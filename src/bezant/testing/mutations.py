@@ -30,12 +30,16 @@ _ANYTHING: SearchStrategy[Any] = st.recursive(
 )
 
 
-def bounded(examples: int) -> settings:
-    """Return settings for so many examples in the suite, and as many times more as the profile asks for."""
+def bounded(examples: int, *, dear: int = 1) -> settings:
+    """Return settings for so many examples in the suite, and as many times more as the profile asks for.
+
+    `dear` divides what the profile asks for, where an example takes tens of milliseconds. In the suite
+    an answer comes within 5 s; a soak goes on for hours beside other work, which may stop it for longer.
+    """
     factor = settings.default.max_examples // SUITE_EXAMPLES if settings.default else 1
-    return settings(
-        max_examples=examples * max(factor, 1), deadline=5_000, derandomize=factor <= 1, database=None
-    )
+    if factor <= 1:
+        return settings(max_examples=examples, deadline=5_000, derandomize=True, database=None)
+    return settings(max_examples=examples * max(factor // dear, 1), deadline=120_000, database=None)
 
 
 @st.composite
