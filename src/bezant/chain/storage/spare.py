@@ -9,6 +9,10 @@ from bezant.chain.storage.background import Runner, Task
 from bezant.chain.storage.disk import Disk, storage_error, write_zeros
 from bezant.errors import StorageError
 
+PIECE_BYTES = 1024 * 1024
+"""Zeros that are on the disk before the next follow. The whole segment at once stood in front of every other
+sync for 30 to 60 ms; a piece does for one, and all of them take no longer."""
+
 
 class SpareSegment:
     """Prepares one file at a time. Used by the thread that appends; `check` by any."""
@@ -64,7 +68,9 @@ class SpareSegment:
         try:
             descriptor = disk.create(partial)
             try:
-                write_zeros(disk, descriptor, 0, size)
+                for start in range(0, size, PIECE_BYTES):
+                    write_zeros(disk, descriptor, start, min(start + PIECE_BYTES, size))
+                    disk.fdatasync(descriptor)
                 disk.fsync(descriptor)
             finally:
                 disk.close(descriptor)
