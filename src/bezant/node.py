@@ -116,6 +116,7 @@ class Node:
         self.folder = DataFolder(path)
         opened.callback(self.folder.close)
         self.config: Config = load_config(path)
+        genesis = self.folder.genesis
         self.started_ns = time.time_ns()
         clock = clock or SystemClock()
         keys = self.folder.keys
@@ -131,13 +132,13 @@ class Node:
         self.features = FeatureState()
         self.instruments = Instruments(self.vault, keys.blinding)
         self.instruments.replaying = True
-        self.scales = np.array([0, *(asset.scale for asset in self.folder.genesis.assets)], np.int64)
+        self.scales = np.array([0, *(asset.scale for asset in genesis.assets)], np.int64)
         self.engine = open_engine(
             self.folder,
             self.config.chain,
             clock,
             self.vault.sync,
-            signatures=Signatures(network_id(self.folder.genesis), executor, THREADS),
+            signatures=Signatures(network_id(genesis), executor, THREADS, remembers=bool(genesis.validators)),
             on_applied=self._learn,
             dump_companions=self._dump_features,
             load_companions=self._load_features,
@@ -165,7 +166,7 @@ class Node:
         self.parties = PartyColumns()
         self.read_model: ReadModel | None = None
         costs = read_costs(self.config.costs)
-        self.books = Bookshelf(self.folder.models, self.folder.genesis.assets)
+        self.books = Bookshelf(self.folder.models, genesis.assets)
         resources = Resources(
             engine=self.engine,
             vault=self.vault,

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from bezant.chain.blocks import CommittedBlock
 from bezant.chain.engine import Answered, Awaited
+from bezant.chain.signatures import Checked
 from bezant.model.digest import Digests
 from bezant.model.orders import join_authorised
 from bezant.model.outcomes import Outcome
@@ -59,10 +60,8 @@ class PaymentBatch:
     """Which records are of a kind that moves or reserves value."""
     # ---- filled by stages
     record_hashes: Digests = field(default_factory=lambda: np.zeros((0, 32), np.uint8))
-    authentic: npt.NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
-    """1 for every Authorisation whose signature verified."""
-    keys_version: int = -1
-    """The ledger's, that `authentic` was found under; -1 before it was."""
+    checked: Checked | None = None
+    """What was found of the Authorisations' signatures."""
     refused: npt.NDArray[np.uint16] = field(default_factory=lambda: np.zeros(0, np.uint16))
     """Outcome that a stage refused a payment with before ordering, or PENDING."""
     first_outcome: npt.NDArray[np.uint16] = field(default_factory=lambda: np.zeros(0, np.uint16))

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Collection
+from dataclasses import fields, is_dataclass
 from typing import Any, Final, NoReturn
 
 import numpy as np
@@ -186,7 +187,11 @@ def _snapshot(batch: PaymentBatch) -> dict[str, Any]:
 def _equal(before: Any, after: Any) -> bool:
     if isinstance(before, np.ndarray) and isinstance(after, np.ndarray):
         return before.shape == after.shape and before.tobytes() == after.tobytes()
-    return before is after or (type(before) is type(after) and bool(before == after))
+    if before is after or type(before) is not type(after):
+        return before is after
+    if is_dataclass(before):
+        return all(_equal(getattr(before, one.name), getattr(after, one.name)) for one in fields(before))
+    return bool(before == after)
 
 
 def _title(stage: Stage) -> str:

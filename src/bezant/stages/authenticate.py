@@ -16,12 +16,12 @@ from bezant.stages.resources import Resources
 
 
 class Authenticate:
-    """Verifies every Authorisation once, on threads; the engine finds the answers remembered."""
+    """Verifies every Authorisation once, on threads; the engine takes the answers over."""
 
     name: ClassVar = "authenticate"
     version: ClassVar = "schemes-2"
     reads: ClassVar = frozenset({"records", "authorisations"})
-    writes: ClassVar = frozenset({"record_hashes", "authentic", "keys_version", "refused"})
+    writes: ClassVar = frozenset({"record_hashes", "checked", "refused"})
     has_fallback: ClassVar = False
     budget_us: ClassVar = 200.0
     budget_base_us: ClassVar = 50_000.0
@@ -33,10 +33,8 @@ class Authenticate:
         covering, ledger = batch.authorisations, self._engine.ledger
         batch.record_hashes = leaf_hashes(as_rows(batch.records))
         roots = signed_roots(covering, batch.record_hashes)
-        # Read first: keys that change while signatures are checked make the answers old.
-        batch.keys_version = ledger.keys_version
-        authentic = self._engine.signatures.check(ledger, covering, roots)
-        batch.authentic = authentic
+        batch.checked = self._engine.signatures.check(ledger, covering, roots)
+        authentic = batch.checked.authentic
         if authentic.all():
             return batch
         known = ledger.authority_rows(covering["authority_lo"], covering["authority_hi"]) != NO_ROW

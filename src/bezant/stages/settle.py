@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from bezant.chain.engine import Awaited
-from bezant.chain.signatures import Checked
 from bezant.errors import InvariantViolation, VaultError
 from bezant.model.identifiers import join
 from bezant.model.keys import authority_id
@@ -51,8 +50,7 @@ class Settle:
             "records",
             "record_hashes",
             "authorisations",
-            "authentic",
-            "keys_version",
+            "checked",
             "debtor_row",
             "decisions",
             "evidence",
@@ -94,7 +92,7 @@ class Settle:
             orders,
             prepare=lambda: self._seal(batch),
             record_hashes=_chosen(batch.record_hashes, batch.ordered),
-            checked=None if batch.keys_version < 0 else Checked(batch.keys_version, batch.authentic[kept]),
+            checked=None if batch.checked is None else batch.checked.of(kept),
         )
         if isinstance(submitted, Awaited):
             batch.awaited = submitted

@@ -12,7 +12,6 @@ import pytest
 
 from bezant.chain.readings import signing_statement
 from bezant.chain.receipts import build_receipt, render_receipt, verify_receipt
-from bezant.chain.signatures import Checked
 from bezant.errors import DecodeError, ProofError
 from bezant.model.keys import SCHEME_SECP256K1, SigningKey, authority_id
 from bezant.model.orders import Order, attest
@@ -176,16 +175,3 @@ def test_of_two_payments_under_one_id_the_one_between_these_accounts_is_meant(ch
     assert outcomes(chain, (BOB, back(chain, paid, 101))) == [Outcome.ABOVE_ORIGINAL]
     assert outcomes(chain, (BOB, back(chain, paid, 100))) == [Outcome.APPLIED]
     assert outcomes(chain, (ALICE, back(chain, decoy, 900))) == [Outcome.APPLIED]
-
-
-def test_what_was_found_of_a_signature_counts_only_until_keys_change(chain: ChainWorld) -> None:
-    """A payment is verified as it comes in; a block that replaces the key may be ordered before it."""
-    alice, bob = chain.fund()
-    ledger = chain.engine.ledger
-    found = Checked(ledger.keys_version, np.ones(1, np.uint8))
-    waiting = [chain.order((ALICE, chain.transfer(alice, bob, amount))) for amount in (1, 2)]
-    assert chain.engine.submit(waiting[:1], checked=found).receipts["outcome"].tolist() == [0]
-    stolen = command(chain, Kind.SET_KEY, related=0, amount=1, max_fee=7, commitment=THIRD.public)
-    assert outcomes(chain, (ALICE, stolen)) == [Outcome.APPLIED]
-    late = chain.engine.submit(waiting[1:], checked=found).receipts["outcome"]
-    assert late.tolist() == [Outcome.BAD_SIGNATURE]

@@ -68,7 +68,7 @@ class Audit:
         self._network = network_id(genesis)
         self._first, self._last = first, last
         self._disk = ReadOnlyDisk()
-        self._signatures = Signatures(self._network, executor, THREADS)
+        self._signatures = Signatures(self._network, executor, THREADS, remembers=False)
         self._gateways = gateway_keys(genesis.gateways)
         self._replica = Replica(genesis, ledger_seed)
         self._report = Report(self._network.hex(), first, 0)
@@ -155,7 +155,7 @@ class Audit:
         """Verify what the block says of its signatures, gateways and reversed payments."""
         covering, ledger = columns.authorisations, self._replica.ledger
         self._report.signatures += len(covering)
-        authentic = self._signatures.check(ledger, covering, signed_roots(covering, hashes))
+        authentic = self._signatures.check(ledger, covering, signed_roots(covering, hashes)).authentic
         accepted = np.repeat(
             np.array(
                 [gateway_accepted(self._network, self._gateways, o) for o in journaled.orders], np.uint8

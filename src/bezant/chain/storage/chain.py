@@ -280,11 +280,9 @@ class StoredChain:
         """
         columns = join_orders(orders)
         hashes = leaf_hashes(as_rows(columns.records)) if record_hashes is None else record_hashes
-        if checked is not None and checked.keys_version == self.ledger.keys_version:
-            authentic = checked.authentic
-        else:
+        if checked is None or checked.keys_version != self.ledger.keys_version:
             roots = signed_roots(columns.authorisations, hashes)
-            authentic = self.signatures.check(self.ledger, columns.authorisations, roots)
+            checked = self.signatures.check(self.ledger, columns.authorisations, roots, checked)
         if accepted is None:
             accepted = [gateway_accepted(self.network, self._gateways, order) for order in orders]
         per_order = np.repeat(np.array(accepted, np.uint8), [len(o.authorisations) for o in orders])
@@ -297,7 +295,7 @@ class StoredChain:
             time_ns,
             self._app,
             tuple(orders),
-            authentic,
+            checked.authentic,
             per_order,
             originals,
             no_faults() if faults is None else faults,
