@@ -36,7 +36,7 @@ from bezant.chain.receipts import build_receipt
 from bezant.ledger.kernel.governance import settle
 from bezant.ledger.state import dump
 from bezant.model.keys import verify_rows
-from bezant.model.native import compress
+from bezant.model.sha256 import compress
 from bezant.model.records import RECEIPT, Fault, Kind, id_of
 from bezant.testing.chains import ChainWorld
 from bezant.testing.kernels import floats_in, is_inlined, kernels, mixed_signs_in, name_of

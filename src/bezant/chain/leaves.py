@@ -10,7 +10,7 @@ seed can open that side of every receipt and nothing else::
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, types
+from numba import njit
 
 from bezant.chain.blocks import AppHash, StateRoot
 from bezant.model.digest import (
@@ -21,18 +21,19 @@ from bezant.model.digest import (
     TAG_SIDE,
     Digests,
     Integers,
-    address,
     as_rows,
+    begin_lanes,
+    copy_into,
     digest_rows,
-    hash_padded,
-    new_scratch,
-    pad,
+    hash_lanes,
+    new_lanes,
     sha256,
 )
 from bezant.model.identifiers import id_bytes
 from bezant.model.merkle import leaf_hashes, root
-from bezant.model.native import ENTRY, copy_memory
+from bezant.model.native import ENTRY
 from bezant.model.records import NO_ROW, SIDE, RecordArray, join_rows
+from bezant.model.sha256 import LANES
 
 LEAF_VERSION = 1
 STATE_KIND = 0xFFFF
@@ -58,7 +59,6 @@ LEAF = np.dtype(
 )
 """176 bytes. Hashes are zero where there is nothing: no record in a system receipt, no side in a refusal."""
 
-_SEED = np.frombuffer(TAG_BLIND_SEED, np.uint8)
 _BLIND = np.frombuffer(TAG_BLIND, np.uint8)
 _SIDE = np.frombuffer(TAG_SIDE, np.uint8)
 _SIDE_BYTES = SIDE.itemsize
@@ -66,36 +66,39 @@ _NOWHERE = np.uint32(NO_ROW)
 
 
 @njit(**ENTRY)
-def _blind_sides(rows, ids, sides, accounts, context, seed, blind, seed_text, blind_text, side_text, out):
+def _blind_sides(
+    rows, ids, sides, accounts, seed_start, context, seed_texts, blind_texts, side_texts, hashed, out
+):  # fmt: skip
     """Write the side commitment of every receipt.
 
     rows (n,), ids (n, 16), sides (n, 64), out (n, 32); accounts (rows, width), each beginning with
-    its 16 id bytes; seed and blind (32,); the texts start with their tags, `seed_text` with the
-    ledger's seed behind it.
+    its 16 id bytes; `seed_start` a tag and the ledger's seed; texts of LANES receipts at a time for
+    each of the three hashes, and `hashed` (LANES, 32).
     """
-    seed_at, blind_at, side_at = len(_SEED) + 32, len(_BLIND), len(_SIDE)
-    seed_blocks = pad(seed_text, seed_at + 16)
-    blind_blocks = pad(blind_text, blind_at + 48)
-    side_blocks = pad(side_text, side_at + 48 + _SIDE_BYTES)
-    seed_to = address(seed_text) + types.uintp(seed_at)
-    blind_to = address(blind_text) + types.uintp(blind_at)
-    side_to = address(side_text) + types.uintp(side_at)
-    for i in range(len(rows)):
-        row = rows[i]
-        if row == _NOWHERE:
-            for j in range(32):
-                out[i, j] = np.uint8(0)
-            continue
-        account = address(accounts[row])
-        copy_memory(seed_to, account, types.uintp(16))
-        hash_padded(context, seed_text, seed_blocks, seed)
-        copy_memory(blind_to, address(seed), types.uintp(32))
-        copy_memory(blind_to + types.uintp(32), address(ids[i]), types.uintp(16))
-        hash_padded(context, blind_text, blind_blocks, blind)
-        copy_memory(side_to, address(blind), types.uintp(32))
-        copy_memory(side_to + types.uintp(32), account, types.uintp(16))
-        copy_memory(side_to + types.uintp(48), address(sides[i]), types.uintp(_SIDE_BYTES))
-        hash_padded(context, side_text, side_blocks, out[i])
+    seed_at, blind_at, side_at = len(seed_start), len(_BLIND), len(_SIDE)
+    begin_lanes(seed_texts, seed_start, seed_at + 16)
+    begin_lanes(blind_texts, _BLIND, blind_at + 48)
+    begin_lanes(side_texts, _SIDE, side_at + 48 + _SIDE_BYTES)
+    for start in range(0, len(rows), LANES):
+        end = min(start + LANES, len(rows))
+        count = end - start
+        for lane in range(count):
+            row = rows[start + lane]
+            if row != _NOWHERE:
+                copy_into(seed_texts[lane], seed_at, accounts[row], 16)
+                copy_into(side_texts[lane], side_at + 32, accounts[row], 16)
+        hash_lanes(context, seed_texts, count, hashed)
+        for lane in range(count):
+            copy_into(blind_texts[lane], blind_at, hashed[lane], 32)
+            copy_into(blind_texts[lane], blind_at + 32, ids[start + lane], 16)
+        hash_lanes(context, blind_texts, count, hashed)
+        for lane in range(count):
+            copy_into(side_texts[lane], side_at, hashed[lane], 32)
+            copy_into(side_texts[lane], side_at + 48, sides[start + lane], _SIDE_BYTES)
+        hash_lanes(context, side_texts, count, out[start:end])
+        for i in range(start, end):
+            if rows[i] == _NOWHERE:
+                out[i] = np.uint8(0)
 
 
 def account_seed(ledger_seed: bytes, account: int) -> bytes:
@@ -137,7 +140,7 @@ def build_leaves(
     # A hold that expired shares its id with the receipt that placed it, and must not share its
     # blind. No payment id has a zero where UUIDv7 has its version, so that sets the two apart.
     ids[:system, 9] &= 0x0F
-    texts = _side_texts(ledger_seed)
+    texts = _side_texts(ledger_seed, len(receipts))
     for side in ("debtor", "creditor"):
         commitments = np.empty((len(receipts), 32), np.uint8)
         _blind_sides(
@@ -152,14 +155,13 @@ def build_leaves(
     return leaves if state is None else join_rows((leaves, state_leaf(state)), LEAF)
 
 
-def _side_texts(ledger_seed: bytes) -> tuple[Integers, ...]:
-    """Return what `_blind_sides` hashes with: context, seed, blind, and three tagged texts."""
-    context, seed_text = new_scratch(len(TAG_BLIND_SEED) + 48)
-    _, blind_text = new_scratch(len(TAG_BLIND) + 48)
-    _, side_text = new_scratch(len(TAG_SIDE) + 48 + _SIDE_BYTES)
+def _side_texts(ledger_seed: bytes, count: int) -> tuple[Integers, ...]:
+    """Return what `_blind_sides` hashes `count` sides with: start of seeds, context, three texts, hashes."""
     start = np.frombuffer(TAG_BLIND_SEED + ledger_seed, np.uint8)
-    seed_text[: len(start)], blind_text[: len(_BLIND)], side_text[: len(_SIDE)] = start, _BLIND, _SIDE
-    return context, np.empty(32, np.uint8), np.empty(32, np.uint8), seed_text, blind_text, side_text
+    context, seed_texts = new_lanes(len(start) + 16, count)
+    _, blind_texts = new_lanes(len(_BLIND) + 48, count)
+    _, side_texts = new_lanes(len(_SIDE) + 48 + _SIDE_BYTES, count)
+    return start, context, seed_texts, blind_texts, side_texts, np.empty((LANES, 32), np.uint8)
 
 
 def state_leaf(state: StateRoot) -> RecordArray:

@@ -28,10 +28,11 @@ from bezant.model.digest import (
     TAG_STATE_BLIND,
     TAG_STATE_LEAF,
     Digests,
-    new_scratch,
+    new_lanes,
     sha256,
 )
 from bezant.model.merkle import EMPTY_ROOT, LEAF
+from bezant.model.sha256 import LANES
 
 Positions = npt.NDArray[np.int64]
 GROWTH_SHARE = 8
@@ -97,7 +98,7 @@ class AccountTree:
         """
         self.image.write(at, rows)
         hashes = self._hash_leaves(rows)
-        context, message = new_scratch(65)
+        context, messages = new_lanes(65, len(at))
         self._levels[0].write(at, hashes)
         below = self._levels[0]
         for level in range(1, max(0, below.count - 1).bit_length() + 1):
@@ -105,7 +106,7 @@ class AccountTree:
                 self._levels.append(Layer(32))
             at = _parents(at)
             hashes = np.empty((len(at), 32), np.uint8)
-            hash_parents(below.rows, below.count, at, context, message, hashes)
+            hash_parents(below.rows, below.count, at, context, messages, hashes)
             self._levels[level].write(at, hashes)
             below = self._levels[level]
         return self._levels[-1].rows[0].tobytes() if self.image.count else EMPTY_ROOT
@@ -133,18 +134,13 @@ class AccountTree:
         return found
 
     def _hash_leaves(self, rows: npt.NDArray[np.uint8]) -> Digests:
-        context, seed_text = new_scratch(len(TAG_BLIND_SEED) + 48)
-        _, blind_text = new_scratch(len(TAG_STATE_BLIND) + 32)
-        _, leaf_text = new_scratch(len(LEAF + TAG_STATE_LEAF) + 32 + rows.shape[1])
-        for text, start in (
-            (seed_text, TAG_BLIND_SEED + self._seed),
-            (blind_text, TAG_STATE_BLIND),
-            (leaf_text, LEAF + TAG_STATE_LEAF),
-        ):
-            text[: len(start)] = np.frombuffer(start, np.uint8)
-        out = np.empty((len(rows), 32), np.uint8)
-        scratch = np.empty(32, np.uint8), np.empty(32, np.uint8)
-        hash_accounts(np.ascontiguousarray(rows), context, *scratch, seed_text, blind_text, leaf_text, out)
+        count, start = len(rows), np.frombuffer(TAG_BLIND_SEED + self._seed, np.uint8)
+        context, seed_texts = new_lanes(len(start) + 16, count)
+        _, blind_texts = new_lanes(len(TAG_STATE_BLIND) + 32, count)
+        _, leaf_texts = new_lanes(len(LEAF + TAG_STATE_LEAF) + 32 + rows.shape[1], count)
+        hashed, out = np.empty((LANES, 32), np.uint8), np.empty((count, 32), np.uint8)
+        texts = context, seed_texts, blind_texts, leaf_texts, hashed
+        hash_accounts(np.ascontiguousarray(rows), start, *texts, out)
         return out
 
 

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit, types
 
-from bezant.model.native import ENTRY, KERNEL, SHA256_START, copy_memory, sha256_block
+from bezant.model.native import ENTRY, KERNEL, RARE, copy_memory, sha256_block
+from bezant.model.sha256 import LANES, SHA256_START, WORTH_LANES, compress_lanes
 
 Digests = npt.NDArray[np.uint8]
 """Shape (n, 32)."""
@@ -58,6 +59,12 @@ def address(array):
     return types.uintp(array.ctypes.data)
 
 
+@njit(inline="always", **KERNEL)
+def copy_into(message, at, source, count):
+    """Write the first `count` bytes of an array into a message, from byte `at` on."""
+    copy_memory(address(message) + types.uintp(at), address(source), types.uintp(count))
+
+
 @njit(**KERNEL)
 def pad(message, length):
     """Write SHA-256's padding behind ``message[:length]`` and return how many blocks that makes.
@@ -75,6 +82,17 @@ def pad(message, length):
     return blocks
 
 
+@njit(inline="always", **KERNEL)
+def _swapped(word):
+    """Return the bytes of a uint32 in the other order."""
+    return (
+        (word >> np.uint32(24))
+        | ((word >> np.uint32(8)) & np.uint32(0xFF00))
+        | ((word << np.uint32(8)) & np.uint32(0xFF0000))
+        | (word << np.uint32(24))
+    )
+
+
 @njit(**KERNEL)
 def hash_padded(context, message, blocks, out):
     """Hash `blocks` blocks that `pad` closed into ``out`` (32,); `context` is (28,) uint32 scratch."""
@@ -86,13 +104,7 @@ def hash_padded(context, message, blocks, out):
         block += types.uintp(64)
     words = out.view(np.uint32)
     for i in range(8):
-        word = context[i]
-        words[i] = (
-            (word >> np.uint32(24))
-            | ((word >> np.uint32(8)) & np.uint32(0xFF00))
-            | ((word << np.uint32(8)) & np.uint32(0xFF0000))
-            | (word << np.uint32(24))
-        )
+        words[i] = _swapped(context[i])
 
 
 @njit(**KERNEL)
@@ -101,15 +113,45 @@ def hash_into(context, message, length, out):
     hash_padded(context, message, pad(message, length), out)
 
 
+@njit(**KERNEL)
+def begin_lanes(messages, start, length):
+    """Have every message of `new_lanes` begin with ``start`` (m,) uint8 and end with its padding."""
+    for lane in range(len(messages)):
+        for i in range(len(start)):
+            messages[lane, i] = start[i]
+        pad(messages[lane], length)
+
+
+@njit(**RARE)
+def hash_lanes(context, messages, count, out):
+    """Hash the first `count` messages, which `begin_lanes` made ready, into ``out`` (at least count, 32)."""
+    blocks = messages.shape[1] // 64
+    if count < WORTH_LANES:
+        for lane in range(count):
+            hash_padded(context, messages[lane], blocks, out[lane])
+        return
+    for i in range(8):
+        for lane in range(LANES):
+            context[i * LANES + lane] = SHA256_START[i]
+    state, block, stride = address(context), address(messages), types.uintp(messages.shape[1])
+    for _ in range(blocks):
+        compress_lanes(state, block, stride)
+        block += types.uintp(64)
+    for lane in range(count):
+        words = out[lane].view(np.uint32)
+        for i in range(8):
+            words[i] = _swapped(context[i * LANES + lane])
+
+
 @njit(**ENTRY)
-def _digest_rows(rows, lead, context, message, out):
-    width = rows.shape[1]
-    blocks = pad(message, lead + width)
-    target, source, step = address(message) + types.uintp(lead), address(rows), types.uintp(width)
-    for i in range(rows.shape[0]):
-        copy_memory(target, source, step)
-        source += step
-        hash_padded(context, message, blocks, out[i])
+def _digest_rows(rows, prefix, context, messages, out):
+    lead, width = len(prefix), rows.shape[1]
+    begin_lanes(messages, prefix, lead + width)
+    for start in range(0, rows.shape[0], LANES):
+        end = min(start + LANES, rows.shape[0])
+        for lane in range(end - start):
+            copy_into(messages[lane], lead, rows[start + lane], width)
+        hash_lanes(context, messages, end - start, out[start:end])
 
 
 def new_scratch(length: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint8]]:
@@ -117,12 +159,17 @@ def new_scratch(length: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uin
     return np.empty(28, np.uint32), np.empty(length + PADDING, np.uint8)
 
 
+def new_lanes(length: int, count: int = LANES) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint8]]:
+    """Return (context, messages) to hash `count` messages of `length` bytes at a time with `hash_lanes`."""
+    lanes = count if count < WORTH_LANES else LANES
+    return np.empty(8 * LANES, np.uint32), np.empty((lanes, ((length + 8) // 64 + 1) * 64), np.uint8)
+
+
 def digest_rows(prefix: bytes, rows: npt.NDArray[np.uint8]) -> Digests:
     """Return SHA-256(prefix ‖ row) for every row of ``rows`` (n, width), as (n, 32)."""
     out = np.empty((len(rows), 32), np.uint8)
-    context, message = new_scratch(len(prefix) + rows.shape[1])
-    message[: len(prefix)] = np.frombuffer(prefix, np.uint8)
-    _digest_rows(np.ascontiguousarray(rows), len(prefix), context, message, out)
+    lanes = new_lanes(len(prefix) + rows.shape[1], len(rows))
+    _digest_rows(np.ascontiguousarray(rows), np.frombuffer(prefix, np.uint8), *lanes, out)
     return out
 
 

@@ -9,22 +9,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numba import njit, types
+from numba import njit
 
 from bezant.model.digest import (
     Digests,
     Integers,
-    address,
+    begin_lanes,
+    copy_into,
     digest_rows,
-    hash_padded,
-    new_scratch,
-    pad,
+    hash_lanes,
+    new_lanes,
     sha256,
 )
-from bezant.model.native import ENTRY, KERNEL, copy_memory
+from bezant.model.native import ENTRY, KERNEL
+from bezant.model.sha256 import LANES
 
 LEAF = b"\x00"
 INNER = b"\x01"
+_INNER = np.frombuffer(INNER, np.uint8)
 EMPTY_ROOT = sha256()
 """The root of no leaves, RFC 6962 §2.1."""
 
@@ -35,27 +37,34 @@ def leaf_hashes(rows: Digests) -> Digests:
 
 
 @njit(**KERNEL)
-def _fold(level, start, count, context, message):
-    """Fold ``level[start : start + count]`` in place to its root in ``level[start]``."""
-    message[0] = np.uint8(1)
-    blocks, child = pad(message, 65), address(message) + types.uintp(1)
+def hash_pairs(children, pairs, context, messages, out):
+    """Write the parents (pairs, 32) of nodes (2 * pairs, 32), which may be where their children lie."""
+    for start in range(0, pairs, LANES):
+        end = min(start + LANES, pairs)
+        for lane in range(end - start):
+            # Two siblings lie side by side in memory.
+            copy_into(messages[lane], 1, children[2 * (start + lane)], 64)
+        hash_lanes(context, messages, end - start, out[start:end])
+
+
+@njit(**KERNEL)
+def _fold(level, count, context, messages):
+    """Fold ``level[:count]`` in place to its root in ``level[0]``."""
     while count > 1:
         pairs = count // 2
-        for i in range(pairs):
-            # Two siblings lie side by side in memory.
-            copy_memory(child, address(level[start + 2 * i]), types.uintp(64))
-            hash_padded(context, message, blocks, level[start + i])
+        hash_pairs(level, pairs, context, messages, level)
         if count % 2:
             for j in range(32):
-                level[start + pairs, j] = level[start + count - 1, j]
+                level[pairs, j] = level[count - 1, j]
         count = pairs + count % 2
 
 
 @njit(**ENTRY)
-def _group_roots(level, first, count, context, message, out):
+def _group_roots(level, first, count, context, messages, out):
+    begin_lanes(messages, _INNER, 65)
     for group in range(len(first)):
         start = np.int64(first[group])
-        _fold(level, start, np.int64(count[group]), context, message)
+        _fold(level[start:], np.int64(count[group]), context, messages)
         for j in range(32):
             out[group, j] = level[start, j]
 
@@ -70,7 +79,7 @@ def group_roots(leaves: Digests, first: Integers, count: Integers) -> Digests:
     if len(first) == len(leaves):
         out[:] = leaves
     else:
-        _group_roots(leaves.copy(), first, count, *new_scratch(65), out)
+        _group_roots(leaves.copy(), first, count, *new_lanes(65, len(leaves) // 2), out)
     return out
 
 

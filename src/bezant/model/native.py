@@ -4,25 +4,24 @@ SHA-256 comes from the libcrypto that Python's own `hashlib` is linked with (it 
 CPU's SHA instructions: 0.035 µs a block against 0.195 in compiled Python), Ed25519 and the
 AEAD from the libsodium inside PyNaCl, secp256k1 from the libsecp256k1 inside coincurve. Each
 address is registered with LLVM under a name of ours, so kernels stay cacheable on disk. Where
-Python carries its libcrypto in a way that hides the symbol, the compiled Python in this file
-takes its place with the same results.
+Python carries its libcrypto in a way that hides the symbol, the compiled Python of `sha256` takes
+its place with the same results.
 """
 
 from __future__ import annotations
 
 import ctypes
-from functools import cache
-from math import isqrt
 from typing import Any
 
 import coincurve._libsecp256k1 as _secp256k1
 import llvmlite.binding as llvm
 import nacl._sodium as _sodium
-import numpy as np
 from llvmlite import ir
-from numba import carray, cfunc, njit, types  # type: ignore[attr-defined]
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
+
+from bezant.model.sha256 import compress_in_c
 
 SHA256_SYMBOL = "bezant_sha256_block"
 VERIFY_SYMBOL = "bezant_ed25519_open"
@@ -31,30 +30,6 @@ OPEN_SYMBOL = "bezant_aegis256_open"
 UNWRAP_SYMBOL = "bezant_xchacha20poly1305_open"
 PARSE_SYMBOL = "bezant_secp256k1_xonly_parse"
 SCHNORR_SYMBOL = "bezant_secp256k1_schnorr_verify"
-
-
-def _primes(count: int) -> list[int]:
-    found: list[int] = []
-    candidate = 2
-    while len(found) < count:
-        if all(candidate % prime for prime in found):
-            found.append(candidate)
-        candidate += 1
-    return found
-
-
-def _cube_root(value: int) -> int:
-    guess = 1 << (value.bit_length() // 3 + 1)
-    while True:
-        better = (2 * guess + value // (guess * guess)) // 3
-        if better >= guess:
-            return guess
-        guess = better
-
-
-# FIPS 180-4 §4.2.2 and §5.3.3: the first 32 fractional bits of the roots of the first primes.
-SHA256_START = np.array([isqrt(p << 64) & 0xFFFFFFFF for p in _primes(8)], np.uint32)
-_ROUND = np.array([_cube_root(p << 96) & 0xFFFFFFFF for p in _primes(64)], np.uint32)
 
 
 ENTRY: dict[str, Any] = {"nogil": True, "_nrt": False, "no_cfunc_wrapper": True, "cache": True}
@@ -73,55 +48,6 @@ every table of the ledger and takes longer to compile than most of these functio
 ends the process; tests look through the sources for it, and call such a kernel by `within_reach`."""
 RARE: dict[str, Any] = {**KERNEL, "forceinline": False}
 """The same for what is seldom asked: called, not inlined, which halves the time that compiling takes."""
-
-
-@njit(inline="always")
-def _rotate(x, n):
-    return (x >> np.uint32(n)) | (x << np.uint32(32 - n))
-
-
-@njit(nogil=True)
-def compress(h, block):
-    """One SHA-256 block, FIPS 180-4 §6.2.2; `h` (8,) uint32 in and out, `block` (64,) uint8."""
-    w = np.empty(64, np.uint32)
-    for i in range(16):
-        w[i] = (
-            (np.uint32(block[4 * i]) << np.uint32(24))
-            | (np.uint32(block[4 * i + 1]) << np.uint32(16))
-            | (np.uint32(block[4 * i + 2]) << np.uint32(8))
-            | np.uint32(block[4 * i + 3])
-        )
-    for i in range(16, 64):
-        s0 = _rotate(w[i - 15], 7) ^ _rotate(w[i - 15], 18) ^ (w[i - 15] >> np.uint32(3))
-        s1 = _rotate(w[i - 2], 17) ^ _rotate(w[i - 2], 19) ^ (w[i - 2] >> np.uint32(10))
-        w[i] = np.uint32(w[i - 16] + s0 + w[i - 7] + s1)
-    a, b, c, d, e, f, g, last = h[0], h[1], h[2], h[3], h[4], h[5], h[6], h[7]
-    for i in range(64):
-        s1 = _rotate(e, 6) ^ _rotate(e, 11) ^ _rotate(e, 25)
-        t1 = np.uint32(last + s1 + ((e & f) ^ (~e & g)) + _ROUND[i] + w[i])
-        s0 = _rotate(a, 2) ^ _rotate(a, 13) ^ _rotate(a, 22)
-        t2 = np.uint32(s0 + ((a & b) ^ (a & c) ^ (b & c)))
-        last, g, f, e = g, f, e, np.uint32(d + t1)
-        d, c, b, a = c, b, a, np.uint32(t1 + t2)
-    h[0] += a
-    h[1] += b
-    h[2] += c
-    h[3] += d
-    h[4] += e
-    h[5] += f
-    h[6] += g
-    h[7] += last
-
-
-@cache
-def compress_in_c() -> Any:
-    """Return `compress` as a C function: compiled only where it has to take the place of libcrypto's."""
-
-    @cfunc(types.void(types.CPointer(types.uint32), types.CPointer(types.uint8)))
-    def entry(h, block):
-        compress(carray(h, 8), carray(block, 64))
-
-    return entry
 
 
 def _sha256_address() -> int:

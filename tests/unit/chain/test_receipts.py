@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 from bezant.chain.anchors import trust_statement
-from bezant.chain.leaves import build_leaves
+from bezant.chain.leaves import account_seed, blind_of, build_leaves, side_commitment
 from bezant.chain.readings import decided
 from bezant.chain.receipts import Receipt, build_receipt, render_receipt, verify_receipt
 from bezant.errors import ProofError
 from bezant.ledger.state import ACCOUNT
+from bezant.model.digest import as_rows
 from bezant.model.identifiers import render_id
 from bezant.model.keys import SigningKey
 from bezant.model.outcomes import Outcome
@@ -248,3 +249,25 @@ def test_making_leaves_leaves_the_receipts_alone() -> None:
         receipts, np.zeros((0, 32), np.uint8), np.zeros(0, DECISION), bytes(32), np.zeros(1, ACCOUNT)
     )
     assert receipts.tobytes() == before
+
+
+@pytest.mark.parametrize("count", [1, 4, 5, 16, 37])
+def test_sides_are_what_their_holders_can_make_again(count: int) -> None:
+    """In blocks of any size, zeros where there is no account; none fills what the one beside it left."""
+    random = np.random.default_rng(count)
+    receipts, accounts, seed = np.zeros(count, RECEIPT), np.zeros(9, ACCOUNT), random.bytes(32)
+    as_rows(accounts)[:] = random.integers(0, 256, (9, ACCOUNT.itemsize))
+    as_rows(receipts)[:] = random.integers(0, 256, (count, RECEIPT.itemsize))
+    for side in ("debtor", "creditor"):
+        rows = random.integers(0, 9, count)
+        receipts[f"{side}_row"] = np.where(random.random(count) < 0.3, NO_ROW, rows)
+    hashes, decisions = np.zeros((count, 32), np.uint8), np.zeros(count, DECISION)
+    leaves = build_leaves(receipts, hashes, decisions, seed, accounts)
+    for receipt, leaf in zip(receipts, leaves, strict=True):
+        for side in ("debtor", "creditor"):
+            row, expected = int(receipt[f"{side}_row"]), bytes(32)
+            if row != NO_ROW:
+                account = id_of(accounts[row], "id")
+                blind = blind_of(account_seed(seed, account), id_of(receipt, "id"))
+                expected = side_commitment(blind, account, receipt[f"{side}_side"].tobytes())
+            assert leaf[f"{side}_side"].tobytes() == expected

@@ -7,11 +7,12 @@ import hashlib
 
 import numpy as np
 import pytest
+from numba import njit, types
 
 from bezant.model import digest
-from bezant.model.digest import as_rows, digest_rows, sha256
-from bezant.model.native import SHA256_START, compress, compress_in_c
+from bezant.model.digest import address, as_rows, digest_rows, sha256
 from bezant.model.records import RECORD
+from bezant.model.sha256 import LANES, SHA256_START, compress, compress_in_c, compress_lanes
 
 
 @pytest.mark.parametrize("lead", [0, 1, 24, 55, 64])
@@ -22,6 +23,34 @@ def test_rows_are_hashed_as_hashlib_does(lead: int, width: int) -> None:
     prefix = bytes(range(lead))
     expected = [hashlib.sha256(prefix + row.tobytes()).digest() for row in rows]
     assert [row.tobytes() for row in digest_rows(prefix, rows)] == expected
+
+
+@pytest.mark.parametrize("count", [1, 4, 5, 15, 16, 17, 40])
+def test_any_number_of_rows_is_hashed_as_hashlib_does(count: int) -> None:
+    """One by one, some lanes of a vector, all of them, and several vectors after each other."""
+    random = np.random.default_rng(count)
+    for length in range(301):
+        rows = random.integers(0, 256, (count, length), dtype=np.uint8)
+        prefix = random.bytes(length % 3)
+        expected = [hashlib.sha256(prefix + row.tobytes()).digest() for row in rows]
+        assert [row.tobytes() for row in digest_rows(prefix, rows)] == expected
+
+
+def test_lanes_compress_as_single_blocks_do() -> None:
+    """Also where the processor's vectors are too narrow for kernels to use them."""
+    random = np.random.default_rng(3)
+    blocks = random.integers(0, 256, (LANES, 3, 64), dtype=np.uint8)
+    single, lanes = np.tile(SHA256_START, (LANES, 1)), np.repeat(SHA256_START, LANES).reshape(8, LANES)
+    for at in range(3):
+        for lane in range(LANES):
+            compress(single[lane], blocks[lane, at])
+        compress_every_lane(lanes, blocks[:, at:], blocks.strides[0])
+        assert (single == lanes.T).all()
+
+
+@njit
+def compress_every_lane(state, blocks, stride):  # type: ignore[no-untyped-def]
+    compress_lanes(address(state), address(blocks), types.uintp(stride))
 
 
 def test_no_rows_are_no_digests() -> None:
