@@ -20,7 +20,7 @@ from bezant.intelligence.instruments import INSTRUMENT_FEATURES
 from bezant.intelligence.places import PLACE_FEATURES
 from bezant.intelligence.slots import exists, first_slot
 from bezant.intelligence.windows import WINDOW_FEATURES, pair_key
-from bezant.model.native import ENTRY, KERNEL
+from bezant.model.native import ENTRY, KERNEL, LINE, fetch_at
 
 _Array = npt.NDArray[Any]
 
@@ -167,26 +167,26 @@ def highest_row(debtor: Any, creditor: Any) -> Any:
 
 
 @njit(**KERNEL)
-def _fetch(of: Any, tables: Any, p: Any) -> Any:
-    """Touch what looking at payments reads.
-
-    It lies in a dozen places for each, in no cache; here nothing depends on what is read before, so that the
-    processor waits for many at once. The sum is only there to need what is read.
-    """
-    touched = 0.0
+def _fetch(of: Any, tables: Any, p: Any) -> None:
+    """Ask for the memory that looking at payments reads: a dozen places for each, in no cache."""
     for i in range(p.debtor.size):
         a, b = p.debtor[i], p.creditor[i]
         if not (exists(a) and exists(b)):
             continue
         for row in (a, b):
-            # An account's floats, and its words in the graph, lie in two cache lines each.
-            floats, words = of.windows[row], of.graph_words[row]
-            account = (floats[0] + floats[-1]) + of.graph[row, 0]
-            times = of.window_times[row, 0] + of.standing[row].day + of.habits[row].last_ns
-            touched += account + float(times + np.int64(words[0]) + np.int64(words[-1]))
+            # An account's floats, and its words in the graph, lie in two lines each.
+            fetch_at(of.windows, row, 0)
+            fetch_at(of.windows, row, LINE)
+            fetch_at(of.graph_words, row, 0)
+            fetch_at(of.graph_words, row, LINE)
+            fetch_at(of.graph, row, 0)
+            fetch_at(of.window_times, row, 0)
+            fetch_at(of.standing, row, 0)
+            fetch_at(of.habits, row, 0)
         slot = first_slot(tables.pair_keys, pair_key(a, b))
-        touched += float(tables.pair_times[slot]) + float(tables.pair_keys[slot]) + tables.pairs[slot, 0]
-    return touched
+        fetch_at(tables.pair_keys, slot, 0)
+        fetch_at(tables.pair_times, slot, 0)
+        fetch_at(tables.pairs, slot, 0)
 
 
 @njit(**KERNEL)
@@ -206,18 +206,17 @@ def _room_for(traces: Any, start: Any, end: Any) -> Any:
 
 
 @njit(**ENTRY)
-def look(of: Any, tables: Any, payments: Any, blank: Any, traces: Any, x: Any) -> Any:
+def look(of: Any, tables: Any, payments: Any, blank: Any, traces: Any, x: Any) -> None:
     """Fill x (n, F): each row sees the state and the rows before it, which leave their traces.
 
-    `blank` is a ByAccount of one account, read where there is none. What is returned means nothing.
+    `blank` is a ByAccount of one account, read where there is none.
     """
-    touched, total = 0.0, payments.debtor.size
+    total = payments.debtor.size
     for start in range(0, total, FETCHED):
         end = min(start + FETCHED, total)
         part = _part_of(payments, start, end)
-        touched += _fetch(of, tables, part)
+        _fetch(of, tables, part)
         _look_at(of, tables, part, blank, _room_for(traces, start, end), x[start:end])
-    return touched
 
 
 @njit(**KERNEL)

@@ -16,8 +16,9 @@ from typing import Any
 import coincurve._libsecp256k1 as _secp256k1
 import llvmlite.binding as llvm
 import nacl._sodium as _sodium
+import numpy as np
 from llvmlite import ir
-from numba import types
+from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
@@ -92,6 +93,10 @@ take: Any = intrinsic(_take)
 threads: so several that run one kernel over one array share its rows, and whoever is free takes the next."""
 
 
+LINE = 64
+"""Bytes of memory that a processor fetches at once."""
+
+
 def _prefetch(typing, address):
     def ask(context, builder, signature, given):
         pointer, number = ir.IntType(8).as_pointer(), ir.IntType(32)
@@ -106,6 +111,13 @@ def _prefetch(typing, address):
 
 prefetch: Any = intrinsic(_prefetch)
 """(address): have the processor fetch this line of memory while it goes on with something else."""
+
+
+@njit(inline="always", **KERNEL)
+def fetch_at(table, row, offset):
+    """Ask for the memory of a row of a table or index, from a byte of it on."""
+    prefetch(table.ctypes.data + np.uint64(row) * np.uint64(table.strides[0]) + np.uint64(offset))
+
 
 sha256_block = types.ExternalFunction(SHA256_SYMBOL, types.void(types.uintp, types.uintp))
 """(state, block): one compression; `state` points to at least 28 uint32, the first 8 are the hash."""

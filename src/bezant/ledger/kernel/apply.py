@@ -13,14 +13,12 @@ from bezant.ledger.kernel.holds import NO_SLOT, close_hold, next_due, pop_expiry
 from bezant.ledger.kernel.identities import home_of
 from bezant.ledger.kernel.parties import SYSTEM
 from bezant.ledger.kernel.tables import NOWHERE, find, following, mix, place
-from bezant.model.native import ENTRY, KERNEL, prefetch
+from bezant.model.native import ENTRY, KERNEL, LINE, fetch_at
 from bezant.model.outcomes import Outcome
 from bezant.model.records import NO_ROW
 
 FETCHED = 128
 """Records whose memory is asked for ahead: 50 KB, which every cache holds."""
-LINE = 64
-"""Bytes that a processor fetches at once."""
 PROBES = 3
 """Entries of the index of accounts whose rows are asked for: nearly every account is among the first."""
 HOLD_EXPIRED = np.uint16(Outcome.HOLD_EXPIRED)
@@ -54,12 +52,6 @@ def expire_holds(state, time_ns, receipts):
         close_hold(state, np.uint32(slot))
         return_reserve(state.accounts[debtor_row], state.accounts[creditor_row], amount)
         write_receipt(state, receipt, HOLD_EXPIRED, amount, SYSTEM, debtor_row, creditor_row)
-
-
-@njit(inline="always", **KERNEL)
-def fetch_at(table, row, offset):
-    """Ask for the memory of a row of a table or index, from a byte of it on."""
-    prefetch(table.ctypes.data + np.uint64(row) * np.uint64(table.itemsize) + np.uint64(offset))
 
 
 @njit(**KERNEL)
