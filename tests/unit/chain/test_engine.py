@@ -241,6 +241,26 @@ def test_another_ledger_seed_is_noticed(chain: ChainWorld) -> None:
     chain.open()
 
 
+@pytest.mark.parametrize("begun", [True, False], ids=["with blocks", "without"])
+def test_damage_to_the_height_in_a_segments_header_is_named_and_no_lost_snapshot(
+    chain: ChainWorld, begun: bool
+) -> None:
+    """A chain may begin behind a snapshot, and then that height says so: a turned bit must not."""
+    if begun:
+        chain.fund()
+    chain.engine.close()
+    path = chain.folder / "journal" / "00000001.segment"
+    whole = path.read_bytes()
+    for offset in range(16, 24):
+        damaged = bytearray(whole)
+        damaged[offset] ^= 2
+        path.write_bytes(damaged)
+        with pytest.raises(JournalDamaged, match=r"00000001\.segment at byte 0: .*restore it from a backup"):
+            chain.open()
+    path.write_bytes(whole)
+    chain.open()
+
+
 def test_another_network_is_refused(chain: ChainWorld) -> None:
     chain.fund()
     chain.engine.close()

@@ -34,7 +34,7 @@ from bezant.chain import history, leaves
 from bezant.chain.blocks import StateRoot
 from bezant.chain.storage.archive import ENTRY, ReceiptArchive, archive_leaf
 from bezant.chain.storage.disk import Disk, SystemDisk, read_span
-from bezant.chain.storage.frames import SEGMENT_HEADER, decode_segment_header
+from bezant.chain.storage.frames import SEGMENT_HEADER, decode_segment_header, read_frame
 from bezant.chain.storage.snapshots import Position, Snapshot, Snapshots
 from bezant.chain.storage.state_roots import root_of, standing_digest
 from bezant.chain.storage.tree_file import HistoryTree
@@ -223,10 +223,18 @@ def _grow(
 
 
 def _begins_later(folder: Path, disk: Disk) -> bool:
-    """Return whether the journal in a chain's folder says that it does not begin with block 1."""
+    """Return whether the journal in a chain's folder does not begin with block 1.
+
+    Its header may say so because a bit of it turned round, so its first frame has to say so too, or where it
+    has none yet, the answers that came along. What is damaged the journal refuses by file and byte.
+    """
+    path = folder / "journal" / "00000001.segment"
     with suppress(StorageError, DecodeError):
-        header = read_span(disk, folder / "journal" / "00000001.segment", 0, SEGMENT_HEADER.itemsize)
-        return decode_segment_header(header).first_height > 1
+        first = decode_segment_header(read_span(disk, path, 0, SEGMENT_HEADER.itemsize)).first_height
+        if first <= 1:
+            return False
+        frame = read_frame(memoryview(read_span(disk, path)), SEGMENT_HEADER.itemsize)
+        return frame.height >= first if frame else bool(read_span(disk, folder / "blocks.log", 0, 1))
     return False
 
 
