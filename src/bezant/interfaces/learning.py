@@ -11,6 +11,7 @@ from bezant.intelligence.history import Progress
 from bezant.intelligence.model import Model
 from bezant.intelligence.training import train
 from bezant.interfaces.files.cards import CardFile
+from bezant.interfaces.files.mapping import CardMapping
 from bezant.interfaces.histories import DAY_NS, history_of_file, history_of_folder
 
 ECONOMY, HISTORY = "economy", "history"
@@ -23,7 +24,7 @@ def learn(
     *,
     folder: Path,
     payments: int,
-    mapping: str = "",
+    mapping: CardMapping | str | None = None,
     delay_days: float = 7.0,
     costs: Costs | None = None,
 ) -> Model:
@@ -45,6 +46,4 @@ def learn(
             code="source_unknown",
             param="from",
         )
-    return train(
-        history_of_file(CardFile(path, mapping or None)), seed, progress, source=path.name, costs=costs
-    )
+    return train(history_of_file(CardFile(path, mapping)), seed, progress, source=path.name, costs=costs)

@@ -257,6 +257,27 @@ def test_what_cannot_be_learned_from_is_named(tmp_path: Path, source: str, code:
     assert not target.exists()
 
 
+@pytest.mark.parametrize(
+    ("named", "error"),
+    [
+        (["--time", "at", "--debtor", "card", "--creditor", "shop", "--amount", "eur"], "error [no_labels]"),
+        (
+            ["--time", "at", "--debtor", "card", "--creditor", "shop", "--amount", "eur", "--label", "fraud"],
+            "error [history_",
+        ),
+        (["--time", "at", "--amount", "eur"], "the mapping names no column for debtor, creditor"),
+        ([], "name them with --time, --debtor, --creditor and --amount"),
+    ],
+)
+def test_columns_of_a_file_to_learn_from_can_be_named(tmp_path: Path, named: list[str], error: str) -> None:
+    path = tmp_path / "own.csv"
+    path.write_text("at,card,shop,eur,fraud\n2026-01-01T00:00:00,a,b,1.00,1\n")
+    asked = ["models", "train", "--from", str(path), *named, "--save", str(tmp_path / "never.model")]
+    done = CliRunner().invoke(app, asked)
+    assert done.exit_code == 1
+    assert error in " ".join(done.output.split())
+
+
 def test_a_fraud_that_is_cleared_weighs_on_its_place_only_in_between() -> None:
     count = 3_000
     hour = 3_600 * 10**9

@@ -117,10 +117,10 @@ def thaw(account: _Account, data: Data = DEFAULT_DATA, as_json: AsJson = False) 
 def limits(
     account: _Account,
     credit: Annotated[
-        str | None, typer.Option(help="How far it may go negative; 0 for not at all.  [default: as it is]")
+        str | None, typer.Option(help="How far it may go negative; 0 for not at all.  \\[default: as it is]")
     ] = None,
     balance: Annotated[
-        str | None, typer.Option(help="How much it may hold; 0 for no limit.  [default: as it is]")
+        str | None, typer.Option(help="How much it may hold; 0 for no limit.  \\[default: as it is]")
     ] = None,
     data: Data = DEFAULT_DATA,
     as_json: AsJson = False,

@@ -9,7 +9,7 @@ import typer
 from bezant.interfaces.cli.output import DEFAULT_DATA, AsJson, Data, Key, show
 
 _Height = Annotated[
-    int, typer.Option(help="The first block of the change.  [default: --after blocks from now]")
+    int, typer.Option(help="The first block of the change.  \\[default: --after blocks from now]")
 ]
 _After = Annotated[int, typer.Option(help="Blocks from now to the change.")]
 _VotingHours = Annotated[float, typer.Option(min=0.001, help="How long votes are taken.")]

@@ -47,7 +47,9 @@ def list_holds(
 @app.command()
 def capture(
     payment: _Payment,
-    amount: Annotated[str | None, typer.Argument(help="Decimal amount.  [default: all that is held]")] = None,
+    amount: Annotated[
+        str | None, typer.Argument(help="Decimal amount.  \\[default: all that is held]")
+    ] = None,
     keep_rest: Annotated[
         bool,
         typer.Option("--keep-rest", help="Keep the rest held for more captures, instead of returning it."),

@@ -14,7 +14,7 @@ def init(
     network: Annotated[str, typer.Option(help="The network's name, part of its genesis.")] = "bezant",
     asset: Annotated[
         list[str] | None,
-        typer.Option(help="Code and decimals of an asset, e.g. EUR/2; repeat for more.  [default: five]"),
+        typer.Option(help="Code and decimals of an asset, e.g. EUR/2; repeat for more.  \\[default: five]"),
     ] = None,
     policy: Annotated[
         list[str] | None,

@@ -20,12 +20,12 @@ _Mandate = Annotated[str, typer.Argument(help="Mandate id, as 'bezant mandates l
 def set_mandate(
     account: Annotated[str, typer.Argument(help="Whose money it is, 32 hexadecimal digits.")],
     cap: Annotated[str, typer.Argument(help="Most that one payment may be, e.g. 50.")],
-    payee: Annotated[str, typer.Option(help="The only account that may be paid.  [default: any]")] = "",
+    payee: Annotated[str, typer.Option(help="The only account that may be paid.  \\[default: any]")] = "",
     period_cap: Annotated[str | None, typer.Option(help="Most that a period may see.")] = None,
     period: Annotated[int, typer.Option(help="Length of a period in seconds, e.g. 2592000.")] = 0,
-    until: Annotated[str | None, typer.Option(help="When it ends, RFC 3339.  [default: never]")] = None,
+    until: Annotated[str | None, typer.Option(help="When it ends, RFC 3339.  \\[default: never]")] = None,
     delegate: Annotated[
-        str, typer.Option(help="Authority whose signature pays under it.  [default: this node's gateway]")
+        str, typer.Option(help="Authority whose signature pays under it.  \\[default: this node's gateway]")
     ] = "",
     key: Key = "",
     data: Data = DEFAULT_DATA,

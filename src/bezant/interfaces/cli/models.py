@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bezant.interfaces.cli.columns import Column, Scale, mapping_of
 from bezant.interfaces.cli.output import DEFAULT_DATA, AsJson, Data, Key, progress_bar, show
 
 if TYPE_CHECKING:
@@ -31,15 +32,27 @@ def train(
     seed: Annotated[int, typer.Option(help="The same seed gives the same model.")] = 1_007,
     payments: Annotated[int, typer.Option(help="How much of a simulated world to learn from.")] = 200_000,
     mapping: Annotated[
-        str, typer.Option(help="A file's columns, as for bezant replay.  [default: found by their names]")
+        str, typer.Option(help="A file's columns, as for bezant replay.  \\[default: found by their names]")
     ] = "",
     delay_days: Annotated[
         float,
         typer.Option(min=0.0, help="Days until fraud is reported: a journal's last ones teach nothing."),
     ] = 7.0,
+    time: Column = "",
+    debtor: Column = "",
+    creditor: Column = "",
+    amount: Column = "",
+    id: Column = "",
+    label: Column = "",
+    amount_unit: Column = "",
+    scale: Scale = 2,
+    time_unit: Column = "",
+    epoch: Column = "",
     save: Annotated[
         Path | None,
-        typer.Option(help="Model file to write.  [default: in the data folder, used from its next start on]"),
+        typer.Option(
+            help="Model file to write.  \\[default: in the data folder, used from its next start on]"
+        ),
     ] = None,
     data: Data = DEFAULT_DATA,
     as_json: AsJson = False,
@@ -49,12 +62,13 @@ def train(
     The oldest 60 % of payments grow the trees, the next 20 % calibrate them and set thresholds, the newest
     20 % are only measured. From a journal it learns from what was labelled, with every label known from when
     it was given; its node must be stopped, or be a copy. A file needs a column of labels. Where bezant.toml
-    has [costs], the card says what decisions cost at its thresholds and at those that follow cost.
+    names costs, the card says what decisions cost at its thresholds and at those that follow cost.
 
     \b
     bezant models train --payments 100000
     bezant models train --from history
     bezant models train --from handbook_transactions.parquet --save cards.model
+    bezant models train --from own.csv --time at --debtor card --creditor shop --amount eur --label fraud
     """
     from bezant.config import load_config
     from bezant.errors import ConfigError
@@ -80,7 +94,19 @@ def train(
             note,
             folder=data,
             payments=payments,
-            mapping=mapping,
+            mapping=mapping_of(
+                mapping,
+                scale,
+                time=time,
+                debtor=debtor,
+                creditor=creditor,
+                amount=amount,
+                id=id,
+                label=label,
+                amount_unit=amount_unit,
+                time_unit=time_unit,
+                epoch=epoch,
+            ),
             delay_days=delay_days,
             costs=read_costs(load_config(data).costs),
         )
@@ -226,7 +252,7 @@ def rollback(key: Key = "", data: Data = DEFAULT_DATA, as_json: AsJson = False) 
 
 @app.command("show")
 def show_model(
-    digest: Annotated[str, typer.Argument(help="How its digest begins.  [default: the champion]")] = "",
+    digest: Annotated[str, typer.Argument(help="How its digest begins.  \\[default: the champion]")] = "",
     data: Data = DEFAULT_DATA,
     as_json: AsJson = False,
 ) -> None:

@@ -24,7 +24,7 @@ Data = Annotated[
 DEFAULT_DATA = Path("data")
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Key = Annotated[
-    str, typer.Option(help="Idempotency key: the same one never does it twice.  [default: a fresh UUIDv7]")
+    str, typer.Option(help="Idempotency key: the same one never does it twice.  \\[default: a fresh UUIDv7]")
 ]
 WIDTH = 160
 _IDS = (

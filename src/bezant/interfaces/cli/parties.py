@@ -65,7 +65,7 @@ def erase(
 def rescreen(data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
     """Read the watchlist again and match every party with what changed in it.
 
-    The list is the one that [screening] in bezant.toml names; payments see the result at once.
+    The list is the one that bezant.toml names under screening; payments see the result at once.
     """
     from bezant.interfaces.cli.client import connect
 

@@ -16,7 +16,7 @@ _Payment = Annotated[str, typer.Argument(help="Id of the payment that is paid ba
 def make(
     payment: _Payment,
     amount: Annotated[
-        str | None, typer.Argument(help="Decimal amount.  [default: all that was not paid back yet]")
+        str | None, typer.Argument(help="Decimal amount.  \\[default: all that was not paid back yet]")
     ] = None,
     capture: Annotated[str, typer.Option(help="Which capture, where it was captured in several parts.")] = "",
     reference: Annotated[str, typer.Option(help="End-to-end id, your reference of the refund.")] = "",

@@ -11,29 +11,29 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-_Column = Annotated[str, typer.Option(rich_help_panel="Columns of a card file", show_default=False)]
+from bezant.interfaces.cli.columns import Column, Scale, mapping_of
 
 
 def replay(
     files: Annotated[list[Path], typer.Argument(help="Parquet or CSV card payments, or pain.001 XML.")],
     data: Annotated[
         Path | None,
-        typer.Option(help="New data folder for the replayed network.  [default: replay-<file>]"),
+        typer.Option(help="New data folder for the replayed network.  \\[default: replay-<file>]"),
     ] = None,
     mapping: Annotated[
         str,
         typer.Option(help="A ready column mapping: handbook, handbook-original, sparkov, paysim, bezant."),
     ] = "",
-    time: _Column = "",
-    debtor: _Column = "",
-    creditor: _Column = "",
-    amount: _Column = "",
-    id: _Column = "",
-    label: _Column = "",
-    amount_unit: _Column = "",
-    scale: Annotated[int, typer.Option(rich_help_panel="Columns of a card file")] = 2,
-    time_unit: _Column = "",
-    epoch: _Column = "",
+    time: Column = "",
+    debtor: Column = "",
+    creditor: Column = "",
+    amount: Column = "",
+    id: Column = "",
+    label: Column = "",
+    amount_unit: Column = "",
+    scale: Scale = 2,
+    time_unit: Column = "",
+    epoch: Column = "",
     asset: Annotated[str, typer.Option(help="What a card file's amounts are in.")] = "EUR",
     sign: Annotated[
         str, typer.Option(help="'batch': one signature over up to 1,000; 'each': one a payment.")
@@ -56,23 +56,22 @@ def replay(
     bezant replay payments.csv --time booked_at --debtor card --creditor shop --amount eur
     bezant replay salaries.xml --json
     """
-    from bezant.interfaces.files.mapping import CardMapping
     from bezant.interfaces.replay.run import Options
     from bezant.interfaces.replay.run import replay as run
 
-    columns = {
-        "time": time,
-        "debtor": debtor,
-        "creditor": creditor,
-        "amount": amount,
-        "id": id,
-        "label": label,
-        "amount_unit": amount_unit,
-        "time_unit": time_unit,
-        "epoch": epoch,
-    }
-    chosen: Any = {name: value for name, value in columns.items() if value}
-    how = CardMapping(**chosen, scale=scale) if chosen else (mapping or None)
+    how = mapping_of(
+        mapping,
+        scale,
+        time=time,
+        debtor=debtor,
+        creditor=creditor,
+        amount=amount,
+        id=id,
+        label=label,
+        amount_unit=amount_unit,
+        time_unit=time_unit,
+        epoch=epoch,
+    )
     console = Console(stderr=True)
     found = []
     for file in files:

@@ -12,14 +12,14 @@ app = typer.Typer(
     They are in bezant.toml; all of 'when' has to hold, and lists are files beside it, one entry a line:
 
     \b
-    [[rules]]
+    \\[\\[rules]]
     name = "large-to-a-new-payee"
     verdict = "review"
     reason = "More than 5,000 to somebody the customer has never paid."
     when = ["amount >= 5000.00 EUR", "pair_new = 1"]
 
     \b
-    [[rules]]
+    \\[\\[rules]]
     name = "closed-by-court"
     verdict = "block"
     reason = "This account must not be paid."

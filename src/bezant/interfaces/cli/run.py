@@ -29,10 +29,10 @@ def run(
     economy: Annotated[bool, typer.Option("--economy", help="Let a simulated economy pay.")] = False,
     rate: Annotated[float, typer.Option(min=0.1, help="Payments a second of the economy.")] = 50.0,
     seed: Annotated[int, typer.Option(help="Seed of the simulated economy.")] = 7,
-    host: Annotated[str, typer.Option(help="Address to listen on.  [default: from bezant.toml]")] = "",
+    host: Annotated[str, typer.Option(help="Address to listen on.  \\[default: from bezant.toml]")] = "",
     port: Annotated[
         int | None,
-        typer.Option(min=0, max=65_535, help="Port; 0 takes a free one.  [default: from bezant.toml]"),
+        typer.Option(min=0, max=65_535, help="Port; 0 takes a free one.  \\[default: from bezant.toml]"),
     ] = None,
     model: Annotated[bool, typer.Option(help="Train a first model where there is none.")] = True,
 ) -> None:

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
+import re
+from collections.abc import Iterator
+from typing import Any
 
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from bezant.interfaces.cli.app import app
 from bezant.interfaces.cli.output import show
 
 
@@ -21,3 +28,22 @@ def test_nested_answers_are_written_in_lines(capsys: pytest.CaptureFixture[str])
         "            reasons: first",
         "            second",
     ]
+
+
+def commands(of: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    yield path, of
+    for name, command in getattr(of, "commands", {}).items():
+        yield from commands(command, (*path, name))
+
+
+def test_help_shows_what_stands_in_brackets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rich takes an unescaped bracket for a style, and shows nothing of it."""
+    monkeypatch.setenv("COLUMNS", "400")
+    bracketed = 0
+    for path, command in commands(typer.main.get_command(app)):
+        shown = " ".join(CliRunner().invoke(app, [*path, "--help"]).output.split())
+        for text in (command.help, *(getattr(param, "help", None) for param in command.params)):
+            for inside in re.findall(r"\[[a-z].*?\]", text or ""):
+                assert inside in shown, f"bezant {' '.join(path)} --help does not show {inside}"
+                bracketed += 1
+    assert bracketed > 10
