@@ -6,13 +6,13 @@ import numpy as np
 from numba import njit
 
 from bezant.ledger.kernel.chains import apply_chain
-from bezant.ledger.kernel.checks import LINKED
+from bezant.ledger.kernel.checks import HOLD, LINKED
 from bezant.ledger.kernel.closing import return_reserve
 from bezant.ledger.kernel.effects import apply_alone, write_receipt
 from bezant.ledger.kernel.holds import NO_SLOT, close_hold, next_due, pop_expiry
 from bezant.ledger.kernel.identities import home_of
 from bezant.ledger.kernel.parties import SYSTEM
-from bezant.ledger.kernel.tables import NOWHERE, find, following, mix, place
+from bezant.ledger.kernel.tables import NOWHERE, find, following, mix, owned_key, place
 from bezant.model.native import ENTRY, KERNEL, LINE, fetch_at
 from bezant.model.outcomes import Outcome
 from bezant.model.records import NO_ROW
@@ -60,7 +60,7 @@ def fetch(state, records, start, end):
 
     Among millions of accounts and ids a payment would wait for every look; asked for beforehand, many are on
     their way at once. Where ids will be entered and accounts are named comes first, then the beginnings of
-    the rows that stand there, then the rest of the right ones.
+    the rows that stand there, then the rest of the right ones, and where a hold will be entered.
     """
     accounts, index, used = state.accounts, state.account_index, state.counters[0].ids
     size = np.uint64(len(index))
@@ -82,11 +82,21 @@ def fetch(state, records, start, end):
                 at = following(at, size)
     for i in range(start, end):
         record = records[i]
-        for lo, hi in ((record.debtor_lo, record.debtor_hi), (record.creditor_lo, record.creditor_hi)):
-            row = find(accounts, index, lo, hi)
-            if row != NOWHERE:
-                fetch_at(accounts, row, LINE)
-                fetch_at(accounts, row, accounts.itemsize - 1)
+        debtor_row = fetch_rest(accounts, index, record.debtor_lo, record.debtor_hi)
+        fetch_rest(accounts, index, record.creditor_lo, record.creditor_hi)
+        if record.kind == HOLD and debtor_row != NOWHERE:
+            home = place(owned_key(record.id_lo, record.id_hi, debtor_row), np.uint64(len(state.hold_index)))
+            fetch_at(state.hold_index, home, 0)
+
+
+@njit(inline="always", **KERNEL)
+def fetch_rest(accounts, index, lo, hi):
+    """Ask for what an account's row has behind its beginning; return the row, NOWHERE without one."""
+    row = find(accounts, index, lo, hi)
+    if row != NOWHERE:
+        fetch_at(accounts, row, LINE)
+        fetch_at(accounts, row, accounts.itemsize - 1)
+    return row
 
 
 @njit(**ENTRY)
