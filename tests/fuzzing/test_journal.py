@@ -189,12 +189,16 @@ def test_a_node_starts_on_changed_files_or_says_why_not(data: st.DataObject) -> 
 @bounded(80)
 @given(st.data())
 def test_a_node_refuses_blocks_that_were_sealed_anew(data: st.DataObject) -> None:
-    """Somebody with the disk changes a block and makes every checksum right again."""
+    """Somebody with the disk changes a block and makes every checksum right again.
+
+    Behind every block but the last the next one says what the app hash was; the last one's is nowhere else
+    in a journal, and that it is another is for receipts and checkpoints to say.
+    """
     _, bodies, app_hash = written()
     at = data.draw(st.integers(0, len(bodies) - 1))
     changed = data.draw(changed_bytes([bodies[at]]))
     found = start(sealed((*bodies[:at], changed, *bodies[at + 1 :])))
-    if found is not None and found[0] == len(bodies):
+    if found is not None and found[0] == len(bodies) and at < len(bodies) - 1:
         # Nothing that the app hash covers was changed.
         assert found[1] == app_hash
 
