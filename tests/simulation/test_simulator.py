@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -194,9 +195,12 @@ def never_counts_votes(*_: object) -> int:
     return 0
 
 
-def looks_at_the_first_signature(self: Signatures, ledger: Any, authorisations: Any, roots: Any) -> Any:
+def looks_at_the_first_signature(
+    self: Signatures, ledger: Any, authorisations: Any, roots: Any, earlier: Any = None
+) -> Any:
     """Takes every co-signature for genuine."""
-    return CHECK(self, ledger, authorisations, roots) | (authorisations["count"] == 0)
+    found = CHECK(self, ledger, authorisations, roots, earlier)
+    return replace(found, authentic=found.authentic | (authorisations["count"] == 0))
 
 
 # Faults of the chain, planted where it touches the disk.
@@ -206,12 +210,12 @@ def skips_the_sync(self: Journal) -> None:
     self.durable_height = self.height
 
 
-def tells_too_early(self: BlockWriter, pending: list[Any]) -> None:
+def tells_too_early(self: BlockWriter, pending: list[Any], settle_first: Any) -> None:
     for item in pending:
         for subscriber in self.subscribers:
             subscriber(item.block)
     subscribers, self.subscribers = self.subscribers, []
-    WRITE(self, pending)
+    WRITE(self, pending, settle_first)
     self.subscribers = subscribers
 
 
@@ -240,7 +244,7 @@ PLANTS: dict[str, tuple[Plant, int]] = {
     "half of a linked chain": (lambda patch: patch.setattr(starting, "ColumnarLedger", HalfChains), 5),
     "forget what was paid back": (
         lambda patch: patch.setattr(starting, "ColumnarLedger", ForgetsRefunds),
-        20,
+        60,
     ),
     "count nothing against a mandate": (
         lambda patch: patch.setattr(starting, "ColumnarLedger", SpendsMandatesForNothing),

@@ -7,11 +7,14 @@ import queue
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bezant.chain.storage.background import Runner, Task
+from bezant.chain.storage.background import Runner, Task, run_in_thread
 from bezant.chain.storage.writer import Applied, BlockWriter
 
 QUEUE_BLOCKS = 64
 """Blocks applied ahead of the disk; beyond that the caller waits."""
+BESIDE_FROM = 1_024
+"""Payments in a group from which the vault is synced beside the work on its blocks: 2 ms of 10 for four
+thousand. For fewer the sync takes less than beginning a thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +33,12 @@ class GroupCommit:
         self._writer, self._before_sync = writer, before_sync
         self._queue: queue.Queue[Pending | None] = queue.Queue(QUEUE_BLOCKS)
         self._idle_s = 0.0
+        self._runner: Runner = run_in_thread
         self._task: Task | None = None
 
     def start(self, runner: Runner, idle_s: float) -> None:
         """Begin. `idle_s`: seconds without a block after which the journal confirms its last one."""
-        self._idle_s = idle_s
+        self._idle_s, self._runner = idle_s, runner
         self._task = runner("journal", self._write_group)
 
     def put(self, pending: Pending) -> None:
@@ -72,5 +76,26 @@ class GroupCommit:
     def _write(self, pending: list[Pending]) -> None:
         for item in pending:
             item.prepare()
-        self._before_sync()
-        self._writer.write([item.applied for item in pending])
+        payments = sum(len(item.applied.block.records) for item in pending)
+        settle_first = self._before_sync if payments < BESIDE_FROM else self._begin_sync()
+        self._writer.write([item.applied for item in pending], settle_first)
+
+    def _begin_sync(self) -> Callable[[], None]:
+        """Begin `before_sync` beside this thread; return what waits for its end and raises what it did."""
+        failed: list[Exception] = []
+
+        def sync() -> bool:
+            try:
+                self._before_sync()
+            except Exception as error:
+                failed.append(error)
+            return False
+
+        task = self._runner("journal-before", sync)
+
+        def wait() -> None:
+            task.join()
+            if failed:
+                raise failed[0]
+
+        return wait

@@ -47,11 +47,18 @@ class BlockWriter:
         self.failure: BezantError | None = None
         """What stopped the engine, if anything has."""
 
-    def write(self, applied: Sequence[Applied]) -> None:
-        """Make the next blocks durable with one sync, then tell the subscribers of each."""
+    def write(self, applied: Sequence[Applied], settle_first: Callable[[], None] = lambda: None) -> None:
+        """Make the next blocks durable with one sync, then tell the subscribers of each.
+
+        `settle_first` returns once what the blocks rest on is durable; until then nothing of them is in the
+        journal, and what is derived from it is made meanwhile.
+        """
+        bodies = [frames.encode_block(self._network, item.journaled) for item in applied]
         for item in applied:
-            self._journal.append(frames.encode_block(self._network, item.journaled))
             self.file(item.block)
+        settle_first()
+        for body in bodies:
+            self._journal.append(body)
         self._journal.sync()
         for follower in (self._snapshots, self._offers):
             follower.durable(self._journal.durable_height)
