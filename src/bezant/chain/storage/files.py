@@ -74,14 +74,21 @@ def candidates(
     """Yield the chain's files as of each usable snapshot, the newest first, and last from the beginning:
     behind `base` where the chain does not begin with block 1.
 
-    Whoever takes one closes it. Raises: StorageError where not even the last can be opened.
+    Whoever takes one closes it; who asks for the next refuses the one before. What is refused is discarded
+    first: what lies beside a snapshot is durable as of when it was written, and is now made again, which
+    another power cut may undo while the snapshot still vouches for it.
+    Raises: StorageError where not even the last can be opened.
     """
     begins_behind = base.position.height if base else 0
-    for snapshot in snapshots.usable():
+    for path in snapshots.paths():
         try:
-            yield open_files(place, snapshot, begins_behind), snapshot
+            snapshot = snapshots.read(path)
+            files = open_files(place, snapshot, begins_behind)
         except StorageError:
-            continue
+            pass
+        else:
+            yield files, snapshot
+        snapshots.discard(path)
     yield open_files(place, base, begins_behind), base
 
 

@@ -28,7 +28,7 @@ class RowFile:
         """
         keep = max(keep, first)
         self._disk, self._dtype, self._path, self._first = disk, dtype, path, first
-        self._file = -1
+        self._file, self._is_named = -1, keep > first
         try:
             self._file = disk.open(path) if keep > first else disk.create(path)
             if disk.size(self._file) < (keep - first) * dtype.itemsize:
@@ -83,9 +83,12 @@ class RowFile:
         return low
 
     def sync(self) -> None:
-        """Make everything appended durable. Raises: StorageError."""
+        """Make everything appended durable, and the file's name where it is new. Raises: StorageError."""
         try:
             self._disk.fdatasync(self._file)
+            if not self._is_named:
+                self._disk.sync_folder(self._path.parent)
+                self._is_named = True
         except OSError as error:
             raise storage_error(f"sync {self._path.name}", error) from error
 

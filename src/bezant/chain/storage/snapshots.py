@@ -16,7 +16,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -129,11 +129,13 @@ class Snapshots:
                 raise
             raise storage_error("write a snapshot", error) from error
 
-    def usable(self) -> Iterator[Snapshot]:
-        """Yield the snapshots that are whole, the newest first."""
-        for path in self.paths():
-            with contextlib.suppress(StorageError):
-                yield self.read(path)
+    def discard(self, path: Path) -> None:
+        """Delete a snapshot that was refused, for good. Raises: StorageError."""
+        try:
+            self._disk.unlink(path)
+            self._disk.sync_folder(self._folder)
+        except OSError as error:
+            raise storage_error("delete a snapshot that cannot be used", error) from error
 
     def paths(self) -> list[Path]:
         """Return the files there are, the newest first; each is named by its height."""
