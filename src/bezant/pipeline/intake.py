@@ -209,9 +209,9 @@ class Intake:
     def _is_due(self) -> bool:
         """Whether something waits and may begin: at once where nothing is under way, and beside other batches
         where enough waits to gain more side by side than taking turns costs."""
-        if not self._queue or not self._under_way:
-            return bool(self._queue)
-        return self._under_way < self._pace.under_way and self._waiting >= self._pace.overlap_from
+        if not self._queue or self._under_way >= self._pace.under_way:
+            return False
+        return self._under_way == 0 or self._waiting >= self._pace.overlap_from
 
     def _next_group(self) -> list[_Waiting]:
         """Take what waits, in order, until a batch is full."""

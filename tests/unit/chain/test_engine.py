@@ -11,6 +11,7 @@ import pytest
 
 from bezant.chain.blocks import CommittedBlock
 from bezant.chain.clock import SystemClock
+from bezant.chain.embedded import group_commit
 from bezant.chain.embedded.engine import EmbeddedEngine
 from bezant.chain.storage import frames
 from bezant.errors import BezantError, DecodeError, JournalDamaged, NotFound, StorageError
@@ -20,6 +21,9 @@ from bezant.model.outcomes import Outcome, Verdict
 from bezant.model.records import NO_ROW, Flag, Kind, id_of
 from bezant.testing.chains import ChainWorld
 from bezant.testing.ledgers import ALICE, BANK, BOB, GATEWAY, MALLORY, NODE, record, seeded_key, small_genesis
+
+SYNCED = pytest.mark.parametrize("beside_from", [group_commit.BESIDE_FROM, 1], ids=["in turn", "beside"])
+"""What has to be durable first is synced by the journal's own thread, or beside it."""
 
 
 def busy(chain: ChainWorld, blocks: int = 12) -> None:
@@ -79,7 +83,11 @@ def test_an_empty_block_keeps_the_app_hash(chain: ChainWorld) -> None:
     assert chain.engine.submit([]).app_hash == before
 
 
-def test_subscribers_hear_only_of_what_is_durable(tmp_path: Path) -> None:
+@SYNCED
+def test_subscribers_hear_only_of_what_is_durable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beside_from: int
+) -> None:
+    monkeypatch.setattr(group_commit, "BESIDE_FROM", beside_from)
     gate, entered = threading.Event(), threading.Event()
     gate.set()
 
@@ -108,7 +116,12 @@ def test_subscribers_hear_only_of_what_is_durable(tmp_path: Path) -> None:
     assert all(durable >= height for height, durable in told)
 
 
-def test_a_block_whose_evidence_cannot_be_kept_is_never_told_of(tmp_path: Path) -> None:
+@SYNCED
+def test_a_block_whose_evidence_cannot_be_kept_is_never_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beside_from: int
+) -> None:
+    monkeypatch.setattr(group_commit, "BESIDE_FROM", beside_from)
+
     def before_sync() -> None:
         if failing:
             raise StorageError("the vault's disk refused")
@@ -131,6 +144,33 @@ def test_a_block_whose_evidence_cannot_be_kept_is_never_told_of(tmp_path: Path) 
     assert heard == [chain.engine.failure]
     failing.clear()
     chain.reopen()
+    assert (chain.engine.height, chain.engine.app_hash) == kept
+    chain.engine.close()
+
+
+@SYNCED
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_sync_whose_thread_ends_in_the_middle_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beside_from: int
+) -> None:
+    monkeypatch.setattr(group_commit, "BESIDE_FROM", beside_from)
+
+    def before_sync() -> None:
+        if ending:
+            raise SystemExit
+
+    ending: list[bool] = []
+    chain = ChainWorld(tmp_path, before_sync=before_sync, segment_bytes=64 * 1024)
+    alice, bob = chain.fund()
+    kept = chain.engine.height, chain.engine.app_hash
+    told: list[CommittedBlock] = []
+    chain.engine.subscribe(told.append)
+    ending.append(True)
+    chain.engine.submit([chain.order((ALICE, chain.transfer(alice, bob, 1)))])
+    chain.engine.close()
+    assert told == []
+    ending.clear()
+    chain.open()
     assert (chain.engine.height, chain.engine.app_hash) == kept
     chain.engine.close()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import queue
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 from bezant.chain.storage.background import Runner, Task, run_in_thread
@@ -82,20 +83,21 @@ class GroupCommit:
 
     def _begin_sync(self) -> Callable[[], None]:
         """Begin `before_sync` beside this thread; return what waits for its end and raises what it did."""
-        failed: list[Exception] = []
+        synced: Future[None] = Future()
 
         def sync() -> bool:
             try:
                 self._before_sync()
-            except Exception as error:
-                failed.append(error)
+            except BaseException as error:
+                synced.set_exception(error)
+            else:
+                synced.set_result(None)
             return False
 
         task = self._runner("journal-before", sync)
 
         def wait() -> None:
             task.join()
-            if failed:
-                raise failed[0]
+            synced.result(0)
 
         return wait
