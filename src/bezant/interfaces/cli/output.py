@@ -79,9 +79,10 @@ def show(answer: Any, as_json: bool, *columns: str, rows: Iterable[Mapping[str, 
         for name, value in answer.items():
             if not columns or name in columns:
                 table.add_row(name, text_of(value))
-    console = Console()
-    # A pipe has no width; ids must come through it whole.
-    Console(width=None if console.is_terminal else WIDTH).print(table)
+    # A pipe has no width; ids must come through it whole. What stands in brackets or between colons is text
+    # that somebody wrote, and no style.
+    width = None if Console().is_terminal else WIDTH
+    Console(width=width, markup=False, emoji=False).print(table)
 
 
 def text_of(value: Any) -> str:

@@ -91,7 +91,7 @@ def replay(
         print(json.dumps([_as_dict(*one) for one in found], indent=1))
         return
     for file, folder, outcome in found:
-        _show(Console(), file, folder, outcome)
+        _show(Console(markup=False, emoji=False), file, folder, outcome)
 
 
 def _progress(console: Console) -> Progress:

@@ -30,6 +30,19 @@ def test_nested_answers_are_written_in_lines(capsys: pytest.CaptureFixture[str])
     ]
 
 
+@pytest.mark.parametrize(
+    "text", ["Smith [VIP] & [red]sons", "[/x]", "[link=https://a.example]pay", ":smile:"]
+)
+def test_what_somebody_wrote_is_text_and_no_style(capsys: pytest.CaptureFixture[str], text: str) -> None:
+    show({"name": text}, False)
+    show({}, False, "id", "name", rows=[{"id": "1", "name": text}])
+    assert [line.split(maxsplit=1)[1].strip() for line in capsys.readouterr().out.splitlines()] == [
+        text,
+        "name",
+        text,
+    ]
+
+
 def commands(of: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
     yield path, of
     for name, command in getattr(of, "commands", {}).items():
