@@ -140,18 +140,24 @@ def join_submissions(submissions: list[Submission], received_ns: int) -> Payment
     for submission in submissions:
         payloads += submission.payloads or [b""] * len(submission)
     count = len(records)
-    batch = PaymentBatch(records, authorisations, received_ns, payloads, [len(s) for s in submissions])
-    batch.moves = of_kind(records, *SCORED_KINDS)
-    batch.refused = np.full(count, PENDING, np.uint16)
-    batch.first_outcome = np.zeros(count, np.uint16)
-    batch.debtor_row = np.full(count, NO_ROW, np.uint32)
-    batch.creditor_row = np.full(count, NO_ROW, np.uint32)
-    batch.screening = np.zeros(count, np.uint8)
-    batch.device, batch.terminal = np.zeros(count, np.uint64), np.zeros(count, np.uint64)
-    batch.score_ppm = np.zeros(count, np.uint32)
-    batch.reasons = np.zeros(count, np.uint32)
-    batch.decisions = np.zeros(count, DECISION)
-    return batch
+    return PaymentBatch(
+        records,
+        authorisations,
+        received_ns,
+        payloads,
+        [len(s) for s in submissions],
+        moves=of_kind(records, *SCORED_KINDS),
+        refused=np.full(count, PENDING, np.uint16),
+        first_outcome=np.zeros(count, np.uint16),
+        debtor_row=np.full(count, NO_ROW, np.uint32),
+        creditor_row=np.full(count, NO_ROW, np.uint32),
+        screening=np.zeros(count, np.uint8),
+        device=np.zeros(count, np.uint64),
+        terminal=np.zeros(count, np.uint64),
+        score_ppm=np.zeros(count, np.uint32),
+        reasons=np.zeros(count, np.uint32),
+        decisions=np.zeros(count, DECISION),
+    )
 
 
 COLUMNS = tuple(column.name for column in fields(PaymentBatch))
