@@ -44,8 +44,6 @@ class Checked:
 
     def of(self, rows: slice | npt.NDArray[np.bool_]) -> Checked:
         """Return what was found of some of the Authorisations."""
-        if isinstance(rows, slice):
-            return self
         keys, schemes = self.keys[rows], self.schemes[rows]
         return Checked(self.keys_version, self.authentic[rows], self.known[rows], keys, schemes)
 

@@ -84,6 +84,26 @@ def test_only_whose_own_key_changed_is_verified_anew(world: ChainWorld, verified
     assert check(world, signatures, order).authentic.tolist() == [0, 0, 0]
 
 
+@pytest.mark.parametrize("rows", [slice(None), slice(1, 3), np.array([True, False, True])], ids=str)
+def test_what_was_found_of_some_is_theirs(world: ChainWorld, rows: slice | np.ndarray) -> None:
+    """Another's answer would be taken over unasked."""
+    alice, bob = world.fund()
+    order = world.order(
+        (ALICE, world.transfer(alice, bob, 1)),
+        (NEW, world.transfer(bob, alice, 2)),
+        (BOB, world.transfer(bob, alice, 3)),
+    )
+    signatures = Signatures(world.network, remembers=False)
+    some, roots = (
+        order.authorisations[rows],
+        signed_roots(order.authorisations, leaf_hashes(as_rows(order.records))),
+    )
+    alone = signatures.check(world.engine.ledger, some, roots[rows])
+    part = check(world, signatures, order).of(rows)
+    for name in ("authentic", "known", "keys", "schemes"):
+        assert np.array_equal(getattr(part, name), getattr(alone, name)), name
+
+
 def test_what_was_found_of_an_unknown_authority_is_no_answer_once_it_is_known(world: ChainWorld) -> None:
     alice, bob = world.fund()
     order = world.order((NEW, world.transfer(alice, bob, 1)))
