@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from bezant.chain.storage import frames
 from bezant.chain.storage import journal as journals
+from bezant.chain.storage.background import Step
 from bezant.chain.storage.journal import Journal
 from bezant.errors import BezantError, JournalDamaged, NotFound, StorageError
+from bezant.testing.simulator.disk import SimulatedDisk
+from bezant.testing.simulator.time import SimulatedTime
 
 NETWORK = bytes(range(32))
 SEGMENT = 1024
@@ -359,3 +363,44 @@ def test_a_segment_whose_header_a_crash_tore_is_begun_again(tmp_path: Path) -> N
     second.write_bytes(bytes(8) + bytes([header[8] ^ 2]) + header[9:] + bytes(SEGMENT - HEADER))
     (tmp_path / "00000003.segment").unlink(missing_ok=True)
     assert_refused(tmp_path, second.name)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_torn_segment_that_was_put_away_does_not_come_back(seed: int) -> None:
+    """A name that is taken away is back after a power cut until its folder is synced."""
+    disk, folder = SimulatedDisk(Random(seed), SimulatedTime()), Path("/simulated/journal")
+    for made in (folder.parent, folder):
+        disk.make_folder(made)
+        disk.sync_folder(made.parent)
+
+    def come_back() -> Journal:
+        journal = Journal(folder, NETWORK, segment_bytes=SEGMENT, disk=disk, runner=Later)
+        list(journal.recover())
+        return journal
+
+    def add(journal: Journal) -> None:
+        journal.append(body(journal.height + 1))
+        journal.sync()
+
+    add(come_back())
+    torn = disk.create(folder / "00000002.segment")
+    disk.pwrite(torn, frames.encode_segment_header(NETWORK, 2, 2, SEGMENT)[:40] + bytes(SEGMENT - 40), 0)
+    disk.fsync(torn)
+    disk.sync_folder(folder)
+    disk.kill()
+    journal = come_back()
+    assert journal.height == 1
+    add(journal)
+    disk.cut_power()
+    assert come_back().height == 2
+
+
+class Later:
+    """A `Runner`'s task that nobody gets round to before somebody waits for it."""
+
+    def __init__(self, name: str, step: Step) -> None:
+        self._step = step
+
+    def join(self) -> None:
+        while self._step():
+            pass

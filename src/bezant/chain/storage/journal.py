@@ -88,6 +88,9 @@ class Journal:
         # Everything has been checked; only from here on is anything on disk changed.
         for path in unused:
             self._disk.unlink(path)
+        if unused:
+            # For good, before a block follows: a torn start that came back would name another one as next.
+            self._disk.sync_folder(self._folder)
         if used:
             self._resume(used[-1])
         else:
