@@ -230,8 +230,10 @@ class Simulation(Life):
         except JournalDamaged as error:
             self._events["damage refused"] += 1
             flips.check_named(error, place)
-            if {p: d for p, d in self._disk.snapshot().items() if p.parent != FOLDER} != {
-                p: d for p, d in before.items() if p.parent != FOLDER
+            # Of the rest, snapshots that could not be used are deleted, and what is derived is made again.
+            journal = FOLDER / "journal"
+            if {p: d for p, d in self._disk.snapshot().items() if p.parent == journal} != {
+                p: d for p, d in before.items() if p.parent == journal
             }:
                 raise Violation("a refusal changed the journal") from error
             place.flip(self._disk)
