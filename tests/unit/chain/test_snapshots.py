@@ -216,6 +216,23 @@ def test_a_file_that_a_snapshot_rests_on_has_its_name_after_a_power_cut() -> Non
         assert RowFile(path, numbers.dtype, disk, keep=1_000).read(0, 1_000).tolist() == numbers.tolist()
 
 
+def test_rows_whose_sync_failed_once_are_vouched_for_no_more() -> None:
+    """The system takes for written what the failed sync dropped, and the next would succeed without it."""
+    disk = SimulatedDisk(Random(1), SimulatedTime())
+    path = Path("/chain/places.log")
+    disk.make_folder(path.parent)
+    disk.sync_folder(path.parent.parent)
+    rows = RowFile(path, np.dtype(np.int64), disk)
+    rows.append(np.arange(1_000))
+    disk.failing_sync = True
+    with pytest.raises(StorageError) as failed:
+        rows.sync()
+    assert failed.value.code != "rows_lost"
+    with pytest.raises(StorageError, match="could not be synced once") as refused:
+        rows.sync()
+    assert refused.value.code == "rows_lost"
+
+
 def test_a_journal_that_ends_before_a_snapshot_is_refused(tmp_path: Path) -> None:
     """The snapshot says that more was acknowledged than is there."""
     chain = world(tmp_path / "data", ON_CLOSE)

@@ -29,6 +29,7 @@ class RowFile:
         keep = max(keep, first)
         self._disk, self._dtype, self._path, self._first = disk, dtype, path, first
         self._file, self._is_named = -1, keep > first
+        self._is_in_doubt = False
         try:
             self._file = disk.open(path) if keep > first else disk.create(path)
             if disk.size(self._file) < (keep - first) * dtype.itemsize:
@@ -83,7 +84,17 @@ class RowFile:
         return low
 
     def sync(self) -> None:
-        """Make everything appended durable, and the file's name where it is new. Raises: StorageError."""
+        """Make everything appended durable, and the file's name where it is new.
+
+        A sync that failed may have dropped rows, and the system takes them for written: a later one would
+        succeed without them. So there is none; the next start makes the rows anew.
+        Raises: StorageError, and ``rows_lost`` from then on.
+        """
+        if self._is_in_doubt:
+            raise StorageError(
+                f"{self._path.name} could not be synced once and is not any more", code="rows_lost"
+            )
+        self._is_in_doubt = True
         try:
             self._disk.fdatasync(self._file)
             if not self._is_named:
@@ -91,6 +102,7 @@ class RowFile:
                 self._is_named = True
         except OSError as error:
             raise storage_error(f"sync {self._path.name}", error) from error
+        self._is_in_doubt = False
 
     def close(self) -> None:
         """Close the file; twice is no harm."""
