@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bezant.errors import InvariantViolation
 from bezant.ledger import state as layout
-from bezant.ledger.batch import NEVER, NS_PER_S, Batch
+from bezant.ledger.batch import NS_PER_S, Batch
 from bezant.ledger.fees import collector_id
+from bezant.ledger.invariants import check_state
 from bezant.ledger.kernel.apply import apply_records, count_due, expire_holds
 from bezant.ledger.kernel.authorities import judge_groups
-from bezant.ledger.kernel.books import find_rows, sum_books
+from bezant.ledger.kernel.books import find_rows
 from bezant.ledger.kernel.checks import foresee, recall
 from bezant.ledger.kernel.faults import count_punished, punish
 from bezant.ledger.kernel.governance import settle
@@ -263,45 +263,8 @@ class ColumnarLedger:
         return self.state.accounts[: self.account_count]
 
     def check_invariants(self) -> None:
-        """Raise InvariantViolation unless, per asset, debits equal credits, pending sums equal the open
-        holds, no account is below its limit, what is closed is empty, and no cap is passed."""
-        sums = np.zeros((len(self.genesis.assets) + 1, 10), np.uint64)
-        wrong = sum_books(self.state, sums)
-        if wrong >= 0:
-            raise InvariantViolation(
-                f"account row {wrong} is below its limit, or closed and not empty; restore from the journal"
-            )
-        counters = self.state.counters[0]
-        mandates = self.state.mandates[: int(counters["mandates"])]
-        if ((mandates["period_s"] != 0) & (mandates["spent"] > mandates["period_cap"])).any():
-            raise InvariantViolation("a mandate is spent beyond its cap")
-        refunds = self.state.refunds[: int(counters["refunds"])]
-        if (refunds["refunded"] > refunds["original"]).any():
-            raise InvariantViolation("more was paid back than was paid")
-        self._check_votes()
-        for asset in self.genesis.assets:
-            pending_d, posted_d, pending_c, posted_c, held = sums[asset.number].reshape(5, 2).tolist()
-            if posted_d != posted_c:
-                raise InvariantViolation(
-                    f"{asset.code}: posted debits {posted_d} and credits {posted_c} differ"
-                )
-            if not pending_d == pending_c == held:
-                raise InvariantViolation(f"{asset.code}: pending sums do not match the open holds")
-
-    def _check_votes(self) -> None:
-        """Raise InvariantViolation unless every validator's votes match its bonds."""
-        validators = self.state.validators[self.state.validators["used"] == 1]
-        if not len(validators):
-            return
-        holds = self.state.holds[: int(self.state.counters["holds"][0])]
-        bonds = holds[
-            (holds["sequence"] != 0) & (holds["kind"] == int(Kind.BOND)) & (holds["expires_ns"] == NEVER)
-        ]
-        bonded = dict.fromkeys(map(bytes, validators["key"]), 0)
-        for bond in bonds:
-            bonded[bytes(bond["lock"])] += int(bond["amount"])
-        if list(bonded.values()) != validators["bonded"].tolist():
-            raise InvariantViolation("a validator's votes do not match its bonds")
+        """Raise InvariantViolation where the books do not balance; see `invariants`."""
+        check_state(self.state, self.genesis)
 
     def restore(self, tables: Mapping[str, npt.NDArray[Any]], blocks: int) -> None:
         """Take over the tables of a `state.dump` made after so many blocks; indexes are made anew."""

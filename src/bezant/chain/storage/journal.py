@@ -8,7 +8,6 @@ The first segments are small, so that a new node starts at once and a small one 
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +16,12 @@ import numpy as np
 
 from bezant.chain.storage import frames
 from bezant.chain.storage.background import Runner, run_in_thread
-from bezant.chain.storage.disk import Disk, SystemDisk, read_span, storage_error, write_all, write_zeros
+from bezant.chain.storage.disk import Disk, SystemDisk, read_span, storage_error, write_all
 from bezant.chain.storage.frames import SEGMENT_HEADER, Frame
 from bezant.chain.storage.rows import RowFile
+from bezant.chain.storage.segments import SegmentFiles, is_blank
 from bezant.chain.storage.spare import SpareSegment
-from bezant.errors import DecodeError, JournalDamaged, NotFound
+from bezant.errors import JournalDamaged, NotFound
 from bezant.model.records import RecordArray
 
 SEGMENT_BYTES = 64 * 1024 * 1024
@@ -60,7 +60,7 @@ class Journal:
         self._start = start or Start(base)
         self._folder = folder
         self._disk = disk or SystemDisk()
-        self._network = network
+        self._segments = SegmentFiles(folder, network, self._disk)
         self._segment_bytes = segment_bytes
         self._spare = SpareSegment(self._disk, runner)
         self._descriptor = -1
@@ -83,14 +83,10 @@ class Journal:
 
         Raises: JournalDamaged where a block that was acknowledged cannot be read.
         """
-        used, unused = self._sort_segments()
+        used, unused = self._segments.sort()
         yield from self._read(used, unused)
         # Everything has been checked; only from here on is anything on disk changed.
-        for path in unused:
-            self._disk.unlink(path)
-        if unused:
-            # For good, before a block follows: a torn start that came back would name another one as next.
-            self._disk.sync_folder(self._folder)
+        self._segments.remove(unused)
         if used:
             self._resume(used[-1])
         else:
@@ -98,40 +94,7 @@ class Journal:
 
     def survey(self) -> Iterator[Frame]:
         """Yield what `recover` does after the same checks, and change nothing on disk."""
-        yield from self._read(*self._sort_segments())
-
-    def _read(self, used: list[Path], unused: list[Path]) -> Iterator[Frame]:
-        """Yield the frames of the segments in use; one whose start was torn becomes an unused one."""
-        for position, path in enumerate(used):
-            if int(path.stem) < self._start.segment:
-                self._pass_over(path)
-                continue
-            data = read_span(self._disk, path)
-            begun = int(path.stem) == self._start.segment
-            if path == used[-1] and not begun and self._is_torn_start(data):
-                unused.append(used.pop())
-                break
-            self._check_segment(data, path, len(data), self._first_known(path) if begun else self.height + 1)
-            view, self._offset = memoryview(data), self._start.offset if begun else SEGMENT_HEADER.itemsize
-            while (frame := frames.read_frame(view, self._offset)) is not None:
-                self._confirmed = max(self._confirmed, frame.durable)
-                if frame.is_mark and frame.height == self.height:
-                    break
-                if frame.height != self.height + 1:
-                    raise JournalDamaged(
-                        f"{path.name} at byte {self._offset}: found block {frame.height} where "
-                        f"{self.height + 1} belongs; restore this file from a backup"
-                    )
-                self._note(int(path.stem), frame.size)
-                yield frame
-            self._check_tail(path, view, used[position + 1 :])
-            self._number = int(path.stem)
-        if self._number < self._start.segment:
-            raise JournalDamaged(
-                f"the journal ends in segment {self._number}, but a snapshot says that block "
-                f"{self._start.height} was durable in segment {self._start.segment}; restore it from a backup"
-            )
-        self._check_unused(unused)
+        yield from self._read(*self._segments.sort())
 
     def append(self, body: bytes) -> int:
         """Write the next block's frame and return its height; it is durable after `sync`."""
@@ -158,7 +121,7 @@ class Journal:
         if not 1 <= height <= self.height:
             raise NotFound(f"there is no block {height}; the last one is {self.height}", code="block_unknown")
         place = self._places.read(height - 1, 1)[0]
-        path = self._path(int(place["segment"]))
+        path = self._segments.path(int(place["segment"]))
         data = read_span(self._disk, path, int(place["offset"]), int(place["size"]))
         frame = frames.read_frame(memoryview(data), 0)
         if frame is None or frame.height != height:
@@ -226,9 +189,6 @@ class Journal:
 
     # Segments.
 
-    def _path(self, number: int) -> Path:
-        return self._folder / f"{number:08d}.segment"
-
     def _size_of(self, number: int) -> int:
         """Return how long a segment is made where no frame needs more."""
         growth = 2 * min(number - 1, 32)
@@ -236,13 +196,12 @@ class Journal:
 
     def _roll(self, at_least: int = 0) -> None:
         """Go on in the next segment."""
-        disk, path = self._disk, self._path(self._number + 1)
+        disk, path = self._disk, self._segments.path(self._number + 1)
         size = max(self._size_of(self._number + 1), SEGMENT_HEADER.itemsize + at_least)
         try:
             descriptor = self._spare.take(path, size)
             size = disk.size(descriptor)
-            header = frames.encode_segment_header(self._network, self._number + 1, self.height + 1, size)
-            write_all(disk, descriptor, header, 0)
+            write_all(disk, descriptor, self._segments.header(self._number + 1, self.height + 1, size), 0)
             disk.fsync(descriptor)
             disk.sync_folder(self._folder)
         except OSError as error:
@@ -255,24 +214,63 @@ class Journal:
 
     def _prepare_next(self) -> None:
         following = self._number + 1
-        self._spare.begin(self._path(following), self._size_of(following))
+        self._spare.begin(self._segments.path(following), self._size_of(following))
 
     # Recovery.
 
-    def _sort_segments(self) -> tuple[list[Path], list[Path]]:
-        """Return the segments in use and those prepared but never begun, by a node that then stopped."""
-        paths = [path for path in self._disk.list(self._folder) if path.suffix == ".segment"]
-        unused = [path for path in paths if self._is_empty(path)]
-        return [path for path in paths if path not in unused], unused
+    def _read(self, used: list[Path], unused: list[Path]) -> Iterator[Frame]:
+        """Yield the frames of the segments in use; one whose start was torn becomes an unused one."""
+        segments, start = self._segments, self._start
+        for position, path in enumerate(used):
+            number = self._number + 1
+            if int(path.stem) < start.segment:
+                segments.check_start(path, number, self._first_known(path))
+                self._number = number
+                continue
+            data = segments.read(path)
+            begun = int(path.stem) == start.segment
+            if path == used[-1] and not begun and segments.is_torn_start(data, number, self.height + 1):
+                unused.append(used.pop())
+                break
+            first = self._first_known(path) if begun else self.height + 1
+            segments.check(data, path, len(data), number, first)
+            view, self._offset = memoryview(data), start.offset if begun else SEGMENT_HEADER.itemsize
+            yield from self._read_frames(path, view, number)
+            segments.check_tail(path, view, self._offset, self.height, used[position + 1 :])
+            self._number = number
+        if self._number < start.segment:
+            raise JournalDamaged(
+                f"the journal ends in segment {self._number}, but a snapshot says that block "
+                f"{start.height} was durable in segment {start.segment}; restore it from a backup"
+            )
+        segments.check_unused(unused, self._number)
 
-    def _check_unused(self, unused: list[Path]) -> None:
-        """Refuse unless the one prepared segment follows the last one in use: nothing else leaves one."""
-        for path in unused:
-            if path.stem != f"{self._number + 1:08d}":
+    def _read_frames(self, path: Path, view: memoryview, number: int) -> Iterator[Frame]:
+        """Yield the blocks of a segment from where the journal stands, up to what is no frame or a mark."""
+        while (frame := frames.read_frame(view, self._offset)) is not None:
+            self._confirmed = max(self._confirmed, frame.durable)
+            if frame.is_mark and frame.height == self.height:
+                break
+            if frame.height != self.height + 1:
                 raise JournalDamaged(
-                    f"{path.name} at byte 0: it is empty, but the last block read is in segment "
-                    f"{self._number}: a segment between is missing or was emptied; restore it from a backup"
+                    f"{path.name} at byte {self._offset}: found block {frame.height} where "
+                    f"{self.height + 1} belongs; restore this file from a backup"
                 )
+            self._note(number, frame.size)
+            yield frame
+
+    def _first_known(self, path: Path) -> int:
+        """Return the first height of a segment if its frame is where the places say, else 0.
+
+        A segment may be without frames: begun before a crash, and too small for what came after it.
+        """
+        first = self._segments.first_height(path)
+        if not self._base < first <= self._start.height:
+            return 0
+        number, place = int(path.stem), self._places.read(first - 1, 1)[0]
+        begins = place["segment"] == number and place["offset"] == SEGMENT_HEADER.itemsize
+        before = int(self._places.read(first - 2, 1)["segment"][0]) if first > self._base + 1 else 0
+        return first if begins or before < number < place["segment"] else 0
 
     def _resume(self, last: Path) -> None:
         """Go on behind the last intact frame, cutting off what a crash tore.
@@ -281,10 +279,10 @@ class Journal:
         takes it for written. So what nothing confirms is written once more, and synced, before anyone
         is told of it.
         """
-        data = memoryview(read_span(self._disk, last))
+        data = memoryview(self._segments.read(last))
         mark = frames.read_frame(data, self._offset)
-        if not _is_blank(data[self._offset + (mark.size if mark else 0) :]):
-            self._cut(last)
+        if not is_blank(data[self._offset + (mark.size if mark else 0) :]):
+            self._segments.cut(last, self._offset)
         self._descriptor, self._size = self._disk.open(last), len(data)
         start = self._offset
         if self._confirmed < self.height:
@@ -294,114 +292,3 @@ class Journal:
         write_all(self._disk, self._descriptor, data[start : self._offset], start)
         self.sync()
         self._prepare_next()
-
-    def _pass_over(self, path: Path) -> None:
-        """Check the header and length of a segment that a snapshot makes superfluous."""
-        file = self._disk.open(path)
-        try:
-            size = self._disk.size(file)
-        finally:
-            self._disk.close(file)
-        header = read_span(self._disk, path, 0, SEGMENT_HEADER.itemsize)
-        self._check_segment(header, path, size, self._first_known(path))
-        self._number = int(path.stem)
-
-    def _first_known(self, path: Path) -> int:
-        """Return the first height of a segment if its frame is where the places say, else 0.
-
-        A segment may be without frames: begun before a crash, and too small for what came after it.
-        """
-        first = self._first_height(path)
-        if not self._base < first <= self._start.height:
-            return 0
-        number, place = int(path.stem), self._places.read(first - 1, 1)[0]
-        begins = place["segment"] == number and place["offset"] == SEGMENT_HEADER.itemsize
-        before = int(self._places.read(first - 2, 1)["segment"][0]) if first > self._base + 1 else 0
-        return first if begins or before < number < place["segment"] else 0
-
-    def _is_torn_start(self, data: bytes) -> bool:
-        """Return whether a crash tore the header of a segment that was about to be begun.
-
-        No frame is written before the header is durable, so there is nothing else in such a segment.
-        """
-        expected = frames.encode_segment_header(self._network, self._number + 1, self.height + 1, len(data))
-        header = np.frombuffer(data[: len(expected)], np.uint8)
-        wanted = np.frombuffer(expected, np.uint8)[: len(header)]
-        torn = bool(((header == wanted) | (header == 0)).all()) and data[: len(expected)] != expected
-        return torn and _is_blank(data[len(expected) :])
-
-    def _check_segment(self, data: bytes, path: Path, size: int, first: int) -> None:
-        try:
-            header = frames.decode_segment_header(data)
-        except DecodeError as error:
-            raise JournalDamaged(
-                f"{path.name} at byte 0: {error.message}; restore this file from a backup"
-            ) from error
-        if header.network != self._network:
-            raise JournalDamaged(
-                f"{path.name} at byte 0: it belongs to network {header.network.hex()[:16]}, this node to "
-                f"{self._network.hex()[:16]}; point the node at its own data folder",
-                code="other_network",
-            )
-        number = self._number + 1
-        if (header.number, path.stem, header.first_height) != (number, f"{number:08d}", first):
-            raise JournalDamaged(
-                f"{path.name} at byte 0: it is segment {header.number} from block {header.first_height} on, "
-                f"but segment {number} from block {first} on belongs here: a segment is missing, renamed or "
-                "shortened; restore it from a backup"
-            )
-        if header.size != size:
-            raise JournalDamaged(
-                f"{path.name} at byte {size}: the file was made {header.size} bytes long and ends here; "
-                "restore it from a backup"
-            )
-
-    def _check_tail(self, path: Path, view: memoryview, later: list[Path]) -> None:
-        """Refuse unless what follows the last intact frame was never acknowledged.
-
-        A segment is begun only when all before it is durable, so where one follows, it says which
-        block is its first. In the last one the frames behind say what was durable when they were
-        written: all of them are asked, because those of one group say nothing of each other.
-        """
-        if _is_blank(view[self._offset :]):
-            return
-        missing, durable = self.height + 1, 0
-        if later:
-            durable = self._first_height(later[0]) - 1
-        else:
-            durable = max((f.durable for f in frames.find_frames(view, self._offset)), default=0)
-        if durable >= missing:
-            raise JournalDamaged(
-                f"{path.name} at byte {self._offset}: block {missing} is damaged, but what follows says "
-                f"that every block up to {durable} was durable. Nothing was changed; restore this file "
-                "from a backup"
-            )
-
-    def _cut(self, path: Path) -> None:
-        """Put zeros over a torn tail, so that no later reading takes it for data."""
-        disk = self._disk
-        descriptor = disk.open(path)
-        try:
-            write_zeros(disk, descriptor, self._offset, disk.size(descriptor))
-            disk.fsync(descriptor)
-        except OSError as error:
-            raise storage_error("cut the journal's torn tail", error) from error
-        finally:
-            disk.close(descriptor)
-
-    def _first_height(self, path: Path) -> int:
-        """Return the first height that a segment's header names, 0 where it cannot be read."""
-        with contextlib.suppress(DecodeError):
-            header = read_span(self._disk, path, 0, SEGMENT_HEADER.itemsize)
-            return frames.decode_segment_header(header).first_height
-        return 0
-
-    def _is_empty(self, path: Path) -> bool:
-        """Return whether a file holds zeros only; mostly its first bytes tell."""
-        header = read_span(self._disk, path, 0, SEGMENT_HEADER.itemsize)
-        return _is_blank(header) and _is_blank(read_span(self._disk, path, SEGMENT_HEADER.itemsize))
-
-
-def _is_blank(data: bytes | memoryview) -> bool:
-    """Return whether there are only zeros; a prepared segment has up to 64 MiB of them to look at."""
-    return not np.frombuffer(data, np.uint8).any()
