@@ -8,6 +8,7 @@ other. Where a network has to agree first, two batches begin a moment apart at l
 from __future__ import annotations
 
 import itertools
+import logging
 import queue
 import threading
 import time
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +30,7 @@ from bezant.model.records import RECEIPT, RecordArray
 from bezant.pipeline.batch import PaymentBatch, Submission, join_submissions
 from bezant.pipeline.flow import Flow
 
+_LOG: Final = logging.getLogger("bezant.pipeline")
 MAX_BATCH = 4_096
 MAX_WAITING = 200_000
 """Payments that may wait; beyond that the caller is told to come back."""
@@ -58,8 +61,28 @@ Reply = Callable[[Answers | BaseException], None]
 
 @dataclass(slots=True)
 class _Waiting:
+    """A submission, and who is told once what became of it."""
+
     submission: Submission
-    reply: Reply
+    reply: Reply | None
+
+    def tell(self, result: Answers | BaseException) -> None:
+        """Reply, unless that was done; one who cannot be told keeps nobody else from being told."""
+        reply, self.reply = self.reply, None
+        if reply is None:
+            return
+        try:
+            reply(result)
+        except Exception:
+            _LOG.exception("an answer could not be given")
+
+
+@dataclass(slots=True)
+class _Group:
+    """Submissions that went into one batch; it counts as under way until the first of them is told."""
+
+    waiting: list[_Waiting]
+    is_under_way: bool = True
 
 
 class Intake:
@@ -77,10 +100,10 @@ class Intake:
         self._now_ns = now_ns
         self._queue: deque[_Waiting] = deque()
         self._waiting = 0
-        self._running: list[_Waiting] = []
-        self._begun: queue.SimpleQueue[tuple[PaymentBatch, list[_Waiting]] | None] = queue.SimpleQueue()
+        self._running = _Group([])
+        self._begun: queue.SimpleQueue[tuple[PaymentBatch, _Group] | None] = queue.SimpleQueue()
         self._pace, self._under_way, self._last_begun_s = pace, 0, 0.0
-        self._undurable: deque[tuple[PaymentBatch, list[_Waiting]]] = deque()
+        self._undurable: deque[tuple[PaymentBatch, _Group]] = deque()
         self._durable_height = durable_height
         self._lost: UnknownOutcome | None = None
         self._lock = threading.Lock()
@@ -161,15 +184,13 @@ class Intake:
         elif lost is not None:
             self._refuse(self._running, lost)
 
-    def _on_answered(
-        self, batch: PaymentBatch, waiting: list[_Waiting], result: Answered | BezantError
-    ) -> None:
+    def _on_answered(self, batch: PaymentBatch, group: _Group, result: Answered | BezantError) -> None:
         """Answer a batch whose outcome came with blocks that are durable, or say why there is none."""
         if isinstance(result, BezantError):
-            self._refuse(waiting, result)
+            self._refuse(group, result)
         else:
             batch.answered = result
-            self._answer(batch, waiting)
+            self._answer(batch, group)
 
     def on_durable(self, block: CommittedBlock) -> None:
         """Answer everybody whose batch went into a durable block, or was answered out of one."""
@@ -178,8 +199,8 @@ class Intake:
             self._durable_height = block.height
             while self._undurable and self._undurable[0][0].durable_at <= block.height:
                 ready.append(self._undurable.popleft())
-        for batch, waiting in ready:
-            self._answer(batch, waiting)
+        for batch, group in ready:
+            self._answer(batch, group)
 
     def on_failure(self, error: BezantError) -> None:
         """Tell everybody whose block may or may not have reached the disk."""
@@ -190,8 +211,8 @@ class Intake:
             self._lost = unknown
             lost = list(self._undurable)
             self._undurable.clear()
-        for _, waiting in lost:
-            self._refuse(waiting, unknown)
+        for _, group in lost:
+            self._refuse(group, unknown)
 
     def _begin_batches(self) -> None:
         """Put what waits into batches and begin them, whenever one is due."""
@@ -213,15 +234,15 @@ class Intake:
             return False
         return self._under_way == 0 or self._waiting >= self._pace.overlap_from
 
-    def _next_group(self) -> list[_Waiting]:
+    def _next_group(self) -> _Group:
         """Take what waits, in order, until a batch is full."""
-        group, count = [], 0
+        taken, count = [], 0
         with self._lock:
             while self._queue and count < MAX_BATCH:
-                group.append(self._queue.popleft())
-                count += len(group[-1].submission)
+                taken.append(self._queue.popleft())
+                count += len(taken[-1].submission)
             self._waiting -= count
-        return group
+        return _Group(taken)
 
     def _keep_apart(self) -> None:
         """Wait until the last batch began long enough ago; what comes in meanwhile joins this one."""
@@ -229,9 +250,9 @@ class Intake:
             time.sleep(max(self._last_begun_s + self._pace.gather_s - time.monotonic(), 0.0))
             self._last_begun_s = time.monotonic()
 
-    def _begin(self, group: list[_Waiting]) -> None:
+    def _begin(self, group: _Group) -> None:
         try:
-            joined = join_submissions([one.submission for one in group], self._now_ns())
+            joined = join_submissions([one.submission for one in group.waiting], self._now_ns())
             self._begun.put((self.flow.begin(joined), group))
         except InvariantViolation as violation:
             self.failure = violation
@@ -253,22 +274,25 @@ class Intake:
                 ordered = batch.block is not None or batch.awaited is not None
                 self._refuse(self._running, _after_ordering(error) if ordered else error)
 
-    def _answer(self, batch: PaymentBatch, waiting: list[_Waiting]) -> None:
-        self._end_one()
-        _answer(batch, waiting)
+    def _answer(self, batch: PaymentBatch, group: _Group) -> None:
+        self._end(group)
+        _answer(batch, group.waiting)
 
-    def _end_one(self) -> None:
+    def _end(self, group: _Group) -> None:
         """Make room for the next batch."""
         with self._lock:
+            if not group.is_under_way:
+                return
+            group.is_under_way = False
             self._under_way -= 1
             if self._is_due():
                 self._due.notify()
 
-    def _refuse(self, waiting: list[_Waiting], error: Exception) -> None:
-        self._end_one()
+    def _refuse(self, group: _Group, error: Exception) -> None:
+        self._end(group)
         known = error if isinstance(error, BezantError) else BezantError(f"the pipeline failed: {error!r}")
-        for one in waiting:
-            one.reply(known)
+        for one in group.waiting:
+            one.tell(known)
 
 
 def _after_ordering(error: Exception) -> UnknownOutcome:
@@ -291,7 +315,7 @@ def _answer(batch: PaymentBatch, waiting: list[_Waiting]) -> None:
     start = 0
     for one, size, (height, time_ns) in zip(waiting, batch.sizes, _places(batch), strict=False):
         end = start + size
-        one.reply(Answers(height, time_ns, outcome[start:end], first[start:end], receipts[start:end]))
+        one.tell(Answers(height, time_ns, outcome[start:end], first[start:end], receipts[start:end]))
         start = end
 
 

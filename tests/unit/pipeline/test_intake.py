@@ -282,6 +282,46 @@ def test_a_failure_behind_the_order_is_an_unknown_outcome() -> None:
     desk.intake.close()
 
 
+def test_one_who_cannot_be_told_keeps_nobody_from_being_told() -> None:
+    """Replies come on the thread that makes blocks durable, which an error of theirs must not stop."""
+    desk = Desk(pace=Pace(1))
+    desk.settle.gate.clear()
+    first = desk.intake.future(submission(1))
+    assert desk.settle.entered.wait(30)
+
+    def refuse(answers: Answers | BaseException) -> None:
+        raise RuntimeError("its loop has ended")
+
+    desk.intake.submit(submission(2), refuse)
+    second = desk.intake.future(submission(3))
+    desk.settle.gate.set()
+    for height in range(1, 4):
+        desk.durable(height)
+    assert [first.result(30).height, second.result(30).height] == [1, 2]
+    assert desk.intake.call(submission(4)).height == 3, "there is room for the next batch"
+    desk.intake.close()
+
+
+def test_whoever_was_told_that_it_was_ordered_is_told_nothing_more() -> None:
+    """An error behind the announcement answers first; the block that is durable later must not."""
+    desk = Desk(pace=Pace(1))
+    announce = desk.intake.announce
+
+    def announce_and_fail(batch: PaymentBatch) -> None:
+        announce(batch)
+        raise RuntimeError("whoever observes is gone")
+
+    desk.intake.announce = announce_and_fail  # type: ignore[method-assign]
+    with pytest.raises(UnknownOutcome, match="was ordered"):
+        desk.intake.call(submission(1))
+    desk.durable(1)
+    desk.intake.announce = announce  # type: ignore[method-assign]
+    next_one = desk.intake.future(submission(2))
+    desk.intake.close()
+    desk.durable(2)
+    assert next_one.result(30).height == 2
+
+
 def test_after_the_journal_fails_nothing_is_accepted(tmp_path: Path, model_file: Path) -> None:
     with SmallNode(tmp_path / "node", model=model_file) as small:
         node, journal = small.node, small.node.engine._journal
