@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from pathlib import Path
 from random import Random
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 
 from bezant.chain.embedded.engine import EmbeddedEngine
+from bezant.chain.storage.disk import SystemDisk
 from bezant.chain.storage.rows import RowFile
 from bezant.chain.storage.snapshot_writer import Cadence
 from bezant.chain.storage.snapshots import KEPT
@@ -199,6 +202,36 @@ def test_what_is_missing_beside_a_snapshot_is_made_again(tmp_path: Path, name: s
     assert snapshots_of(tmp_path / "data") == []
     assert told(engine) == before
     assert len(replayed) == engine.height
+    engine.close()
+
+
+class Lacking(SystemDisk):
+    """A machine that has none of something while it opens files."""
+
+    def __init__(self, reason: int) -> None:
+        self.reason = reason
+
+    def open(self, path: Path) -> int:
+        if self.reason:
+            raise OSError(self.reason, os.strerror(self.reason), str(path))
+        return super().open(path)
+
+
+@pytest.mark.parametrize("reason", [errno.EMFILE, errno.ENOMEM, errno.EACCES, errno.ENOSPC])
+def test_what_the_machine_lacks_costs_no_snapshot(tmp_path: Path, reason: int) -> None:
+    chain = world(tmp_path / "data", ON_CLOSE)
+    live(chain, 5)
+    chain.engine.close()
+    kept = snapshots_of(tmp_path / "data")
+    disk = Lacking(reason)
+    chain.options = chain.options | {"disk": disk}
+    with pytest.raises(StorageError) as refused:
+        chain.open()
+    assert refused.value.code == ("disk_full" if reason == errno.ENOSPC else "storage_unavailable")
+    assert snapshots_of(tmp_path / "data") == kept != []
+    disk.reason = 0
+    engine, replayed = watch_replay(chain)
+    assert replayed == []
     engine.close()
 
 

@@ -110,6 +110,9 @@ class SystemDisk:
         path.unlink()
 
 
+_LACKS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EACCES, errno.EPERM)
+
+
 class ReadOnlyDisk(SystemDisk):
     """The machine's disk, to be read: what is created has no name, and is gone when it is closed."""
 
@@ -182,12 +185,19 @@ def read_span(disk: Disk, path: Path, start: int = 0, count: int | None = None) 
 
 
 def storage_error(doing: str, error: OSError) -> StorageError:
-    """Return what to raise when the disk refused; code ``disk_full`` where there is no room."""
+    """Return what to raise when the disk refused; code ``disk_full`` where there is no room, and
+    ``storage_unavailable`` where the process lacks something and nothing is said of what is stored."""
     full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     if full:
         return StorageError(
             f"could not {doing}: the disk is full. What was acknowledged is safe; free some space and "
             "restart the node",
             code="disk_full",
+        )
+    if error.errno in _LACKS:
+        return StorageError(
+            f"could not {doing}: {error.strerror}. Nothing was changed; give the node what it lacks (open "
+            "files, memory, permission) and start it again",
+            code="storage_unavailable",
         )
     return StorageError(f"could not {doing}: {error.strerror or error}", code="storage_failed")

@@ -16,6 +16,8 @@ from bezant.chain.storage.tree_file import HistoryTree
 from bezant.errors import StorageError
 from bezant.model.genesis import Genesis, network_id
 
+_OF_THE_MACHINE = ("disk_full", "storage_unavailable")
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -76,16 +78,18 @@ def candidates(
 
     Whoever takes one closes it; who asks for the next refuses the one before. What is refused is discarded
     first: what lies beside a snapshot is durable as of when it was written, and is now made again, which
-    another power cut may undo while the snapshot still vouches for it.
-    Raises: StorageError where not even the last can be opened.
+    another power cut may undo while the snapshot still vouches for it. Where the machine lacks room, files or
+    memory, none is to blame.
+    Raises: StorageError where not even the last can be opened, or the machine lacks something.
     """
     begins_behind = base.position.height if base else 0
     for path in snapshots.paths():
         try:
             snapshot = snapshots.read(path)
             files = open_files(place, snapshot, begins_behind)
-        except StorageError:
-            pass
+        except StorageError as error:
+            if error.code in _OF_THE_MACHINE:
+                raise
         else:
             yield files, snapshot
         snapshots.discard(path)
