@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import ModuleType
 
 from litestar import Litestar, Router
 from litestar.di import Provide
@@ -81,10 +82,10 @@ def create_services(node: Node) -> Services:
 def create_app(services: Services, more: Sequence[ControllerRouterHandler] = ()) -> Door:
     """Return the ASGI application; `more` are routes of other interfaces behind the same door."""
     http = services.node.config.http
-    resources = [route for module in V1 for route in module.ROUTES]
+    resources = [_together(module, module.ROUTES) for module in V1]
     handlers: list[ControllerRouterHandler] = [
-        *operations.ROUTES,
-        Router("/v1", route_handlers=[*resources, *operations.V1_ROUTES]),
+        _together(operations, operations.ROUTES),
+        Router("/v1", route_handlers=[*resources, _together(operations, operations.V1_ROUTES)]),
     ]
     dependencies = {"services": Provide(lambda: services, sync_to_thread=False, use_cache=True)}
     litestar = Litestar(
@@ -100,3 +101,8 @@ def create_app(services: Services, more: Sequence[ControllerRouterHandler] = ())
         logging_config=None,
     )
     return Door(litestar, services.node.folder.keys.operator_token, http.rate_per_s, http.burst)
+
+
+def _together(module: ModuleType, routes: Sequence[ControllerRouterHandler]) -> Router:
+    """Return the routes of a module, described under its name."""
+    return Router("/", route_handlers=[*routes], tags=[module.__name__.rpartition(".")[2]])

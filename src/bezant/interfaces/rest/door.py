@@ -26,6 +26,11 @@ _SAID_ONCE: Final = (b"authorization", b"idempotency-key", b"content-type", b"co
 BINARY_PATHS: Final = ("/v1/payments/signed",)
 
 
+def is_open(path: str) -> bool:
+    """Whether a path needs no token."""
+    return path == "/" or path.startswith(OPEN_PATHS)
+
+
 class TokenBucket:
     """So many requests a second, lasting, and so many at once."""
 
@@ -86,7 +91,7 @@ class Door:
         known = hmac.compare_digest(shown, self._expected)
         if not (self._known if known else self._strangers).take():
             raise Overloaded("too many requests with this token; slow down", code="rate_limited")
-        if not known and not path.startswith(OPEN_PATHS):
+        if not known and not is_open(path):
             raise AuthError(
                 "show the operator's token as 'Authorization: Bearer ...'; it is in keys/operator.token "
                 "in the data folder",

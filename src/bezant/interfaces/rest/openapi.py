@@ -18,11 +18,12 @@ from litestar import Litestar, Response, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.config import OpenAPIConfig
 from litestar.params import FromPath
+from litestar.response import Redirect
 from litestar.types import ControllerRouterHandler
 
 import bezant
 from bezant.errors import NotFound
-from bezant.interfaces.rest.door import OPEN_PATHS
+from bezant.interfaces.rest.door import is_open
 from bezant.interfaces.rest.idempotency import HEADER, MAX_KEY_CHARACTERS
 from bezant.interfaces.rest.problems import PROBLEM_JSON, Problem
 
@@ -124,7 +125,7 @@ def _complete(
         operation.setdefault("parameters", []).append(_KEY_HEADER)
     for parameter in operation.get("parameters", ()):
         parameter["schema"] = _without_null(parameter["schema"])
-    if not path.startswith(OPEN_PATHS):
+    if not is_open(path):
         operation["security"] = [{"operator": []}]
     responses = operation["responses"]
     for status in sorted(set(statuses)):
@@ -158,11 +159,15 @@ def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def schema_routes(document: Callable[[], dict[str, Any]]) -> list[HTTPRouteHandler]:
-    """Return the routes of the page and of the document; the document is made when first asked for."""
+    """Return the routes of the page, which `/` leads to, and of the document, made when first asked for."""
 
     @cache
     def encoded() -> bytes:
         return msgspec.json.encode(document())
+
+    @get("/", status_code=302, sync_to_thread=False, include_in_schema=False)
+    def front() -> Redirect:
+        return Redirect("/schema")
 
     @get("/schema", media_type="text/html", sync_to_thread=False, include_in_schema=False)
     def page() -> Response[str]:
@@ -179,4 +184,4 @@ def schema_routes(document: Callable[[], dict[str, Any]]) -> list[HTTPRouteHandl
         headers = {"Cache-Control": "public, max-age=86400"}
         return Response((_VENDORED / name).read_bytes(), media_type=_FILES[name], headers=headers)
 
-    return [page, openapi, file]
+    return [front, page, openapi, file]

@@ -51,6 +51,25 @@ def test_what_moves_money_asks_for_a_key_and_a_token(document: dict[str, Any]) -
         assert operation["responses"]["422"]["content"].keys() == {"application/problem+json"}
 
 
+def test_every_operation_is_found_under_the_name_of_what_it_is_about(document: dict[str, Any]) -> None:
+    tags = {
+        f"{method} {path}": operation["tags"]
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+    }
+    assert all(len(names) == 1 for names in tags.values())
+    assert tags["post /v1/payments"] == ["payments"]
+    assert tags["post /v1/payments/{payment_id}/capture"] == ["holds"]
+    assert tags["get /health"] == ["operations"]
+
+
+def test_the_address_that_a_node_prints_leads_to_the_page_without_a_token(api: Api) -> None:
+    nobody = {"Authorization": ""}
+    answer = api.send("GET", "/", headers=nobody)
+    assert (answer.status_code, answer.headers["location"]) == (302, "/schema")
+    assert api.send("GET", "/anything", headers=nobody).status_code == 401
+
+
 @pytest.mark.parametrize(
     ("path", "kind"),
     [
