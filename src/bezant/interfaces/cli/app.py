@@ -11,6 +11,7 @@ from bezant.interfaces.cli import (
     audit,
     bench,
     bench_network,
+    bench_restart,
     decisions,
     doctor,
     governance,
@@ -69,4 +70,5 @@ app.command()(doctor.doctor)
 app.command()(replay.replay)
 bench.app.command()(adversary.adversary)
 bench.app.command()(bench_network.network)
+bench.app.command()(bench_restart.restart)
 app.add_typer(bench.app, name="bench")
