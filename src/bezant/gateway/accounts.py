@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import threading
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -70,6 +71,8 @@ class Accounts:
         self._desk = desk
         self._treasuries: dict[int, AccountId] = {}
         self._countries = Countries(self._read_country)
+        self._binding = threading.Lock()
+        """Held where a party's verdict reaches its accounts: none may get the one of a list that is gone."""
 
     def register_parties(self, profiles: Sequence[PartyProfile]) -> list[Party]:
         """Register parties: a key each, a sealed profile, and their names matched with the list.
@@ -91,10 +94,10 @@ class Accounts:
         desk.vault.sync()
         found = []
         for number, profile in zip(numbers.tolist(), profiles, strict=True):
-            verdict, hits = desk.screening.judge(profile.name)
-            desk.screening.set(number, verdict)
+            verdict, hits = desk.screening.conclude(number, profile.name)
             self._countries.note(number, profile.country)
             found.append(Party(number, verdict, hits))
+        desk.screening.keep_from_time_to_time(desk.vault)
         return found
 
     def profile(self, party: int) -> PartyProfile:
@@ -252,18 +255,19 @@ class Accounts:
         """
         desk, screening = self._desk, self._desk.screening
         changed_entries = watchlist.only(watchlist.changes_since(screening.watchlist).changed)
-        screening.watchlist = watchlist
         changed = []
-        for entry in desk.vault.entries(VaultKind.PARTY_PROFILE):
-            name, before = msgspec.json.decode(entry.text, type=PartyProfile).name, screening.of(entry.party)
-            if before is Verdict.ALLOW and not changed_entries.match(name):
-                continue
-            verdict, _ = screening.judge(name)
-            if verdict is not before:
-                screening.set(entry.party, verdict)
-                for row in desk.parties.rows_of(entry.party).tolist():
-                    desk.parties.set(row, entry.party, verdict)
-                changed.append(entry.party)
+        with screening.changing(watchlist):
+            for entry in desk.vault.entries(VaultKind.PARTY_PROFILE):
+                name = msgspec.json.decode(entry.text, type=PartyProfile).name
+                before = screening.of(entry.party)
+                if before is Verdict.ALLOW and not changed_entries.match(name):
+                    continue
+                with self._binding:
+                    verdict, _ = screening.conclude(entry.party, name)
+                    for row in desk.parties.rows_of(entry.party).tolist():
+                        desk.parties.set(row, entry.party, verdict)
+                if verdict is not before:
+                    changed.append(entry.party)
         screening.keep(desk.vault)
         return changed
 
@@ -276,8 +280,8 @@ class Accounts:
         desk = self._desk
         new = desk.vault.entries(VaultKind.PARTY_PROFILE, above=desk.screening.recall(desk.vault))
         for profile in new:
-            verdict, _ = desk.screening.judge(msgspec.json.decode(profile.text, type=PartyProfile).name)
-            desk.screening.set(profile.party, verdict)
+            desk.screening.conclude(profile.party, msgspec.json.decode(profile.text, type=PartyProfile).name)
+        desk.screening.cover(int(desk.vault.parties[-1]))
         desk.screening.keep(desk.vault)
         for batch in desk.vault.batches(VaultKind.ACCOUNT_PARTY):
             rows = desk.engine.ledger.account_rows(batch.ids_lo, batch.ids_hi)
@@ -339,7 +343,8 @@ class Accounts:
         rows = self._desk.engine.ledger.account_rows(pairs[:, 0], pairs[:, 1])
         for row, party in zip(rows.tolist(), parties, strict=True):
             country = UNKNOWN if party == ERASED else self._countries.of(party)
-            self._desk.parties.set(row, party, self._desk.screening.of(party), country)
+            with self._binding:
+                self._desk.parties.set(row, party, self._desk.screening.of(party), country)
 
     def _read_country(self, party: int) -> str:
         try:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
 from bezant.errors import ConfigError
+from bezant.gateway.accounts import PartyProfile
 from bezant.gateway.screening import Screening
-from bezant.intelligence.watchlist import Hit
+from bezant.intelligence.watchlist import Hit, Watchlist
 from bezant.model.outcomes import Outcome, Verdict
 from bezant.testing.nodes import SmallNode
+from bezant.vault import VaultKind
 
 SETTINGS = '[screening]\nlist = "list.csv"\n'
 HEADER = "id,name\n"
@@ -94,3 +97,75 @@ def test_a_restart_matches_only_who_came_since(tmp_path: Path, monkeypatch: pyte
         small.restart()
         assert matched == [], "what a reload concluded is kept too"
         assert small.node.desk.screening.of(small.alice_party) is Verdict.ALLOW
+
+
+def counting(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the names that are matched from here on."""
+    matched: list[str] = []
+    judge = Screening.judge
+
+    def counted(screening: Screening, name: str) -> tuple[Verdict, tuple[Hit, ...]]:
+        matched.append(name)
+        return judge(screening, name)
+
+    monkeypatch.setattr(Screening, "judge", counted)
+    return matched
+
+
+def test_a_killed_node_matches_few_names_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was concluded is kept while it runs, not only at a start."""
+    monkeypatch.setattr("bezant.gateway.screening.KEPT_EVERY", 2)
+    with SmallNode(folder) as small:
+        register = small.node.accounts.register_parties
+        for name in ("Carol Cole", "Dora Dale", "Emil Ebner"):
+            register([PartyProfile(name)])
+        matched = counting(monkeypatch)
+        small.restart()
+        assert matched == ["Emil Ebner"]
+
+
+def test_a_party_that_is_being_registered_is_not_taken_for_concluded(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its number is given away before its name is matched, and a kill may come in between."""
+    monkeypatch.setattr("bezant.gateway.screening.KEPT_EVERY", 1)
+    with SmallNode(folder) as small:
+        write_list(folder, "Velka Torrin", "Bob Birch")
+        (folder / "bezant.toml").write_text(SETTINGS, "utf-8")
+        small.restart()
+        vault = small.node.desk.vault
+        halfway = vault.new_party()
+        later = small.node.accounts.register_parties([PartyProfile("Carol Cole")])[0].number
+        small.node.desk.screening.keep(vault)
+        text = msgspec.json.encode(PartyProfile("Velka Torrin"))
+        vault.seal_text(VaultKind.PARTY_PROFILE, halfway, halfway, text)
+        matched = counting(monkeypatch)
+        small.restart()
+        assert sorted(matched) == ["Carol Cole", "Velka Torrin"]
+        assert small.node.desk.screening.of(halfway) is Verdict.BLOCK
+        assert small.node.desk.screening.of(later) is Verdict.ALLOW
+
+
+def test_nothing_counts_as_concluded_by_a_list_before_all_were_judged_by_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bezant.gateway.screening.KEPT_EVERY", 1)
+    with SmallNode(folder) as small:
+        desk, register = small.node.desk, small.node.accounts.register_parties
+        write_list(folder, "Bob Birch", "Carol Cole")
+        (folder / "bezant.toml").write_text(SETTINGS, "utf-8")
+        # The node is killed while the list changes; somebody registers meanwhile, which keeps nothing.
+        with desk.screening.changing(Watchlist.load(folder / "list.csv")):
+            assert register([PartyProfile("Carol Cole")])[0].screening is Verdict.BLOCK
+            desk.screening.keep(desk.vault)
+            matched = counting(monkeypatch)
+            small.restart()
+        assert matched == ["Alice Arden", "Bob Birch", "Carol Cole"]
+        assert small.node.desk.screening.of(small.bob_party) is Verdict.BLOCK
+        matched.clear()
+        # And where it is not killed, all of that is kept.
+        write_list(folder, "Carol Cole")
+        assert small.node.reload_watchlist() == [small.bob_party]
+        matched.clear()
+        small.restart()
+        assert matched == []

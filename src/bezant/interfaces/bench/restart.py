@@ -87,8 +87,10 @@ def _let_the_store_follow(node: Node) -> None:
 
 
 def _start_and_stop(folder: Path) -> dict[str, object]:
-    """Start a node, wait until it takes payments, stop it; return seconds and what it then has in memory."""
+    """Start a node, wait until it takes payments, stop it; return the seconds, its block and that of the
+    snapshot it went on from, and what it had in memory."""
     command = [sys.executable, "-m", "bezant", "run", "--data", str(folder), "--port", "0"]
+    kept = max((int(path.stem) for path in (folder / "chain" / "snapshots").glob("*.snapshot")), default=0)
     started = time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
         try:
@@ -104,7 +106,12 @@ def _start_and_stop(folder: Path) -> dict[str, object]:
                 process.wait(STOP_S)
             except subprocess.TimeoutExpired:
                 process.kill()
-    return {"ready_after_s": round(seconds, 2), "height": health["height"], "resident_mib": resident}
+    return {
+        "ready_after_s": round(seconds, 2),
+        "height": health["height"],
+        "snapshot_at": kept,
+        "resident_mib": resident,
+    }
 
 
 def _resident_mib(pid: int) -> int | None:
