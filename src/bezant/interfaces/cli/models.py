@@ -45,7 +45,7 @@ def train(
     id: Column = "",
     label: Column = "",
     amount_unit: Column = "",
-    scale: Scale = 2,
+    scale: Scale = None,
     time_unit: Column = "",
     epoch: Column = "",
     save: Annotated[

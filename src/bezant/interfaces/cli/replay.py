@@ -31,7 +31,7 @@ def replay(
     id: Column = "",
     label: Column = "",
     amount_unit: Column = "",
-    scale: Scale = 2,
+    scale: Scale = None,
     time_unit: Column = "",
     epoch: Column = "",
     asset: Annotated[str, typer.Option(help="What a card file's amounts are in.")] = "EUR",
