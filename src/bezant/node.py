@@ -287,8 +287,8 @@ class Node:
 
         Raises: ConfigError, DecodeError for a list that cannot be read; then the old one stays.
         """
-        screening = _screening(load_config(self.folder.path), self.folder.path)
-        return self.accounts.rescreen(screening.watchlist)
+        path = self.folder.path
+        return self.accounts.rescreen(lambda: _screening(load_config(path), path).watchlist)
 
     def reload_rules(self) -> Rulebook:
         """Have the rules that the configuration names now be asked from the next batch on; return them.

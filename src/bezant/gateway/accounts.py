@@ -5,17 +5,19 @@ from __future__ import annotations
 import secrets
 import threading
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import msgspec
 import numpy as np
 
 from bezant.chain.balances import BalanceFile, build_balance
-from bezant.errors import InputError, NotFound, VaultError
+from bezant.errors import InputError, NotFound, StorageError, VaultError
 from bezant.gateway import commands
 from bezant.gateway.countries import Countries
 from bezant.gateway.desk import Desk
+from bezant.gateway.screening import KEPT_EVERY
 from bezant.intelligence.countries import UNKNOWN
 from bezant.intelligence.watchlist import Hit, Watchlist
 from bezant.ledger.batch import account_id
@@ -71,8 +73,8 @@ class Accounts:
         self._desk = desk
         self._treasuries: dict[int, AccountId] = {}
         self._countries = Countries(self._read_country)
-        self._binding = threading.Lock()
-        """Held where a party's verdict reaches its accounts: none may get the one of a list that is gone."""
+        self._rescreening, self._binding = threading.Lock(), threading.Lock()
+        """The second is held where a verdict reaches accounts: none may get that of a list that is gone."""
 
     def register_parties(self, profiles: Sequence[PartyProfile]) -> list[Party]:
         """Register parties: a key each, a sealed profile, and their names matched with the list.
@@ -94,10 +96,12 @@ class Accounts:
         desk.vault.sync()
         found = []
         for number, profile in zip(numbers.tolist(), profiles, strict=True):
-            verdict, hits = desk.screening.conclude(number, profile.name)
+            verdict, hits = desk.screening.judge_party(number, profile.name)
             self._countries.note(number, profile.country)
             found.append(Party(number, verdict, hits))
-        desk.screening.keep_from_time_to_time(desk.vault)
+        with suppress(StorageError):
+            # They are registered; this saves time at the next start and nothing else.
+            desk.screening.keep(desk.vault, after=KEPT_EVERY)
         return found
 
     def profile(self, party: int) -> PartyProfile:
@@ -247,27 +251,28 @@ class Accounts:
                 param="asset",
             ) from None
 
-    def rescreen(self, watchlist: Watchlist) -> list[int]:
+    def rescreen(self, read: Callable[[], Watchlist]) -> list[int]:
         """Match every party with a list that has changed; return those whose verdict is another now.
+
+        `read` reads the list: one thread at a time, so that what is read last is in force last.
 
         Parties that no entry spoke against are matched with the changed entries alone. What payments
         read is changed account by account, while they flow.
         """
         desk, screening = self._desk, self._desk.screening
-        changed_entries = watchlist.only(watchlist.changes_since(screening.watchlist).changed)
         changed = []
-        with screening.changing(watchlist):
+        with self._rescreening, screening.changing(read()) as entries:
             for entry in desk.vault.entries(VaultKind.PARTY_PROFILE):
                 name = msgspec.json.decode(entry.text, type=PartyProfile).name
                 before = screening.of(entry.party)
-                if before is Verdict.ALLOW and not changed_entries.match(name):
+                if before is Verdict.ALLOW and not entries.match(name):
                     continue
                 with self._binding:
-                    verdict, _ = screening.conclude(entry.party, name)
-                    for row in desk.parties.rows_of(entry.party).tolist():
-                        desk.parties.set(row, entry.party, verdict)
-                if verdict is not before:
-                    changed.append(entry.party)
+                    verdict, _ = screening.judge_party(entry.party, name)
+                    if verdict is not before:
+                        for row in desk.parties.rows_of(entry.party).tolist():
+                            desk.parties.set(row, entry.party, verdict)
+                        changed.append(entry.party)
         screening.keep(desk.vault)
         return changed
 
@@ -280,8 +285,9 @@ class Accounts:
         desk = self._desk
         new = desk.vault.entries(VaultKind.PARTY_PROFILE, above=desk.screening.recall(desk.vault))
         for profile in new:
-            desk.screening.conclude(profile.party, msgspec.json.decode(profile.text, type=PartyProfile).name)
-        desk.screening.cover(int(desk.vault.parties[-1]))
+            name = msgspec.json.decode(profile.text, type=PartyProfile).name
+            desk.screening.judge_party(profile.party, name)
+        desk.screening.cover(desk.vault.last_party)
         desk.screening.keep(desk.vault)
         for batch in desk.vault.batches(VaultKind.ACCOUNT_PARTY):
             rows = desk.engine.ledger.account_rows(batch.ids_lo, batch.ids_hi)

@@ -1,6 +1,6 @@
 """Names against the watchlist, when a party registers and when the list changes; a column after that.
 
-What was concluded is kept in the vault under everything it follows from (list, thresholds, the code that
+What came of it is kept in the vault under everything it follows from (list, thresholds, the code that
 compares names), so that a node with a million parties need not match them all again to start.
 """
 
@@ -22,35 +22,39 @@ from bezant.vault import Vault, VaultKind
 
 _VERDICTS = {"clear": Verdict.ALLOW, "review": Verdict.REVIEW, "block": Verdict.BLOCK}
 _KEPT = np.dtype([("party", "<u4"), ("verdict", "<u4")])
-
-
 KEPT_EVERY = 10_000
-"""Parties after which what was concluded is kept once more: a killed node matches no more of them again."""
+"""Parties judged, after which what came of it is kept once more: a killed node judges about so many again."""
 
 
 class Screening:
-    """What the list says of each party, by party number. Thread-safe."""
+    """What the list says of each party, by party number. Thread-safe; one thread changes the list."""
 
     def __init__(self, watchlist: Watchlist, thresholds: Thresholds) -> None:
         self.watchlist = watchlist
         self._thresholds = thresholds
         self._lock = threading.Lock()
+        self._settled: Watchlist | None = watchlist
+        """The list by which everybody was judged; None while it changes, and where that broke off."""
         self._verdicts: dict[int, Verdict] = {}
-        self._through = NOBODY
-        """Every party up to this one was concluded by the list; those in `_ahead` were, too."""
-        self._ahead: set[int] = set()
-        self._kept, self._kept_through = b"", NOBODY
+        self._through, self._ahead = NOBODY, set[int]()
+        """Every party up to the one was judged, and those in the other, which came side by side."""
+        self._kept: tuple[int, bytes] = (0, b"")
+        self._kept_through = NOBODY
 
     def judge(self, name: str) -> tuple[Verdict, tuple[Hit, ...]]:
         """Return the verdict on a name and the listed names it resembles."""
         hits = tuple(self.watchlist.match(name))
         return _VERDICTS[self._thresholds.verdict(hits)], hits
 
-    def conclude(self, party: int, name: str) -> tuple[Verdict, tuple[Hit, ...]]:
+    def judge_party(self, party: int, name: str) -> tuple[Verdict, tuple[Hit, ...]]:
         """Judge a party's name by the list there is now, and remember the verdict."""
         with self._lock:
             verdict, hits = self.judge(name)
-            self._set(party, verdict)
+            if verdict is Verdict.ALLOW:
+                # A clear one takes no memory.
+                self._verdicts.pop(party, None)
+            else:
+                self._verdicts[party] = verdict
             self._advance({party})
         return verdict, hits
 
@@ -71,61 +75,58 @@ class Screening:
             self._verdicts.pop(party, None)
 
     @contextmanager
-    def changing(self, watchlist: Watchlist) -> Iterator[None]:
-        """Judge by another list from here on. Within, whoever was concluded by the one before is to be
-        concluded again; until that is done nothing counts as concluded by this one."""
+    def changing(self, watchlist: Watchlist) -> Iterator[Watchlist]:
+        """Judge by another list from here on; the caller judges again all whom it may concern.
+
+        Yielded are the entries that may concern even somebody whom the old list had nothing on: those that
+        changed, and all of them where an earlier change broke off. Nothing is kept meanwhile, nor after an
+        error: the next start judges everybody.
+        """
         with self._lock:
+            settled, self._settled = self._settled, None
             self.watchlist = watchlist
-            through, ahead = self._through, self._ahead
-            self._through, self._ahead = NOBODY, set()
-        yield
+        yield watchlist if settled is None else watchlist.only(watchlist.changes_since(settled).changed)
         with self._lock:
-            since, self._ahead = self._ahead, set()
-            self._through = through
-            self._advance(ahead | since)
+            self._settled = watchlist
 
     def recall(self, vault: Vault) -> int:
-        """Take over what was concluded before by the same rule; return the last party it covers."""
+        """Take over what came of judging by the same rule before; return the last party it covers."""
+        rule = self._rule()
         try:
-            self._kept = vault.read(VaultKind.SCREENING, self._rule())
+            text = vault.read(VaultKind.SCREENING, rule)
         except (NotFound, VaultError):
             return NOBODY
-        rows = np.frombuffer(self._kept, _KEPT, offset=8)
+        rows = np.frombuffer(text, _KEPT, offset=8)
         for party, verdict in rows[np.isin(rows["party"], vault.parties)].tolist():
             self._verdicts[party] = Verdict(verdict)
-        self._through = self._kept_through = int.from_bytes(self._kept[:8], "little")
+        self._kept = rule, text
+        self._through = self._kept_through = int.from_bytes(text[:8], "little")
         return self._through
 
     def cover(self, party: int) -> None:
-        """Take it that all parties up to this one were concluded, or have no name and never will."""
+        """Take it that all parties up to this one were judged, or have no name and never will."""
         with self._lock:
             self._through = max(self._through, party)
             self._advance(set())
 
-    def keep(self, vault: Vault) -> None:
-        """Seal what is concluded, unless that is kept already."""
+    def keep(self, vault: Vault, *, after: int = 0) -> None:
+        """Seal what came of judging so far, unless that is kept already, or fewer than `after` parties came
+        since, or not everybody was judged by the list. Raises: StorageError."""
         with self._lock:
+            if self._settled is None or self._through - self._kept_through < after:
+                return
             rows = np.array(sorted(self._verdicts.items()), np.uint32).reshape(-1, 2)
-            text = self._through.to_bytes(8, "little") + rows.tobytes()
-            if text != self._kept:
-                vault.seal_text(VaultKind.SCREENING, self._rule(), NOBODY, text)
+            # Somebody may have been erased while being judged.
+            rows = rows[np.isin(rows[:, 0], vault.parties)]
+            kept = self._rule(), self._through.to_bytes(8, "little") + rows.tobytes()
+            if kept != self._kept:
+                vault.seal_text(VaultKind.SCREENING, kept[0], NOBODY, kept[1])
                 vault.sync()
-                self._kept, self._kept_through = text, self._through
-
-    def keep_from_time_to_time(self, vault: Vault) -> None:
-        """Seal what is concluded where that is many parties more than what is kept."""
-        if self._through - self._kept_through >= KEPT_EVERY:
-            self.keep(vault)
-
-    def _set(self, party: int, verdict: Verdict) -> None:
-        """Remember a verdict; a clear one takes no memory."""
-        if verdict is Verdict.ALLOW:
-            self._verdicts.pop(party, None)
-        else:
-            self._verdicts[party] = verdict
+                self._kept, self._kept_through = kept, self._through
 
     def _advance(self, parties: set[int]) -> None:
-        """Note that parties were concluded; those registered side by side come in any order."""
+        """Note that parties were judged. A registration that failed leaves a gap: what comes behind it is
+        kept from the next start on."""
         self._ahead |= {party for party in parties if party > self._through}
         while self._through + 1 in self._ahead:
             self._through += 1

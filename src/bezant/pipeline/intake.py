@@ -68,6 +68,7 @@ class _Waiting:
 
     def tell(self, result: Answers | BaseException) -> None:
         """Reply, unless that was done; one who cannot be told keeps nobody else from being told."""
+        # Two threads may come here: the interpreter does not switch between the two halves of this.
         reply, self.reply = self.reply, None
         if reply is None:
             return
@@ -79,7 +80,7 @@ class _Waiting:
 
 @dataclass(slots=True)
 class _Group:
-    """Submissions that went into one batch; it counts as under way until the first of them is told."""
+    """Submissions that went into one batch; it counts as under way until they are told."""
 
     waiting: list[_Waiting]
     is_under_way: bool = True
@@ -276,7 +277,7 @@ class Intake:
 
     def _answer(self, batch: PaymentBatch, group: _Group) -> None:
         self._end(group)
-        _answer(batch, group.waiting)
+        _hand_out(batch, group.waiting)
 
     def _end(self, group: _Group) -> None:
         """Make room for the next batch."""
@@ -299,7 +300,7 @@ def _after_ordering(error: Exception) -> UnknownOutcome:
     return UnknownOutcome(f"this was ordered, and then the pipeline failed: {error!r}; query it by id")
 
 
-def _answer(batch: PaymentBatch, waiting: list[_Waiting]) -> None:
+def _hand_out(batch: PaymentBatch, waiting: list[_Waiting]) -> None:
     """Put each row's outcome together and hand every submission its own rows."""
     own = batch.own_receipts
     if own is not None and len(own) == len(batch):

@@ -84,6 +84,11 @@ class Vault:
         numbers = np.arange(self._keys.count, dtype=np.uint32)
         return numbers[self._keys.live_mask(numbers)]
 
+    @property
+    def last_party(self) -> int:
+        """The last number that was given to a party, erased or not; none is given twice."""
+        return self._keys.count - 1
+
     def new_party(self) -> int:
         """Return the number of a new party; its key is durable on return."""
         return int(self._keys.create_parties(1)[0])

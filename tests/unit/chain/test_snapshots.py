@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from bezant.chain.embedded.engine import EmbeddedEngine
+from bezant.chain.storage import snapshots
 from bezant.chain.storage.disk import SystemDisk
 from bezant.chain.storage.rows import RowFile
 from bezant.chain.storage.snapshot_writer import Cadence
@@ -235,6 +236,28 @@ def test_what_the_machine_lacks_costs_no_snapshot(tmp_path: Path, reason: int) -
     engine.close()
 
 
+def test_too_little_memory_costs_no_snapshot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chain = world(tmp_path / "data", ON_CLOSE)
+    live(chain, 5)
+    chain.engine.close()
+    kept = snapshots_of(tmp_path / "data")
+
+    class WithoutMemory:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(np, name)
+
+        def empty(self, *asked: Any) -> Any:
+            raise MemoryError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(snapshots, "np", WithoutMemory())
+        with pytest.raises(StorageError, match="What was acknowledged is safe") as refused:
+            chain.open()
+    assert refused.value.code == "storage_unavailable"
+    assert snapshots_of(tmp_path / "data") == kept != []
+    chain.open().close()
+
+
 def test_a_file_that_a_snapshot_rests_on_has_its_name_after_a_power_cut() -> None:
     disk, path = SimulatedDisk(Random(1), SimulatedTime()), Path("/simulated/chain/receipts.log")
     for folder in (path.parent.parent, path.parent):
@@ -261,7 +284,7 @@ def test_rows_whose_sync_failed_once_are_vouched_for_no_more() -> None:
     with pytest.raises(StorageError) as failed:
         rows.sync()
     assert failed.value.code != "rows_lost"
-    with pytest.raises(StorageError, match="could not be synced once") as refused:
+    with pytest.raises(StorageError, match="until the node starts again") as refused:
         rows.sync()
     assert refused.value.code == "rows_lost"
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
 
-from bezant.errors import ConfigError
+from bezant.errors import ConfigError, StorageError
 from bezant.gateway.accounts import PartyProfile
 from bezant.gateway.screening import Screening
 from bezant.intelligence.watchlist import Hit, Watchlist
 from bezant.model.outcomes import Outcome, Verdict
 from bezant.testing.nodes import SmallNode
 from bezant.vault import VaultKind
+from bezant.vault.opened import Entry
 
 SETTINGS = '[screening]\nlist = "list.csv"\n'
 HEADER = "id,name\n"
@@ -25,6 +28,25 @@ def write_list(folder: Path, *names: str) -> None:
     (folder / "list.csv").write_text(HEADER + rows, "utf-8")
 
 
+def use_list(folder: Path, *names: str) -> None:
+    """Write a list, and have the node use it from its next reload or start on."""
+    write_list(folder, *names)
+    (folder / "bezant.toml").write_text(SETTINGS, "utf-8")
+
+
+def counting(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the names that are matched from here on."""
+    matched: list[str] = []
+    judge = Screening.judge
+
+    def counted(screening: Screening, name: str) -> tuple[Verdict, tuple[Hit, ...]]:
+        matched.append(name)
+        return judge(screening, name)
+
+    monkeypatch.setattr(Screening, "judge", counted)
+    return matched
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return tmp_path / "node"
@@ -33,8 +55,7 @@ def folder(tmp_path: Path) -> Path:
 def test_a_changed_list_reaches_payments_while_the_node_runs(folder: Path) -> None:
     with SmallNode(folder) as small:
         assert small.pay()[1].first is not Outcome.BLOCKED
-        write_list(folder, "Velka Torrin", "Bob Birch")
-        (folder / "bezant.toml").write_text(SETTINGS, "utf-8")
+        use_list(folder, "Velka Torrin", "Bob Birch")
         assert small.node.reload_watchlist() == [small.bob_party]
         assert small.pay()[1].first is Outcome.BLOCKED
         write_list(folder, "Velka Torrin")
@@ -45,8 +66,7 @@ def test_a_changed_list_reaches_payments_while_the_node_runs(folder: Path) -> No
 
 def test_a_list_that_cannot_be_read_leaves_the_old_one(folder: Path) -> None:
     with SmallNode(folder) as small:
-        write_list(folder, "Bob Birch")
-        (folder / "bezant.toml").write_text(SETTINGS, "utf-8")
+        use_list(folder, "Bob Birch")
         small.node.reload_watchlist()
         (folder / "list.csv").unlink()
         with pytest.raises(ConfigError):
@@ -55,19 +75,12 @@ def test_a_list_that_cannot_be_read_leaves_the_old_one(folder: Path) -> None:
 
 
 def test_a_restart_matches_only_who_came_since(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    matched: list[str] = []
-    judge = Screening.judge
-
-    def counted(screening: Screening, name: str) -> tuple[Verdict, tuple[Hit, ...]]:
-        matched.append(name)
-        return judge(screening, name)
-
     path = tmp_path / "list.txt"
     path.write_text("Bob Birch\n")
     with SmallNode(tmp_path / "data") as small:
         account = small.bob
         (small.path / "bezant.toml").write_text(f'[screening]\nlist = "{path}"\n')
-        monkeypatch.setattr(Screening, "judge", counted)
+        matched = counting(monkeypatch)
         small.restart()
         assert matched == ["Alice Arden", "Bob Birch"]
         small.enrol("Carol Cole", 0)
@@ -99,22 +112,9 @@ def test_a_restart_matches_only_who_came_since(tmp_path: Path, monkeypatch: pyte
         assert small.node.desk.screening.of(small.alice_party) is Verdict.ALLOW
 
 
-def counting(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return the names that are matched from here on."""
-    matched: list[str] = []
-    judge = Screening.judge
-
-    def counted(screening: Screening, name: str) -> tuple[Verdict, tuple[Hit, ...]]:
-        matched.append(name)
-        return judge(screening, name)
-
-    monkeypatch.setattr(Screening, "judge", counted)
-    return matched
-
-
 def test_a_killed_node_matches_few_names_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was concluded is kept while it runs, not only at a start."""
-    monkeypatch.setattr("bezant.gateway.screening.KEPT_EVERY", 2)
+    monkeypatch.setattr("bezant.gateway.accounts.KEPT_EVERY", 2)
     with SmallNode(folder) as small:
         register = small.node.accounts.register_parties
         for name in ("Carol Cole", "Dora Dale", "Emil Ebner"):
@@ -124,14 +124,13 @@ def test_a_killed_node_matches_few_names_again(folder: Path, monkeypatch: pytest
         assert matched == ["Emil Ebner"]
 
 
-def test_a_party_that_is_being_registered_is_not_taken_for_concluded(
+def test_a_party_that_is_being_registered_is_not_taken_for_judged(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its number is given away before its name is matched, and a kill may come in between."""
-    monkeypatch.setattr("bezant.gateway.screening.KEPT_EVERY", 1)
+    monkeypatch.setattr("bezant.gateway.accounts.KEPT_EVERY", 1)
     with SmallNode(folder) as small:
-        write_list(folder, "Velka Torrin", "Bob Birch")
-        (folder / "bezant.toml").write_text(SETTINGS, "utf-8")
+        use_list(folder, "Velka Torrin", "Bob Birch")
         small.restart()
         vault = small.node.desk.vault
         halfway = vault.new_party()
@@ -146,14 +145,13 @@ def test_a_party_that_is_being_registered_is_not_taken_for_concluded(
         assert small.node.desk.screening.of(later) is Verdict.ALLOW
 
 
-def test_nothing_counts_as_concluded_by_a_list_before_all_were_judged_by_it(
+def test_nothing_is_kept_of_a_list_before_all_were_judged_by_it(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bezant.gateway.screening.KEPT_EVERY", 1)
+    monkeypatch.setattr("bezant.gateway.accounts.KEPT_EVERY", 1)
     with SmallNode(folder) as small:
         desk, register = small.node.desk, small.node.accounts.register_parties
-        write_list(folder, "Bob Birch", "Carol Cole")
-        (folder / "bezant.toml").write_text(SETTINGS, "utf-8")
+        use_list(folder, "Bob Birch", "Carol Cole")
         # The node is killed while the list changes; somebody registers meanwhile, which keeps nothing.
         with desk.screening.changing(Watchlist.load(folder / "list.csv")):
             assert register([PartyProfile("Carol Cole")])[0].screening is Verdict.BLOCK
@@ -162,10 +160,104 @@ def test_nothing_counts_as_concluded_by_a_list_before_all_were_judged_by_it(
             small.restart()
         assert matched == ["Alice Arden", "Bob Birch", "Carol Cole"]
         assert small.node.desk.screening.of(small.bob_party) is Verdict.BLOCK
-        matched.clear()
-        # And where it is not killed, all of that is kept.
-        write_list(folder, "Carol Cole")
-        assert small.node.reload_watchlist() == [small.bob_party]
-        matched.clear()
+
+
+@pytest.mark.parametrize("names", [("Carol Cole",), ("Bob Birch", "Zoe Zimmer")], ids=["a verdict", "none"])
+def test_what_a_reload_found_is_kept_whether_or_not_it_changed_a_verdict(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...]
+) -> None:
+    with SmallNode(folder) as small:
+        use_list(folder, "Bob Birch")
+        small.restart()
+        write_list(folder, *names)
+        assert small.node.reload_watchlist() == ([] if "Bob Birch" in names else [small.bob_party])
+        matched = counting(monkeypatch)
         small.restart()
         assert matched == []
+
+
+def test_after_a_reload_that_broke_off_the_next_one_judges_everybody(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with SmallNode(folder) as small:
+        use_list(folder, "Alice Arden")
+        small.restart()
+        vault, screening = small.node.desk.vault, small.node.desk.screening
+        entries = vault.entries
+
+        def broken(kind: VaultKind, *, above: int = -1) -> Iterator[Entry]:
+            for entry in entries(kind, above=above):
+                if entry.party == small.bob_party:
+                    raise StorageError("the disk cannot be read")
+                yield entry
+
+        # Alice is cleared by the list of which Bob never hears; then the list is the first one with Bob.
+        write_list(folder, "Bob Birch")
+        monkeypatch.setattr(vault, "entries", broken)
+        with pytest.raises(StorageError):
+            small.node.reload_watchlist()
+        assert screening.of(small.alice_party) is Verdict.ALLOW
+        monkeypatch.undo()
+        write_list(folder, "Alice Arden", "Bob Birch")
+        assert small.node.reload_watchlist() == [small.alice_party, small.bob_party]
+        matched = counting(monkeypatch)
+        small.restart()
+        assert matched == [], "and from then on what came of it is kept again"
+
+
+def test_a_number_whose_party_is_gone_leaves_no_gap(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with SmallNode(folder) as small:
+        last = small.node.accounts.register_parties([PartyProfile("Dora Dale")])[0].number
+        small.node.accounts.erase(last)
+        small.restart()
+        monkeypatch.setattr("bezant.gateway.accounts.KEPT_EVERY", 1)
+        small.node.accounts.register_parties([PartyProfile("Emil Ebner")])
+        matched = counting(monkeypatch)
+        small.restart()
+        assert matched == []
+
+
+def test_nothing_is_kept_of_who_was_erased_while_being_judged(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with SmallNode(folder) as small:
+        small.restart()
+        vault, erase = small.node.desk.vault, small.node.accounts.erase
+        entries, bob = vault.entries, small.bob_party
+
+        def erasing(kind: VaultKind, *, above: int = -1) -> Iterator[Entry]:
+            for entry in entries(kind, above=above):
+                if entry.party == bob:
+                    erase(bob)
+                yield entry
+
+        use_list(folder, "Bob Birch")
+        monkeypatch.setattr(vault, "entries", erasing)
+        small.node.reload_watchlist()
+        kept = small.node.desk.screening._kept[1]
+        assert len(kept) == 8, "the last party, and no verdict"
+
+
+def test_of_two_reloads_side_by_side_the_list_that_is_read_last_is_in_force_last(folder: Path) -> None:
+    with SmallNode(folder) as small:
+        accounts, screening = small.node.accounts, small.node.desk.screening
+        use_list(folder, "Alice Arden")
+        reading, go_on = threading.Event(), threading.Event()
+
+        def slowly() -> Watchlist:
+            found = Watchlist.load(folder / "list.csv")
+            reading.set()
+            assert go_on.wait(30)
+            return found
+
+        first = threading.Thread(target=accounts.rescreen, args=(slowly,))
+        first.start()
+        assert reading.wait(30)
+        write_list(folder, "Bob Birch")
+        second = threading.Thread(target=small.node.reload_watchlist)
+        second.start()
+        go_on.set()
+        first.join(30)
+        second.join(30)
+        assert screening.of(small.alice_party) is Verdict.ALLOW
+        assert screening.of(small.bob_party) is Verdict.BLOCK

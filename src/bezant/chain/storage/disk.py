@@ -110,9 +110,6 @@ class SystemDisk:
         path.unlink()
 
 
-_LACKS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EACCES, errno.EPERM)
-
-
 class ReadOnlyDisk(SystemDisk):
     """The machine's disk, to be read: what is created has no name, and is gone when it is closed."""
 
@@ -184,6 +181,10 @@ def read_span(disk: Disk, path: Path, start: int = 0, count: int | None = None) 
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
+_LACKS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EACCES, errno.EPERM)
+"""What says nothing of the file: files open at once, memory, and that it is another user's."""
+
+
 def storage_error(doing: str, error: OSError) -> StorageError:
     """Return what to raise when the disk refused; code ``disk_full`` where there is no room, and
     ``storage_unavailable`` where the process lacks something and nothing is said of what is stored."""
@@ -195,9 +196,14 @@ def storage_error(doing: str, error: OSError) -> StorageError:
             code="disk_full",
         )
     if error.errno in _LACKS:
-        return StorageError(
-            f"could not {doing}: {error.strerror}. Nothing was changed; give the node what it lacks (open "
-            "files, memory, permission) and start it again",
-            code="storage_unavailable",
-        )
+        return lacking(doing, str(error.strerror))
     return StorageError(f"could not {doing}: {error.strerror or error}", code="storage_failed")
+
+
+def lacking(doing: str, what: str) -> StorageError:
+    """Return what to raise where the process lacks something, and what is stored may be sound."""
+    return StorageError(
+        f"could not {doing}: {what}. What was acknowledged is safe; give the node what it lacks (open files, "
+        "memory, permission) and start it again",
+        code="storage_unavailable",
+    )

@@ -17,6 +17,7 @@ from bezant.errors import StorageError
 from bezant.model.genesis import Genesis, network_id
 
 _OF_THE_MACHINE = ("disk_full", "storage_unavailable")
+"""Codes of refusals that say nothing against the snapshot that was to be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +79,8 @@ def candidates(
 
     Whoever takes one closes it; who asks for the next refuses the one before. What is refused is discarded
     first: what lies beside a snapshot is durable as of when it was written, and is now made again, which
-    another power cut may undo while the snapshot still vouches for it. Where the machine lacks room, files or
-    memory, none is to blame.
+    another power cut may undo while the snapshot still vouches for it. Where it is the machine that lacks
+    something, as room or memory, nothing is discarded.
     Raises: StorageError where not even the last can be opened, or the machine lacks something.
     """
     begins_behind = base.position.height if base else 0

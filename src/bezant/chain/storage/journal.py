@@ -229,11 +229,11 @@ class Journal:
                 continue
             data = segments.read(path)
             begun = int(path.stem) == start.segment
-            if path == used[-1] and not begun and segments.is_torn_start(data, number, self.height + 1):
+            if path == used[-1] and not begun and segments.is_torn_start(number, self.height + 1, data):
                 unused.append(used.pop())
                 break
             first = self._first_known(path) if begun else self.height + 1
-            segments.check(data, path, len(data), number, first)
+            segments.check(path, number, first, data, len(data))
             view, self._offset = memoryview(data), start.offset if begun else SEGMENT_HEADER.itemsize
             yield from self._read_frames(path, view, number)
             segments.check_tail(path, view, self._offset, self.height, used[position + 1 :])

@@ -92,7 +92,8 @@ class RowFile:
         """
         if self._is_in_doubt:
             raise StorageError(
-                f"{self._path.name} could not be synced once and is not any more", code="rows_lost"
+                f"a sync of {self._path.name} failed, so no snapshot rests on it until the node starts again",
+                code="rows_lost",
             )
         self._is_in_doubt = True
         try:

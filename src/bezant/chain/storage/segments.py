@@ -1,6 +1,6 @@
 """The segment files of a journal: which there are, what each says of itself, and whether that can be.
 
-Here a segment is bytes of its own; what the journal has read so far it says itself.
+Nothing here remembers how far the journal has read: whoever asks says it.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class SegmentFiles:
             return frames.decode_segment_header(header).first_height
         return 0
 
-    def is_torn_start(self, data: bytes, number: int, first: int) -> bool:
+    def is_torn_start(self, number: int, first: int, data: bytes) -> bool:
         """Return whether a crash tore the header of a segment that was about to be begun.
 
         No frame is written before the header is durable, so there is nothing else in such a segment.
@@ -65,9 +65,9 @@ class SegmentFiles:
             size = self._disk.size(file)
         finally:
             self._disk.close(file)
-        self.check(read_span(self._disk, path, 0, SEGMENT_HEADER.itemsize), path, size, number, first)
+        self.check(path, number, first, read_span(self._disk, path, 0, SEGMENT_HEADER.itemsize), size)
 
-    def check(self, data: bytes, path: Path, size: int, number: int, first: int) -> None:
+    def check(self, path: Path, number: int, first: int, data: bytes, size: int) -> None:
         """Refuse a segment that is not number `number` of this journal, from block `first` on, or is not as
         long as it was made. Raises: JournalDamaged."""
         try:

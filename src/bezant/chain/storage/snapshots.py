@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bezant.chain.blocks import StateRoot
-from bezant.chain.storage.disk import Disk, read_span, storage_error, write_all
+from bezant.chain.storage.disk import Disk, lacking, read_span, storage_error, write_all
 from bezant.errors import StorageError
 from bezant.ledger import state as layout
 from bezant.model.digest import sha256
@@ -161,7 +161,7 @@ class Snapshots:
     def read(self, path: Path, *, any_layout: bool = False) -> Snapshot:
         """Return the snapshot in a file; of `any_layout` where the caller sees to which tables there are.
 
-        Raises: StorageError ``snapshot_unusable``, or `OTHER_LAYOUT`.
+        Raises: StorageError ``snapshot_unusable``, `OTHER_LAYOUT`, or where the machine lacks something.
         """
         prefix = read_span(self._disk, path, 0, _PREFIX_BYTES)
         length = int.from_bytes(prefix[8:16], "little")
@@ -209,8 +209,11 @@ class Snapshots:
             raise _unusable(path, f"{array.name[:40]} has another size")
         try:
             rows: npt.NDArray[Any] = np.empty(array.shape, dtype)
-        except (ValueError, OverflowError, MemoryError):
+        except (ValueError, OverflowError):
             raise _unusable(path, f"{array.name[:40]} has no shape") from None
+        except MemoryError:
+            # The file does hold so much: it is the machine that does not.
+            raise lacking(f"read {path.name}", f"{array.length} bytes of memory are not to be had") from None
         target, check = rows.view(np.uint8).reshape(-1), hashlib.sha256()
         for at in range(0, array.length, STEP):
             data = read_span(self._disk, path, start + array.offset + at, min(STEP, array.length - at))

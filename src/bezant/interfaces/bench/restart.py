@@ -65,7 +65,7 @@ def _fill_and_kill(folder: Path, payments: int, accounts: int, seed: int, note: 
 
 
 def _fill(folder: Path, payments: int, accounts: int, seed: int, told: Connection) -> None:
-    """Make accounts and payments, then end as a kill ends it."""
+    """Make accounts and payments, then kill this process."""
     prepare_process()
     told.send((f"{accounts:,} accounts", 0.0))
     with Node(folder) as node:
@@ -90,14 +90,16 @@ def _start_and_stop(folder: Path) -> dict[str, object]:
     """Start a node, wait until it takes payments, stop it; return the seconds, its block and that of the
     snapshot it went on from, and what it had in memory."""
     command = [sys.executable, "-m", "bezant", "run", "--data", str(folder), "--port", "0"]
-    kept = max((int(path.stem) for path in (folder / "chain" / "snapshots").glob("*.snapshot")), default=0)
+    snapshot_at = max(
+        (int(path.stem) for path in (folder / "chain" / "snapshots").glob("*.snapshot")), default=0
+    )
     started = time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
         try:
             wait_for_node(folder, process, START_S)
             while (health := health_at(folder)) is None or not health["ready"]:
-                if time.perf_counter() - started > START_S:
-                    raise BezantError(f"the node takes no payments after {START_S:g} s: {health}")
+                if process.poll() is not None or time.perf_counter() - started > START_S:
+                    raise BezantError(f"the node does not come to take payments: {health}")
                 time.sleep(0.05)
             seconds, resident = time.perf_counter() - started, _resident_mib(process.pid)
         finally:
@@ -106,10 +108,12 @@ def _start_and_stop(folder: Path) -> dict[str, object]:
                 process.wait(STOP_S)
             except subprocess.TimeoutExpired:
                 process.kill()
+    if process.returncode:
+        raise BezantError(f"the node did not stop in order: it ended with {process.returncode}")
     return {
         "ready_after_s": round(seconds, 2),
         "height": health["height"],
-        "snapshot_at": kept,
+        "snapshot_at": snapshot_at,
         "resident_mib": resident,
     }
 

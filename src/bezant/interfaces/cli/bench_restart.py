@@ -49,5 +49,7 @@ def restart(
     for heading in ("start", "ready after s", "resident MiB"):
         table.add_column(heading, justify="left" if heading == "start" else "right")
     for name, start in report["starts"].items():
-        table.add_row(name.replace("_", " "), str(start["ready_after_s"]), f"{start['resident_mib']:,}")
+        resident = start["resident_mib"]
+        shown = "-" if resident is None else f"{resident:,}"
+        table.add_row(name.replace("_", " "), str(start["ready_after_s"]), shown)
     Console().print(table)
