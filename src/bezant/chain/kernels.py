@@ -25,7 +25,7 @@ NO_FAULTS = np.zeros(0, FAULT)
 
 
 def load_kernels(genesis: Genesis) -> None:
-    """Have one record refused by a ledger of its own: whoever comes first would have to wait for it."""
+    """Have records refused by a ledger of their own: whoever comes first would have to wait for it."""
     load_checks(genesis)
     load_ledger(genesis)
 
@@ -44,12 +44,13 @@ def load_checks(genesis: Genesis) -> None:
 def load_ledger(genesis: Genesis) -> None:
     """Load what applies a block and commits to it, by far the most of it, and what comes with checkpoints,
     expiries, faults and votes: validators would compile those at the same time, and all stand still."""
-    scratch, record, covering = ColumnarLedger(genesis), new_records(1), np.zeros(1, AUTHORISATION)
-    covering["count"] = 1
-    decision, hashes, no = np.zeros(1, DECISION), leaf_hashes(as_rows(record)), np.zeros(1, np.uint8)
-    receipts = scratch.apply(Batch(1, record, decision, covering, no, no, hashes))
+    # Two records, for one is its own root.
+    scratch, records, covering = ColumnarLedger(genesis), new_records(2), np.zeros(1, AUTHORISATION)
+    covering["count"] = len(records)
+    decisions, hashes, no = np.zeros(2, DECISION), leaf_hashes(as_rows(records)), np.zeros(1, np.uint8)
+    receipts = scratch.apply(Batch(1, records, decisions, covering, no, no, hashes))
     none, seed = AppHash.known(bytes(32)), bytes(32)
-    _ = leaves.commit_to(none, receipts, hashes, decision, seed, scratch.accounts, None).value
+    _ = leaves.commit_to(none, receipts, hashes, decisions, seed, scratch.accounts, None).value
     scratch.account_row(0)
     scratch.check_invariants()
     rows = np.zeros((2, ACCOUNT.itemsize), np.uint8)

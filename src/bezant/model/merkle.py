@@ -79,7 +79,9 @@ def group_roots(leaves: Digests, first: Integers, count: Integers) -> Digests:
     if len(first) == len(leaves):
         out[:] = leaves
     else:
-        _group_roots(leaves.copy(), first, count, *new_lanes(65, len(leaves) // 2), out)
+        # Columns of one row count as contiguous and longer ones do not: each would be compiled for by itself.
+        groups = np.ascontiguousarray(first), np.ascontiguousarray(count)
+        _group_roots(leaves.copy(), *groups, *new_lanes(65, len(leaves) // 2), out)
     return out
 
 

@@ -35,6 +35,37 @@ OUTSIDE_OF_BLOCKS = {
 """What a restart, or a rehearsal of a payment, runs."""
 
 
+NODE = """
+import json, sys
+from pathlib import Path
+from bezant.model.orders import join_authorised
+from bezant.pipeline.batch import Submission
+from bezant.testing.kernels import kernels, name_of
+from bezant.testing.nodes import SmallNode
+
+with SmallNode(Path(sys.argv[1])) as small:
+    node = small.node
+    before = {name_of(one): len(one.overloads) for one in kernels()}
+    small.pay()
+    parts = [small.submission(small.transfers(count), together=count > 1) for count in (1, 3, 20)]
+    for given in (parts[:1], parts[1:2], parts):
+        joined = join_authorised([(one.authorisations, one.records) for one in given])
+        node.intake.call(Submission(*joined))
+    node.engine.prove_account(small.alice)
+    node.engine.prove(small.pay()[0])
+    late = [name_of(one) for one in kernels() if len(one.overloads) > before[name_of(one)]]
+    print(json.dumps(late))
+"""
+
+
+def test_payments_wait_for_no_compiler_once_a_node_is_open(tmp_path: Path) -> None:
+    """One payment and many, under one signature and under several: a column of one row is of another type
+    to a compiler than a longer one, and a block of one record hashes nothing together."""
+    command = [sys.executable, "-c", NODE, str(tmp_path / "node")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
+    assert json.loads(done.stdout) == []
+
+
 def test_blocks_and_checkpoints_wait_for_no_compiler(tmp_path: Path) -> None:
     command = [sys.executable, "-c", BLOCKS, str(tmp_path / "chain")]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)

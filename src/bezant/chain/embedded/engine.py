@@ -69,6 +69,10 @@ class EmbeddedEngine(StoredChain):
         self._commit = GroupCommit(self._writer, before_sync)
         self._commit.start(runner, idle_s)
 
+    def start(self) -> None:
+        """Load what blocks run, which a new release has to compile: payments would wait for it."""
+        self.load_kernels()
+
     def submit(
         self,
         orders: Sequence[Order],
