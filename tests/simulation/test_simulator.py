@@ -13,6 +13,7 @@ import pytest
 from bezant.chain.signatures import Signatures
 from bezant.chain.storage import starting
 from bezant.chain.storage.journal import Journal
+from bezant.chain.storage.segments import SegmentFiles
 from bezant.chain.storage.writer import BlockWriter
 from bezant.errors import InvariantViolation, StorageError
 from bezant.ledger import columnar
@@ -219,7 +220,7 @@ def tells_too_early(self: BlockWriter, pending: list[Any], settle_first: Any) ->
     self.subscribers = subscribers
 
 
-def takes_damage_for_a_torn_write(self: Journal, *where: object) -> None:
+def takes_damage_for_a_torn_write(self: SegmentFiles, *where: object) -> None:
     """Cuts off whatever it cannot read."""
 
 
@@ -261,7 +262,7 @@ PLANTS: dict[str, tuple[Plant, int]] = {
     ),
     "tell before it is durable": (lambda patch: patch.setattr(BlockWriter, "write", tells_too_early), 20),
     "take damage for a torn write": (
-        lambda patch: patch.setattr(Journal, "_check_tail", takes_damage_for_a_torn_write),
+        lambda patch: patch.setattr(SegmentFiles, "check_tail", takes_damage_for_a_torn_write),
         20,
     ),
     "trust the cache after a failed sync": (
