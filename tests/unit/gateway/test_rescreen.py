@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -16,7 +16,7 @@ from bezant.gateway.screening import Screening
 from bezant.intelligence.watchlist import Hit, Watchlist
 from bezant.model.outcomes import Outcome, Verdict
 from bezant.testing.nodes import SmallNode
-from bezant.vault import VaultKind
+from bezant.vault import Vault, VaultKind
 from bezant.vault.opened import Entry
 
 SETTINGS = '[screening]\nlist = "list.csv"\n'
@@ -45,6 +45,19 @@ def counting(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(Screening, "judge", counted)
     return matched
+
+
+def when_read(monkeypatch: pytest.MonkeyPatch, vault: Vault, party: int, act: Callable[[], object]) -> None:
+    """Have something happen when a party's profile is read."""
+    entries = vault.entries
+
+    def acting(kind: VaultKind, *, above: int = -1) -> Iterator[Entry]:
+        for entry in entries(kind, above=above):
+            if entry.party == party:
+                act()
+            yield entry
+
+    monkeypatch.setattr(vault, "entries", acting)
 
 
 @pytest.fixture
@@ -183,17 +196,13 @@ def test_after_a_reload_that_broke_off_the_next_one_judges_everybody(
         use_list(folder, "Alice Arden")
         small.restart()
         vault, screening = small.node.desk.vault, small.node.desk.screening
-        entries = vault.entries
 
-        def broken(kind: VaultKind, *, above: int = -1) -> Iterator[Entry]:
-            for entry in entries(kind, above=above):
-                if entry.party == small.bob_party:
-                    raise StorageError("the disk cannot be read")
-                yield entry
+        def fail() -> None:
+            raise StorageError("the disk cannot be read")
 
         # Alice is cleared by the list of which Bob never hears; then the list is the first one with Bob.
         write_list(folder, "Bob Birch")
-        monkeypatch.setattr(vault, "entries", broken)
+        when_read(monkeypatch, vault, small.bob_party, fail)
         with pytest.raises(StorageError):
             small.node.reload_watchlist()
         assert screening.of(small.alice_party) is Verdict.ALLOW
@@ -222,17 +231,9 @@ def test_nothing_is_kept_of_who_was_erased_while_being_judged(
 ) -> None:
     with SmallNode(folder) as small:
         small.restart()
-        vault, erase = small.node.desk.vault, small.node.accounts.erase
-        entries, bob = vault.entries, small.bob_party
-
-        def erasing(kind: VaultKind, *, above: int = -1) -> Iterator[Entry]:
-            for entry in entries(kind, above=above):
-                if entry.party == bob:
-                    erase(bob)
-                yield entry
-
+        vault, erase, bob = small.node.desk.vault, small.node.accounts.erase, small.bob_party
         use_list(folder, "Bob Birch")
-        monkeypatch.setattr(vault, "entries", erasing)
+        when_read(monkeypatch, vault, bob, lambda: erase(bob))
         small.node.reload_watchlist()
         kept = small.node.desk.screening._kept[1]
         assert len(kept) == 8, "the last party, and no verdict"
