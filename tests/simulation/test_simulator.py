@@ -42,6 +42,7 @@ TROUBLES = {
     "restarted",
     "sent again",
     "sync failed",
+    "written at once",
 }
 REACHED = {
     Outcome.APPLIED,

@@ -129,13 +129,16 @@ class Engine(Protocol):
         prepare: Callable[[], object] = ...,
         record_hashes: Digests | None = None,
         checked: Checked | None = None,
+        at_once: bool = False,
     ) -> CommittedBlock | Awaited:
         """Have orders applied; subscribers hear of their block once it is durable.
 
         Returned is the block where the engine orders by itself, else what its answers are told by.
-        `prepare` is called on another thread before anything of the block is written or sent: what it
-        does (sealing evidence) is durable first. `record_hashes` (n, 32) are the records' leaf hashes
+        `prepare` is called, usually on another thread, before anything of the block is written or sent: what
+        it does (sealing evidence) is durable first. `record_hashes` (n, 32) are the records' leaf hashes
         where the caller has them already, `checked` what was found of the Orders' signatures, in order.
+        `at_once` says that the caller has nothing else to do before the block is durable: the engine may
+        write it, and tell its subscribers, before it returns.
 
         Raises: StorageError when the engine can accept nothing (disk full, clock jumped); Overloaded.
         """

@@ -53,6 +53,8 @@ class PaymentBatch:
     """salt ‖ payload per record, empty where there is none."""
     sizes: list[int]
     """How many records each submission has, in order."""
+    alone: bool = False
+    """Whether no other batch is under way, so that whoever settles this one would only wait for the disk."""
     generation: int = 0
     stages: Mapping[str, Any] = field(default_factory=dict)
     """The stages of that generation, which the whole batch goes through."""

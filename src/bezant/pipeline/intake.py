@@ -1,8 +1,9 @@
 """Where payments come in: many callers, two threads that run the flow over whatever is waiting.
 
 Of batches only so many are under way, and while they are the next one gathers, so batches grow with load by
-themselves, and a lone payment goes through alone. Small batches go one after another, large ones beside each
-other. Where a network has to agree first, two batches begin a moment apart at least.
+themselves, and a lone payment goes through alone. Small batches go one after another, each on one thread from
+the queue to the disk; large ones beside each other, on two and the engine's. Where a network has to agree
+first, two batches begin a moment apart at least.
 """
 
 from __future__ import annotations
@@ -102,6 +103,7 @@ class Intake:
         self._queue: deque[_Waiting] = deque()
         self._waiting = 0
         self._running = _Group([])
+        self._finishing = threading.Lock()
         self._begun: queue.SimpleQueue[tuple[PaymentBatch, _Group] | None] = queue.SimpleQueue()
         self._pace, self._under_way, self._last_begun_s = pace, 0, 0.0
         self._undurable: deque[tuple[PaymentBatch, _Group]] = deque()
@@ -254,26 +256,45 @@ class Intake:
     def _begin(self, group: _Group) -> None:
         try:
             joined = join_submissions([one.submission for one in group.waiting], self._now_ns())
-            self._begun.put((self.flow.begin(joined), group))
+            batch = self.flow.begin(joined)
         except InvariantViolation as violation:
             self.failure = violation
             self._refuse(group, violation)
         except Exception as error:
             self._refuse(group, error)
+        else:
+            self._go_on(batch, group)
+
+    def _go_on(self, batch: PaymentBatch, group: _Group) -> None:
+        """Finish a batch here if it is small and no other is under way, else on the other thread."""
+        alone = self._under_way == 1 and len(batch) < self._pace.overlap_from
+        if alone and self._finishing.acquire(blocking=False):
+            try:
+                batch.alone = True
+                self._finish(batch, group)
+            finally:
+                self._finishing.release()
+        else:
+            self._begun.put((batch, group))
 
     def _finish_batches(self) -> None:
         while (begun := self._begun.get()) is not None:
-            batch, self._running = begun
-            try:
-                if self.failure is not None:
-                    raise Overloaded("the node is stopping; nothing was accepted", code="stopping")
-                self.flow.finish(batch)
-            except InvariantViolation as violation:
-                self.failure = violation
-                self._refuse(self._running, violation)
-            except Exception as error:
-                ordered = batch.block is not None or batch.awaited is not None
-                self._refuse(self._running, _after_ordering(error) if ordered else error)
+            with self._finishing:
+                self._finish(*begun)
+
+    def _finish(self, batch: PaymentBatch, group: _Group) -> None:
+        """Run the stages that see batches one after another."""
+        self._running = group
+        try:
+            if self.failure is not None:
+                raise Overloaded("the node is stopping; nothing was accepted", code="stopping")
+            self.flow.finish(batch)
+        except InvariantViolation as violation:
+            self.failure = violation
+            self._refuse(group, violation)
+        except Exception as error:
+            ordered = batch.block is not None or batch.awaited is not None
+            self._refuse(group, _after_ordering(error) if ordered else error)
 
     def _answer(self, batch: PaymentBatch, group: _Group) -> None:
         self._end(group)

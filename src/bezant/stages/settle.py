@@ -58,6 +58,7 @@ class Settle:
             "device",
             "terminal",
             "refused",
+            "alone",
         }
     )
     writes: ClassVar = frozenset({"ordered", "block", "awaited"})
@@ -93,6 +94,7 @@ class Settle:
             prepare=lambda: self._seal(batch),
             record_hashes=_chosen(batch.record_hashes, batch.ordered),
             checked=None if batch.checked is None else batch.checked.of(kept),
+            at_once=batch.alone,
         )
         if isinstance(submitted, Awaited):
             batch.awaited = submitted

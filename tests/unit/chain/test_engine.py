@@ -11,19 +11,15 @@ import pytest
 
 from bezant.chain.blocks import CommittedBlock
 from bezant.chain.clock import SystemClock
-from bezant.chain.embedded import group_commit
 from bezant.chain.embedded.engine import EmbeddedEngine
 from bezant.chain.storage import frames
-from bezant.errors import BezantError, DecodeError, JournalDamaged, NotFound, StorageError
+from bezant.errors import DecodeError, JournalDamaged, NotFound, StorageError
 from bezant.model.keys import authority_id
 from bezant.model.orders import attest
 from bezant.model.outcomes import Outcome, Verdict
 from bezant.model.records import NO_ROW, Flag, Kind, id_of
 from bezant.testing.chains import ChainWorld
 from bezant.testing.ledgers import ALICE, BANK, BOB, GATEWAY, MALLORY, NODE, record, seeded_key, small_genesis
-
-SYNCED = pytest.mark.parametrize("beside_from", [group_commit.BESIDE_FROM, 1], ids=["in turn", "beside"])
-"""What has to be durable first is synced by the journal's own thread, or beside it."""
 
 
 def busy(chain: ChainWorld, blocks: int = 12) -> None:
@@ -81,98 +77,6 @@ def test_an_empty_block_keeps_the_app_hash(chain: ChainWorld) -> None:
     chain.fund()
     before = chain.engine.app_hash
     assert chain.engine.submit([]).app_hash == before
-
-
-@SYNCED
-def test_subscribers_hear_only_of_what_is_durable(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beside_from: int
-) -> None:
-    monkeypatch.setattr(group_commit, "BESIDE_FROM", beside_from)
-    gate, entered = threading.Event(), threading.Event()
-    gate.set()
-
-    def before_sync() -> None:
-        entered.set()
-        assert gate.wait(10)
-
-    chain = ChainWorld(tmp_path, before_sync=before_sync, segment_bytes=64 * 1024)
-    told: list[tuple[int, int]] = []
-    alice, bob = chain.fund()
-    chain.engine.subscribe(lambda block: told.append((block.height, chain.engine.durable_height)))
-    gate.clear()
-    entered.clear()
-    block = chain.engine.submit([chain.order((ALICE, chain.transfer(alice, bob, 1)))])
-    assert entered.wait(10)
-    later = chain.engine.submit([chain.order((ALICE, chain.transfer(alice, bob, 2)))])
-    assert told == []
-    assert chain.engine.durable_height == block.height - 1
-    assert [b.height for b in chain.engine.blocks_from(block.height)] == []
-    with pytest.raises(NotFound):
-        chain.engine.prove(id_of(block.records[0], "id"))
-    gate.set()
-    chain.engine.wait_durable(later.height)
-    chain.engine.close()
-    assert [height for height, _ in told] == [block.height, later.height]
-    assert all(durable >= height for height, durable in told)
-
-
-@SYNCED
-def test_a_block_whose_evidence_cannot_be_kept_is_never_told_of(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beside_from: int
-) -> None:
-    monkeypatch.setattr(group_commit, "BESIDE_FROM", beside_from)
-
-    def before_sync() -> None:
-        if failing:
-            raise StorageError("the vault's disk refused")
-
-    failing: list[bool] = []
-    chain = ChainWorld(tmp_path, before_sync=before_sync, segment_bytes=64 * 1024)
-    alice, bob = chain.fund()
-    kept = chain.engine.height, chain.engine.app_hash
-    told: list[CommittedBlock] = []
-    heard: list[BezantError] = []
-    chain.engine.subscribe(told.append)
-    chain.engine.watch_failure(heard.append)
-    failing.append(True)
-    block = chain.engine.submit([chain.order((ALICE, chain.transfer(alice, bob, 1)))])
-    with pytest.raises(StorageError, match="vault's disk"):
-        chain.engine.wait_durable(block.height)
-    with pytest.raises(StorageError, match="vault's disk"):
-        chain.engine.submit([])
-    assert told == []
-    assert heard == [chain.engine.failure]
-    failing.clear()
-    chain.reopen()
-    assert (chain.engine.height, chain.engine.app_hash) == kept
-    chain.engine.close()
-
-
-@SYNCED
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_sync_whose_thread_ends_in_the_middle_is_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beside_from: int
-) -> None:
-    monkeypatch.setattr(group_commit, "BESIDE_FROM", beside_from)
-
-    def before_sync() -> None:
-        if ending:
-            raise SystemExit
-
-    ending: list[bool] = []
-    chain = ChainWorld(tmp_path, before_sync=before_sync, segment_bytes=64 * 1024)
-    alice, bob = chain.fund()
-    kept = chain.engine.height, chain.engine.app_hash
-    told: list[CommittedBlock] = []
-    chain.engine.subscribe(told.append)
-    ending.append(True)
-    chain.engine.submit([chain.order((ALICE, chain.transfer(alice, bob, 1)))])
-    chain.engine.close()
-    assert told == []
-    ending.clear()
-    chain.open()
-    assert (chain.engine.height, chain.engine.app_hash) == kept
-    chain.engine.close()
 
 
 def test_a_block_applied_only_in_part_stops_the_engine(tmp_path: Path) -> None:

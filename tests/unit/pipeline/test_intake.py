@@ -396,6 +396,31 @@ def test_a_small_batch_waits_for_the_one_under_way_and_a_large_one_begins_beside
     desk.intake.close()
 
 
+def test_a_small_batch_stays_on_one_thread_and_a_large_one_leaves_room_for_the_next() -> None:
+    """From verifying to settling a small one changes neither thread nor core."""
+
+    class Noting(Quiet):
+        def __call__(self, batch: PaymentBatch) -> PaymentBatch:
+            threads.setdefault(len(batch), []).append((threading.current_thread().name, batch.alone))
+            return super().__call__(batch)
+
+    threads: dict[int, list[tuple[str, bool]]] = {}
+    desk = Desk(settle := Agreeing("settle"), Pace(under_way=3, overlap_from=3))
+    for name in ("authenticate", "decide"):
+        desk.intake.flow.replace(Noting(name))
+    for amounts in ((1,), (1, 2), (1, 2, 3)):
+        answer = desk.intake.future(submission(*amounts))
+        batch, awaited = settle.take()
+        awaited.resolve(answered(batch, *[1] * len(batch)))
+        answer.result(30)
+    assert threads == {
+        1: [("intake", False), ("intake", True)],
+        2: [("intake", False), ("intake", True)],
+        3: [("intake", False), ("pipeline", False)],
+    }
+    desk.intake.close()
+
+
 def test_what_comes_within_a_moment_goes_together() -> None:
     desk = Desk(settle := Agreeing("settle"), Pace(under_way=8, gather_s=0.5))
     futures = [desk.intake.future(submission(amount)) for amount in range(1, 31)]

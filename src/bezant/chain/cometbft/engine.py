@@ -161,8 +161,9 @@ class CometEngine(StoredChain):
         prepare: Callable[[], object] = _nothing,
         record_hashes: Digests | None = None,
         checked: Checked | None = None,
+        at_once: bool = False,
     ) -> Awaited:
-        """Send orders to the network; see `Engine.submit`.
+        """Send orders to the network, on a thread of its own in any case; see `Engine.submit`.
 
         Raises: Overloaded ``network_stalled`` while earlier ones wait for longer than they should, and
         ``network_behind`` while the next block is to have the time from before a halt.

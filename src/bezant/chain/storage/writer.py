@@ -27,7 +27,7 @@ class Applied:
 
 
 class BlockWriter:
-    """Makes blocks durable and tells of them, in order. One thread writes; any may wait."""
+    """Makes blocks durable and tells of them, in order. One thread at a time writes; any may wait."""
 
     def __init__(
         self,
@@ -75,6 +75,15 @@ class BlockWriter:
             )
             if self._answers is not None:
                 self._answers.append(archive_leaf(entry, block.receipts))
+
+    @property
+    def height(self) -> int:
+        """The last height written."""
+        return self._journal.height
+
+    def is_next(self, block: CommittedBlock) -> bool:
+        """Whether everything in front of a block is written."""
+        return self.failure is None and block.height == self.height + 1
 
     @property
     def confirmed(self) -> bool:

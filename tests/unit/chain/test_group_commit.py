@@ -1,0 +1,203 @@
+"""Committing: durable before anyone is told, whoever writes; nothing is told of what could not be kept."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from bezant.chain.blocks import CommittedBlock
+from bezant.chain.embedded import group_commit
+from bezant.errors import BezantError, NotFound, StorageError
+from bezant.model.records import id_of
+from bezant.testing.chains import ChainWorld
+from bezant.testing.ledgers import ALICE
+
+SYNCED = pytest.mark.parametrize("beside_from", [group_commit.BESIDE_FROM, 1], ids=["in turn", "beside"])
+"""What has to be durable first is synced by the journal's own thread, or beside it."""
+
+
+@SYNCED
+def test_subscribers_hear_only_of_what_is_durable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beside_from: int
+) -> None:
+    monkeypatch.setattr(group_commit, "BESIDE_FROM", beside_from)
+    gate, entered = threading.Event(), threading.Event()
+    gate.set()
+
+    def before_sync() -> None:
+        entered.set()
+        assert gate.wait(10)
+
+    chain = ChainWorld(tmp_path, before_sync=before_sync, segment_bytes=64 * 1024)
+    told: list[tuple[int, int]] = []
+    alice, bob = chain.fund()
+    chain.engine.subscribe(lambda block: told.append((block.height, chain.engine.durable_height)))
+    gate.clear()
+    entered.clear()
+    block = chain.engine.submit([chain.order((ALICE, chain.transfer(alice, bob, 1)))])
+    assert entered.wait(10)
+    later = chain.engine.submit([chain.order((ALICE, chain.transfer(alice, bob, 2)))])
+    assert told == []
+    assert chain.engine.durable_height == block.height - 1
+    assert [b.height for b in chain.engine.blocks_from(block.height)] == []
+    with pytest.raises(NotFound):
+        chain.engine.prove(id_of(block.records[0], "id"))
+    gate.set()
+    chain.engine.wait_durable(later.height)
+    chain.engine.close()
+    assert [height for height, _ in told] == [block.height, later.height]
+    assert all(durable >= height for height, durable in told)
+
+
+@SYNCED
+def test_a_block_whose_evidence_cannot_be_kept_is_never_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beside_from: int
+) -> None:
+    monkeypatch.setattr(group_commit, "BESIDE_FROM", beside_from)
+
+    def before_sync() -> None:
+        if failing:
+            raise StorageError("the vault's disk refused")
+
+    failing: list[bool] = []
+    chain = ChainWorld(tmp_path, before_sync=before_sync, segment_bytes=64 * 1024)
+    alice, bob = chain.fund()
+    kept = chain.engine.height, chain.engine.app_hash
+    told: list[CommittedBlock] = []
+    heard: list[BezantError] = []
+    chain.engine.subscribe(told.append)
+    chain.engine.watch_failure(heard.append)
+    failing.append(True)
+    block = chain.engine.submit([chain.order((ALICE, chain.transfer(alice, bob, 1)))])
+    with pytest.raises(StorageError, match="vault's disk"):
+        chain.engine.wait_durable(block.height)
+    with pytest.raises(StorageError, match="vault's disk"):
+        chain.engine.submit([])
+    assert told == []
+    assert heard == [chain.engine.failure]
+    failing.clear()
+    chain.reopen()
+    assert (chain.engine.height, chain.engine.app_hash) == kept
+    chain.engine.close()
+
+
+@SYNCED
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_sync_whose_thread_ends_in_the_middle_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beside_from: int
+) -> None:
+    monkeypatch.setattr(group_commit, "BESIDE_FROM", beside_from)
+
+    def before_sync() -> None:
+        if ending:
+            raise SystemExit
+
+    ending: list[bool] = []
+    chain = ChainWorld(tmp_path, before_sync=before_sync, segment_bytes=64 * 1024)
+    alice, bob = chain.fund()
+    kept = chain.engine.height, chain.engine.app_hash
+    told: list[CommittedBlock] = []
+    chain.engine.subscribe(told.append)
+    ending.append(True)
+    chain.engine.submit([chain.order((ALICE, chain.transfer(alice, bob, 1)))])
+    chain.engine.close()
+    assert told == []
+    ending.clear()
+    chain.open()
+    assert (chain.engine.height, chain.engine.app_hash) == kept
+    chain.engine.close()
+
+
+class AtOnce:
+    """A chain whose caller waits for the disk, and who was told of which block when."""
+
+    def __init__(self, folder: Path, idle_s: float = 3600) -> None:
+        self.chain = ChainWorld(folder, idle_s=idle_s, before_sync=self._prepare)
+        self.engine = self.chain.engine
+        self.told: list[tuple[int, int, threading.Thread]] = []
+        self.trouble: BezantError | None = None
+        self.gate = threading.Event()
+        self.gate.set()
+        self.alice, self.bob = self.chain.fund()
+        self.engine.subscribe(
+            lambda block: self.told.append(
+                (block.height, self.engine.durable_height, threading.current_thread())
+            )
+        )
+
+    def _prepare(self) -> None:
+        assert self.gate.wait(30)
+        if self.trouble is not None:
+            raise self.trouble
+
+    def pay(self, *, at_once: bool = True) -> CommittedBlock:
+        order = self.chain.order((ALICE, self.chain.transfer(self.alice, self.bob, 1)))
+        return self.engine.submit([order], at_once=at_once)
+
+
+def test_whoever_would_only_wait_commits_without_the_thread(tmp_path: Path) -> None:
+    world = AtOnce(tmp_path)
+    for _ in range(5):
+        block = world.pay()
+        assert world.told[-1] == (block.height, block.height, threading.current_thread())
+    world.chain.reopen()
+    assert world.chain.engine.height == block.height
+    world.chain.engine.close()
+
+
+def test_what_is_behind_others_waits_for_its_turn(tmp_path: Path) -> None:
+    world = AtOnce(tmp_path)
+    world.gate.clear()
+    first = world.pay(at_once=False)
+    second = world.pay()
+    assert world.told == []
+    world.gate.set()
+    world.engine.wait_durable(second.height)
+    third = world.pay()
+    assert [height for height, _, _ in world.told] == [first.height, second.height, third.height]
+    here = threading.current_thread()
+    assert [thread is here for _, _, thread in world.told] == [False, False, True]
+    world.engine.close()
+
+
+def test_after_a_rest_the_thread_commits_and_watches_for_the_next(tmp_path: Path) -> None:
+    world = AtOnce(tmp_path, idle_s=0.02)
+    for _ in range(3):
+        block = world.pay()
+        world.engine.wait_durable(block.height)
+        for _ in range(500):
+            if world.engine._writer.confirmed:
+                break
+            time.sleep(0.01)
+        assert world.engine._writer.confirmed, "nothing on the disk says that the last block was durable"
+    world.engine.close()
+
+
+def test_a_rest_is_counted_from_the_last_block_whoever_wrote_it(tmp_path: Path) -> None:
+    world = AtOnce(tmp_path, idle_s=0.25)
+    for _ in range(40):
+        world.pay()
+        time.sleep(0.025)
+    written_here = [thread is threading.current_thread() for _, _, thread in world.told]
+    assert sum(written_here) >= 36, "the journal took a second of payments for a rest"
+    world.engine.close()
+
+
+def test_what_cannot_be_committed_at_once_stops_the_engine_as_it_does_the_thread(tmp_path: Path) -> None:
+    world = AtOnce(tmp_path)
+    kept, heard = world.pay().height, []
+    world.engine.watch_failure(heard.append)
+    world.trouble = StorageError("the vault's disk refused")
+    lost = world.pay()
+    assert [height for height, _, _ in world.told] == [kept]
+    assert heard == [world.engine.failure]
+    for refused in (lambda: world.engine.wait_durable(lost.height), world.pay):
+        with pytest.raises(StorageError, match="vault's disk"):
+            refused()
+    world.trouble = None
+    world.chain.reopen()
+    assert world.chain.engine.height == kept
+    world.chain.engine.close()
