@@ -30,9 +30,10 @@ from bezant.model.digest import (
     sha256,
 )
 from bezant.model.identifiers import id_bytes
+from bezant.model.layouts import place, shared
 from bezant.model.merkle import leaf_hashes, root
-from bezant.model.native import ENTRY
-from bezant.model.records import NO_ROW, SIDE, RecordArray, join_rows
+from bezant.model.native import ENTRY, RARE
+from bezant.model.records import NO_ROW, RECEIPT, SIDE, RecordArray, join_rows
 from bezant.model.sha256 import LANES
 
 LEAF_VERSION = 1
@@ -58,7 +59,17 @@ LEAF = np.dtype(
     ]
 )
 """176 bytes. Hashes are zero where there is nothing: no record in a system receipt, no side in a refusal."""
-
+_IDS, _ANSWERS, _KIND = (
+    shared(RECEIPT, LEAF, *run) for run in (("id_lo", "fee"), ("outcome", "verdict"), ("kind", "kind"))
+)
+"""What a leaf has from its receipt: where from, where to, and how many bytes."""
+_VERSION = np.frombuffer(LEAF_VERSION.to_bytes(LEAF["version"].itemsize, "little"), np.uint8)
+_AT_RECORD, _AT_DECISION = place(LEAF, "record_hash"), place(LEAF, "decision_hash")
+_SIDES = tuple(
+    (place(RECEIPT, f"{side}_row"), place(RECEIPT, f"{side}_side"), place(LEAF, f"{side}_side"))
+    for side in ("debtor", "creditor")
+)
+"""Of each side: where a receipt has its account's row and its balances, and where a leaf commits to them."""
 _BLIND = np.frombuffer(TAG_BLIND, np.uint8)
 _SIDE = np.frombuffer(TAG_SIDE, np.uint8)
 _SIDE_BYTES = SIDE.itemsize
@@ -66,39 +77,67 @@ _NOWHERE = np.uint32(NO_ROW)
 
 
 @njit(**ENTRY)
-def _blind_sides(
-    rows, ids, sides, accounts, seed_start, context, seed_texts, blind_texts, side_texts, hashed, out
+def _write_leaves(
+    receipts, record_hashes, decision_hashes, accounts,
+    seed_start, context, seed_texts, blind_texts, side_texts, hashed, leaves,
 ):  # fmt: skip
-    """Write the side commitment of every receipt.
+    """Write the leaf of every receipt.
 
-    rows (n,), ids (n, 16), sides (n, 64), out (n, 32); accounts (rows, width), each beginning with
-    its 16 id bytes; `seed_start` a tag and the ledger's seed; texts of LANES receipts at a time for
-    each of the three hashes, and `hashed` (LANES, 32).
+    receipts (n, width), of which the first have neither record nor decision; the others' hashes (m, 32);
+    accounts (rows, width), each beginning with its 16 id bytes; leaves (n, width) zeroed; `seed_start` a tag
+    and the ledger's seed; texts of LANES receipts at a time for each of a side's three hashes, and `hashed`
+    (LANES, 32).
     """
-    seed_at, blind_at, side_at = len(seed_start), len(_BLIND), len(_SIDE)
-    begin_lanes(seed_texts, seed_start, seed_at + 16)
-    begin_lanes(blind_texts, _BLIND, blind_at + 48)
-    begin_lanes(side_texts, _SIDE, side_at + 48 + _SIDE_BYTES)
-    for start in range(0, len(rows), LANES):
-        end = min(start + LANES, len(rows))
-        count = end - start
-        for lane in range(count):
-            row = rows[start + lane]
-            if row != _NOWHERE:
-                copy_into(seed_texts[lane], seed_at, accounts[row], 16)
-                copy_into(side_texts[lane], side_at + 32, accounts[row], 16)
-        hash_lanes(context, seed_texts, count, hashed)
-        for lane in range(count):
-            copy_into(blind_texts[lane], blind_at, hashed[lane], 32)
-            copy_into(blind_texts[lane], blind_at + 32, ids[start + lane], 16)
-        hash_lanes(context, blind_texts, count, hashed)
-        for lane in range(count):
-            copy_into(side_texts[lane], side_at, hashed[lane], 32)
-            copy_into(side_texts[lane], side_at + 48, sides[start + lane], _SIDE_BYTES)
-        hash_lanes(context, side_texts, count, out[start:end])
-        for i in range(start, end):
-            if rows[i] == _NOWHERE:
-                out[i] = np.uint8(0)
+    system = len(receipts) - len(record_hashes)
+    for i in range(len(receipts)):
+        receipt, leaf = receipts[i], leaves[i]
+        copy_into(leaf, 0, _VERSION, len(_VERSION))
+        copy_into(leaf, _IDS[1], receipt[_IDS[0] :], _IDS[2])
+        copy_into(leaf, _ANSWERS[1], receipt[_ANSWERS[0] :], _ANSWERS[2])
+        copy_into(leaf, _KIND[1], receipt[_KIND[0] :], _KIND[2])
+        if i >= system:
+            copy_into(leaf, _AT_RECORD, record_hashes[i - system], 32)
+            copy_into(leaf, _AT_DECISION, decision_hashes[i - system], 32)
+    begin_lanes(seed_texts, seed_start, len(seed_start) + 16)
+    begin_lanes(blind_texts, _BLIND, len(_BLIND) + 48)
+    begin_lanes(side_texts, _SIDE, len(_SIDE) + 48 + _SIDE_BYTES)
+    for row_at, balances_at, leaf_at in _SIDES:
+        for start in range(0, len(receipts), LANES):
+            end = min(start + LANES, len(receipts))
+            _blind_sides(
+                receipts[start:end], max(system - start, 0), accounts, row_at, balances_at, leaf_at,
+                context, len(seed_start), seed_texts, blind_texts, side_texts, hashed, leaves[start:end],
+            )  # fmt: skip
+
+
+@njit(**RARE)
+def _blind_sides(
+    receipts, system, accounts, row_at, balances_at, leaf_at,
+    context, seed_at, seed_texts, blind_texts, side_texts, hashed, leaves,
+):  # fmt: skip
+    """Write one side's commitments of up to LANES receipts, the first `system` of them the ledger's own."""
+    blind_at, side_at, count = len(_BLIND), len(_SIDE), len(receipts)
+    for lane in range(count):
+        row = receipts[lane, row_at : row_at + 4].view(np.uint32)[0]
+        if row != _NOWHERE:
+            copy_into(seed_texts[lane], seed_at, accounts[row], 16)
+            copy_into(side_texts[lane], side_at + 32, accounts[row], 16)
+    hash_lanes(context, seed_texts, count, hashed)
+    for lane in range(count):
+        copy_into(blind_texts[lane], blind_at, hashed[lane], 32)
+        copy_into(blind_texts[lane], blind_at + 32, receipts[lane], 16)
+        if lane < system:
+            # A hold that expired shares its id with the receipt that placed it, and must not share its
+            # blind. No payment id has a zero where UUIDv7 has its version, so that sets the two apart.
+            blind_texts[lane, blind_at + 32 + 9] &= np.uint8(0x0F)
+    hash_lanes(context, blind_texts, count, hashed)
+    for lane in range(count):
+        copy_into(side_texts[lane], side_at, hashed[lane], 32)
+        copy_into(side_texts[lane], side_at + 48, receipts[lane, balances_at:], _SIDE_BYTES)
+    hash_lanes(context, side_texts, count, hashed)
+    for lane in range(count):
+        if receipts[lane, row_at : row_at + 4].view(np.uint32)[0] != _NOWHERE:
+            copy_into(leaves[lane], leaf_at, hashed[lane], 32)
 
 
 def account_seed(ledger_seed: bytes, account: int) -> bytes:
@@ -129,34 +168,20 @@ def build_leaves(
     receipts (s + n,), the first `s` of the ledger's own; record_hashes (n, 32) leaf hashes of the
     records; decisions (n,); ledger_seed 32 bytes; accounts (rows,) of which each begins with its id.
     """
-    system = len(receipts) - len(record_hashes)
-    leaves = np.zeros(len(receipts), LEAF)
-    leaves["version"] = LEAF_VERSION
-    for name in ("kind", "outcome", "first_outcome", "mode", "verdict", "id_lo", "id_hi", "amount", "fee"):
-        leaves[name] = receipts[name]
-    leaves["record_hash"][system:] = record_hashes
-    leaves["decision_hash"][system:] = digest_rows(b"", as_rows(decisions))
-    ids, account_rows = as_rows(receipts)[:, :16].copy(), as_rows(accounts)
-    # A hold that expired shares its id with the receipt that placed it, and must not share its
-    # blind. No payment id has a zero where UUIDv7 has its version, so that sets the two apart.
-    ids[:system, 9] &= 0x0F
-    texts = _side_texts(ledger_seed, len(receipts))
-    for side in ("debtor", "creditor"):
-        commitments = np.empty((len(receipts), 32), np.uint8)
-        _blind_sides(
-            np.ascontiguousarray(receipts[f"{side}_row"]),
-            ids,
-            as_rows(np.ascontiguousarray(receipts[f"{side}_side"])),
-            account_rows,
-            *texts,
-            commitments,
-        )
-        leaves[f"{side}_side"] = commitments
-    return leaves if state is None else join_rows((leaves, state_leaf(state)), LEAF)
+    made = np.zeros(len(receipts), LEAF)
+    _write_leaves(
+        as_rows(receipts),
+        record_hashes,
+        digest_rows(b"", as_rows(decisions)),
+        as_rows(accounts),
+        *_side_texts(ledger_seed, len(receipts)),
+        as_rows(made),
+    )
+    return made if state is None else join_rows((made, state_leaf(state)), LEAF)
 
 
 def _side_texts(ledger_seed: bytes, count: int) -> tuple[Integers, ...]:
-    """Return what `_blind_sides` hashes `count` sides with: start of seeds, context, three texts, hashes."""
+    """Return what `_write_leaves` hashes `count` sides with: start of seeds, context, three texts, hashes."""
     start = np.frombuffer(TAG_BLIND_SEED + ledger_seed, np.uint8)
     context, seed_texts = new_lanes(len(start) + 16, count)
     _, blind_texts = new_lanes(len(_BLIND) + 48, count)

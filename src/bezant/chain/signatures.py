@@ -101,7 +101,7 @@ class Signatures:
         if earlier is not None:
             same = known & earlier.known & (schemes == earlier.schemes) & (keys == earlier.keys).all(1)
             authentic[same], anew = earlier.authentic[same], known & ~same
-        open_rows = np.flatnonzero(anew)
+        open_rows = anew.nonzero()[0]
         if len(open_rows):
             messages = authorisation_messages(self._network, authorisations, roots)
             signatures = np.ascontiguousarray(authorisations["signature"])
@@ -114,7 +114,7 @@ class Signatures:
             return self._verify_all(asked)
         marks = _marks(asked)
         answers = self._recall(marks)
-        fresh = np.flatnonzero(answers == 0)
+        fresh = (answers == 0).nonzero()[0]
         if len(fresh):
             answers[fresh] = self._verify_all(asked.of(fresh))
             self._remember([marks[row] for row in fresh[answers[fresh] != 0].tolist()])
@@ -124,7 +124,7 @@ class Signatures:
         """Verify rows, each in its scheme."""
         answers = np.zeros(len(asked.schemes), np.uint8)
         for scheme in SCHEMES:
-            own = np.flatnonzero(asked.schemes == scheme)
+            own = (asked.schemes == scheme).nonzero()[0]
             if len(own):
                 answers[own] = self._verify(scheme, asked.of(own))
         return answers

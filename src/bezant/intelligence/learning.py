@@ -71,13 +71,13 @@ def learn_block(
 def paid_rows(block: CommittedBlock) -> npt.NDArray[np.intp]:
     """Return the positions of a block's records that moved or reserved value as payments."""
     own = block.receipts[block.system_count :]
-    return np.flatnonzero(of_kind(own, *SCORED_KINDS) & (own["outcome"] <= int(Outcome.HELD_FOR_REVIEW)))
+    return (of_kind(own, *SCORED_KINDS) & (own["outcome"] <= int(Outcome.HELD_FOR_REVIEW))).nonzero()[0]
 
 
 def said_rows(block: CommittedBlock) -> npt.NDArray[np.intp]:
     """Return the positions of a block's LABEL records that were applied."""
     own = block.receipts[block.system_count :]
-    return np.flatnonzero(of_kind(own, Kind.LABEL) & (own["outcome"] == int(Outcome.APPLIED)))
+    return (of_kind(own, Kind.LABEL) & (own["outcome"] == int(Outcome.APPLIED))).nonzero()[0]
 
 
 class Said(NamedTuple):

@@ -87,7 +87,7 @@ class Grounds:
     def spared(self, by_score: Bytes) -> npt.NDArray[np.intp]:
         """Return the rows that would be reviewed for their score and for nothing else."""
         quiet = (self.screening == _ALLOW) & (self.asked == _ALLOW)
-        return np.flatnonzero(quiet & (by_score == _REVIEW))
+        return (quiet & (by_score == _REVIEW)).nonzero()[0]
 
 
 def conclude(grounds: Grounds, by_score: Bytes) -> tuple[Bytes, ReasonArray]:
@@ -104,7 +104,7 @@ def conclude(grounds: Grounds, by_score: Bytes) -> tuple[Bytes, ReasonArray]:
 def _reasons(grounds: Grounds, by_score: Bytes, control: npt.NDArray[np.bool_]) -> ReasonArray:
     """Say why, for the few that are flagged."""
     reasons = grounds.reasons.copy()
-    flagged = np.flatnonzero((by_score > 0) & ((grounds.circumstances & _BY_RULES) == 0))
+    flagged = ((by_score > 0) & ((grounds.circumstances & _BY_RULES) == 0)).nonzero()[0]
     if len(flagged):
         reasons[flagged] |= observe(grounds.x[flagged])
         reached = grounds.score_ppm[flagged] >= grounds.least_ppm[flagged]

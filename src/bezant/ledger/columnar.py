@@ -204,7 +204,7 @@ class ColumnarLedger:
         """Return (keys (m, 32), schemes (m,)) of authority rows' slots; scheme 0 where there is no key."""
         rows = self.state.authorities[authorities]
         keys, schemes = rows["key"], np.where(slots == 0, rows["scheme"], 0).astype(np.uint32)
-        more = np.flatnonzero(rows["keyset"] != layout.EMPTY)
+        more = (rows["keyset"] != layout.EMPTY).nonzero()[0]
         if len(more):
             sets, slot = self.state.keysets[rows["keyset"][more]], np.minimum(slots[more], MAX_KEYS - 1)
             at = np.arange(len(more))

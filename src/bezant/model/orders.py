@@ -26,6 +26,7 @@ from bezant.errors import DecodeError
 from bezant.model.digest import TAG_AUTHORISATION, TAG_ORDER, Digests, as_rows, sha256
 from bezant.model.identifiers import AuthorityId, id_bytes, join, words
 from bezant.model.keys import SigningKey, authority_id
+from bezant.model.layouts import packer
 from bezant.model.merkle import group_roots, leaf_hashes
 from bezant.model.records import AUTHORISATION, DECISION, MAX_KEYS, RECORD, RecordArray, join_rows
 
@@ -41,6 +42,7 @@ HEADER = np.dtype(
         ("network", "u1", (32,)),
     ]
 )
+_pack_header = packer(HEADER)
 MAGIC, VERSION = b"BZOR", 1
 SIGNATURE_BYTES = 64
 MAX_ORDER_BYTES = 256 * 1024
@@ -175,26 +177,20 @@ def join_authorised(parts: list[tuple[RecordArray, RecordArray]]) -> tuple[Recor
 
 
 def _header(network: bytes, order: Order) -> bytes:
-    header = np.zeros(1, HEADER)
-    header["magic"], header["version"] = MAGIC, VERSION
-    header["authorisations"], header["records"] = len(order.authorisations), len(order.records)
-    header["gateway_lo"], header["gateway_hi"] = words(order.gateway)
-    header["network"] = np.frombuffer(network, np.uint8)
-    return header.tobytes()
+    many, count = len(order.authorisations), len(order.records)
+    return _pack_header(MAGIC, VERSION, 0, many, count, *words(order.gateway), network)
 
 
 def order_digest(network: bytes, order: Order) -> bytes:
     """Return what the gateway signs: a tagged hash over everything in front of its signature."""
-    return sha256(
-        TAG_ORDER,
-        _header(network, order),
-        *_tables(order),
-    )
+    return sha256(TAG_ORDER, _header(network, order), *_tables(order))
 
 
 def _tables(order: Order) -> tuple[memoryview, ...]:
-    """Return an order's rows as bytes, one table after the other, without copying them."""
-    return tuple(as_rows(table).data for table in (order.authorisations, order.records, order.decisions))
+    """Return an order's rows as bytes, one table after the other, without copying them. Of views as plain
+    octets: numpy would keep a description of every field for as long as there are the rows."""
+    tables = order.authorisations, order.records, order.decisions
+    return tuple(np.ascontiguousarray(table).view(np.uint8).data for table in tables)
 
 
 def attest(network: bytes, order: Order, gateway_key: SigningKey) -> Order:
@@ -206,13 +202,7 @@ def attest(network: bytes, order: Order, gateway_key: SigningKey) -> Order:
 
 
 def encode_order(network: bytes, order: Order) -> bytes:
-    return b"".join(
-        (
-            _header(network, order),
-            *_tables(order),
-            order.signature,
-        )
-    )
+    return b"".join((_header(network, order), *_tables(order), order.signature))
 
 
 def decode_order(data: bytes | memoryview, network: bytes) -> Order:
@@ -289,7 +279,7 @@ def check_coverage(authorisations: RecordArray, count: int) -> None:
         raise DecodeError(
             f"the Authorisations do not cover the {count} records one after another", code="order_coverage"
         )
-    also = np.flatnonzero(counts == 0)
+    also = (counts == 0).nonzero()[0]
     if not len(also):
         return
     key_index = authorisations["key_index"]

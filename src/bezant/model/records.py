@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import IntEnum, IntFlag
+from functools import cache
 from typing import Any, Final
 
 import numpy as np
@@ -337,7 +338,12 @@ def join_rows(parts: Sequence[RecordArray], layout: np.dtype[Any]) -> RecordArra
 
 def _plain(rows: RecordArray) -> npt.NDArray[np.void]:
     """Return rows as bytes without fields, copying only what is not contiguous."""
-    return np.ascontiguousarray(rows).view(f"V{rows.dtype.itemsize}")
+    return np.ascontiguousarray(rows).view(_octets(rows.dtype.itemsize))
+
+
+@cache
+def _octets(width: int) -> np.dtype[np.void]:
+    return np.dtype((np.void, width))
 
 
 def new_records(count: int) -> RecordArray:

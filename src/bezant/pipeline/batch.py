@@ -104,7 +104,7 @@ class PaymentBatch:
     @property
     def refused_count(self) -> int:
         """How many rows a stage has refused."""
-        return len(self) - int(np.count_nonzero(self.refused == PENDING))
+        return int(np.count_nonzero(self.refused != PENDING))
 
     @property
     def commands(self) -> npt.NDArray[np.bool_]:

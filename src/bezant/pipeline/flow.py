@@ -133,7 +133,7 @@ class Flow:
             return stage.fall_back(batch)
 
     def _steps(self, batch: PaymentBatch, start: int, stop: int) -> PaymentBatch:
-        stages, refused = batch.stages, batch.refused_count
+        stages, payments, refused = batch.stages, len(batch), batch.refused_count
         for position in range(start, stop):
             stage = stages[STAGES[position]]
             telemetry = self.telemetry[stage.name]
@@ -143,8 +143,8 @@ class Flow:
             before = refused
             if "refused" in stage.writes:
                 refused = batch.refused_count
-            telemetry.note(elapsed, len(batch), refused - before)
-            self._watch_budget(stage, telemetry, elapsed, len(batch))
+            telemetry.note(elapsed, payments, refused - before)
+            self._watch_budget(stage, telemetry, elapsed, payments)
         return batch
 
     def _step(

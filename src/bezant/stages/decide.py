@@ -24,6 +24,10 @@ from bezant.pipeline.batch import PaymentBatch
 from bezant.stages.resources import Resources
 
 Countries = npt.NDArray[np.uint16]
+# As numpy's own numbers: of a member of an enumeration numpy asks first whether it is an array.
+_BY_RULES, _UNSCORED, _ISSUES, _NOTHING = (
+    np.uint8(bit) for bit in (Circumstance.BY_RULES, Circumstance.UNSCORED, Circumstance.ISSUES, 0)
+)
 _UNKNOWN = bytes(16)
 """In place of the second half of a model's digest, where another stage scored by a model of its own."""
 
@@ -105,11 +109,13 @@ class Decide:
         return np.where(blocked, np.uint8(Verdict.BLOCK), np.uint8(Verdict.ALLOW))
 
     def _circumstances(self, batch: PaymentBatch) -> Bytes:
-        debtor_known = batch.debtor_row != NO_ROW
-        found = np.full(len(batch), Circumstance.BY_RULES if batch.model == RULES else 0, np.uint8)
-        found[~debtor_known | (batch.creditor_row == NO_ROW)] |= np.uint8(Circumstance.UNSCORED)
-        limits = self._ledger.accounts["credit_limit"][batch.debtor_row[debtor_known]]
-        found[debtor_known] |= np.where(limits == U64_MAX, np.uint8(Circumstance.ISSUES), np.uint8(0))
+        known = batch.debtor_row != NO_ROW
+        found = np.full(len(batch), _BY_RULES if batch.model == RULES else 0, np.uint8)
+        found[~known | (batch.creditor_row == NO_ROW)] |= _UNSCORED
+        # A batch that goes whole is not chosen from.
+        chosen = slice(None) if known.all() else known
+        limits = self._ledger.accounts["credit_limit"][batch.debtor_row[chosen]]
+        found[chosen] |= np.where(limits == U64_MAX, _ISSUES, _NOTHING)
         return found
 
     def _grounds(self, batch: PaymentBatch, in_force: InForce) -> Grounds:

@@ -26,12 +26,13 @@ class Route:
 
     def __call__(self, batch: PaymentBatch) -> PaymentBatch:
         known = batch.pays & (batch.debtor_row != NO_ROW) & (batch.creditor_row != NO_ROW)
-        accounts = self._ledger.accounts["asset"]
-        asset = batch.records["asset"]
-        differs = known.copy()
-        differs[known] = (accounts[batch.debtor_row[known]] != asset[known]) | (
-            accounts[batch.creditor_row[known]] != asset[known]
-        )
-        if differs.any():
+        # A batch that goes whole is not chosen from.
+        chosen = slice(None) if known.all() else known
+        of_account, asset = self._ledger.accounts["asset"], batch.records["asset"][chosen]
+        other = of_account[batch.debtor_row[chosen]] != asset
+        other |= of_account[batch.creditor_row[chosen]] != asset
+        if other.any():
+            differs = known.copy()
+            differs[chosen] = other
             batch.refuse(differs, Outcome.ASSET_MISMATCH)
         return batch

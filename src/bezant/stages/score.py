@@ -79,7 +79,7 @@ class Score:
 
     def _compute(self, batch: PaymentBatch) -> npt.NDArray[np.intp]:
         known = (batch.debtor_row != NO_ROW) & (batch.creditor_row != NO_ROW)
-        rows = np.flatnonzero(batch.pays & known)
+        rows = (batch.pays & known).nonzero()[0]
         batch.device, batch.terminal = self._instruments.read(batch.payloads)
         # A batch that goes whole is not chosen from, which would copy every column.
         chosen = rows if len(rows) < len(batch) else slice(None)

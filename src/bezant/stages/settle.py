@@ -108,11 +108,11 @@ class Settle:
         if not self._engine.pace.lanes:
             yield from _full_parts(covering)
             return
-        leads = np.flatnonzero(covering["count"])
+        leads = (covering["count"]).nonzero()[0]
         first, count = covering["first"][leads].astype(np.intp), covering["count"][leads].astype(np.intp)
         before = np.append(0, np.cumsum(batch.commands))
         commands = before[first + count] > before[first]
-        cuts = leads[np.flatnonzero(commands[1:] != commands[:-1]) + 1].tolist()
+        cuts = leads[(commands[1:] != commands[:-1]).nonzero()[0] + 1].tolist()
         for start, stop in zip([0, *cuts], [*cuts, len(covering)], strict=True):
             yield from _full_parts(covering[start:stop])
 
@@ -140,7 +140,7 @@ class Settle:
     def _seal_rows(self, batch: PaymentBatch) -> None:
         party = self._parties.parties(batch.debtor_row).astype(np.uint32)
         ids_lo, ids_hi = batch.records["id_lo"], batch.records["id_hi"]
-        pays = np.flatnonzero(batch.pays & (party != ERASED))
+        pays = (batch.pays & (party != ERASED)).nonzero()[0]
         if len(pays):
             self._vault.seal_rows(
                 VaultKind.EVIDENCE,

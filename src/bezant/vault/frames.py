@@ -22,6 +22,7 @@ from typing import Final
 
 import numpy as np
 
+from bezant.model.layouts import packer
 from bezant.vault.sealing import TAG_BYTES, I64Array, U8Array, U32Array, U64Array
 
 HEADER = np.dtype(
@@ -45,6 +46,7 @@ HEADER = np.dtype(
         ("header_crc", "<u4"),
     ]
 )
+_pack_header, _CHECK_BYTES = packer(HEADER), HEADER["header_crc"].itemsize
 MAGIC: Final = 0x31544C5541565A42  # "BZVAULT1" in the file
 ALIGNMENT: Final = 64
 VARIABLE: Final = 0xFFFFFFFF
@@ -82,19 +84,14 @@ def encode_frame(
     if width == VARIABLE:
         parts.append(np.diff(columns.offsets).astype(np.uint32).tobytes())
     column_bytes, blob = b"".join(parts), sealed.tobytes()
-    header = np.zeros(1, HEADER)
-    header["magic"], header["version"], header["kind"] = MAGIC, 1, kind
-    header["sequence"], header["durable"] = sequence, durable
-    header["body_bytes"] = len(column_bytes) + len(blob)
-    header["rows"], header["width"] = len(columns.party), width
-    header["nonce"] = np.frombuffer(nonce, np.uint8)
-    header["columns_crc"], header["blob_crc"] = zlib.crc32(column_bytes), zlib.crc32(blob)
-    if len(columns.party):
-        header["min_hi"], header["min_lo"] = _extreme(columns, first=True)
-        header["max_hi"], header["max_lo"] = _extreme(columns, first=False)
-    header["header_crc"] = _header_crc(header.tobytes())
-    frame = b"".join((header.tobytes(), column_bytes, blob))
-    return frame + bytes(-len(frame) % ALIGNMENT)
+    rows, size = len(columns.party), len(column_bytes) + len(blob)
+    spans = (*_extreme(columns, first=True), *_extreme(columns, first=False)) if rows else (0, 0, 0, 0)
+    checks = zlib.crc32(column_bytes), zlib.crc32(blob)
+    header = _pack_header(
+        MAGIC, sequence, durable, size, *spans, nonce, rows, width, kind, 1, *checks, bytes(24), 0
+    )
+    check = _header_crc(header).to_bytes(_CHECK_BYTES, "little")
+    return b"".join((header[:-_CHECK_BYTES], check, column_bytes, blob, bytes(-size % ALIGNMENT)))
 
 
 def parse_header(data: bytes) -> np.void | None:
@@ -142,10 +139,11 @@ def body_is_whole(header: np.void, body: bytes) -> bool:
 
 
 def _extreme(columns: Columns, *, first: bool) -> tuple[int, int]:
+    """Return the first or the last id (low, high)."""
     pick = np.min if first else np.max
     high = pick(columns.ids_hi)
-    return int(high), int(pick(columns.ids_lo[columns.ids_hi == high]))
+    return int(pick(columns.ids_lo[columns.ids_hi == high])), int(high)
 
 
 def _header_crc(data: bytes) -> int:
-    return zlib.crc32(data[: HEADER.itemsize - 4])
+    return zlib.crc32(data[: HEADER.itemsize - _CHECK_BYTES])

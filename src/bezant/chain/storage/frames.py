@@ -27,6 +27,7 @@ from bezant.chain.blocks import AppHash
 from bezant.errors import DecodeError
 from bezant.ledger.batch import no_faults, no_originals
 from bezant.model.digest import sha256
+from bezant.model.layouts import packer
 from bezant.model.orders import Order, decode_order, encode_order
 from bezant.model.records import FAULT, ORIGINAL, RecordArray, names_original
 
@@ -64,6 +65,7 @@ BLOCK_HEADER = np.dtype(
 )
 SEGMENT_MAGIC, FRAME_MAGIC, VERSION = b"BZSEGMNT", b"BZFR", 1
 FRAME_ALIGNMENT = 8
+_pack_frame, _pack_block = packer(FRAME_HEADER), packer(BLOCK_HEADER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +98,9 @@ class JournaledBlock:
 
 def encode_block(network: bytes, block: JournaledBlock) -> bytes:
     """Return a frame's body."""
-    header = np.zeros(1, BLOCK_HEADER)
-    header["height"], header["time_ns"], header["orders"] = block.height, block.time_ns, len(block.orders)
-    header["authorisations"], header["originals"] = len(block.authentic), len(block.originals)
-    header["faults"] = len(block.faults)
-    header["previous_app_hash"] = np.frombuffer(block.previous_app_hash, np.uint8)
-    parts = [header.tobytes()]
+    counts = len(block.orders), len(block.authentic)
+    beside = len(block.originals), len(block.faults)
+    parts = [_pack_block(block.height, block.time_ns, *counts, block.previous_app_hash, *beside)]
     for order in block.orders:
         encoded = encode_order(network, order)
         parts += (len(encoded).to_bytes(8, "little"), encoded)
@@ -147,11 +146,8 @@ def decode_block(body: bytes | memoryview, network: bytes) -> JournaledBlock:
 
 
 def _frame_header(height: int, durable: int, body: bytes | memoryview) -> bytes:
-    header = np.zeros(1, FRAME_HEADER)
-    header["magic"], header["version"], header["length"] = FRAME_MAGIC, VERSION, len(body)
-    header["height"], header["durable"] = height, durable
-    header["check"] = np.frombuffer(sha256(header.tobytes(), body), np.uint8)
-    return header.tobytes()
+    fields = FRAME_MAGIC, VERSION, len(body), height, durable
+    return _pack_frame(*fields, sha256(_pack_frame(*fields, bytes(32)), body))
 
 
 def encode_frame(height: int, durable: int, body: bytes) -> bytes:

@@ -44,7 +44,7 @@ def find_originals(
     Only blocks up to `durable_height` count. Two authorities may have used one id; the payment meant is
     the one that went from the reversal's creditor to its debtor, or from the label's debtor to its creditor.
     """
-    naming = np.flatnonzero(names_original(records))
+    naming = names_original(records).nonzero()[0]
     if not len(naming):
         return no_originals()
     found = np.zeros(len(naming), ORIGINAL)
