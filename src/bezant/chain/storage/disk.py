@@ -16,6 +16,7 @@ from typing import Protocol
 from bezant.errors import StorageError
 
 _ZEROS = bytes(1024 * 1024)
+_ADVISE = getattr(os, "posix_fadvise", None)
 
 
 class Disk(Protocol):
@@ -47,6 +48,9 @@ class Disk(Protocol):
 
     def pwrite(self, file: int, data: bytes | memoryview, offset: int) -> int:
         """Write from `offset` on and return how many bytes were taken."""
+
+    def write_out(self, file: int, offset: int, count: int) -> None:
+        """Have the system begin to write bytes out, and wait for nothing: they are durable no sooner."""
 
     def fdatasync(self, file: int) -> None: ...
 
@@ -89,6 +93,11 @@ class SystemDisk:
 
     def pwrite(self, file: int, data: bytes | memoryview, offset: int) -> int:
         return os.pwrite(file, data, offset)
+
+    def write_out(self, file: int, offset: int, count: int) -> None:
+        # What is asked for is that the system needs no copy of them, so it writes out what it has changed.
+        if _ADVISE is not None:
+            _ADVISE(file, offset, count, os.POSIX_FADV_DONTNEED)
 
     def fdatasync(self, file: int) -> None:
         os.fdatasync(file)

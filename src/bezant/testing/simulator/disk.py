@@ -112,6 +112,9 @@ class SimulatedDisk:
         self._end(cut)
         return len(taken)
 
+    def write_out(self, file: int, offset: int, count: int) -> None:
+        """Nothing: any part of what is not synced may be on this disk, or not, at any time."""
+
     def fdatasync(self, file: int) -> None:
         cut = self._begin("sync", file)
         if self.failing_sync:
