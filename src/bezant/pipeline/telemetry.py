@@ -1,6 +1,6 @@
 """What each stage cost and did: counts and latencies, cheap enough for every batch.
 
-Latencies go into logarithmic buckets, eight to a doubling, so a quantile is right to 9 %.
+Latencies go into logarithmic buckets, 64 to a doubling, so a quantile is right to 1 %.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-BUCKETS_PER_DOUBLING = 8
+BUCKETS_PER_DOUBLING = 64
 BUCKETS = 40 * BUCKETS_PER_DOUBLING
 
 
