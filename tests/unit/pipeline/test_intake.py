@@ -2,122 +2,23 @@
 
 from __future__ import annotations
 
-import queue
 import threading
 from concurrent.futures import Future
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from bezant.chain.blocks import AppHash, CommittedBlock
-from bezant.chain.engine import Answered, Awaited, Pace
+from bezant.chain.engine import Pace
 from bezant.errors import InvariantViolation, Overloaded, StorageError, UnknownOutcome
 from bezant.model.outcomes import Outcome
-from bezant.model.records import AUTHORISATION, DECISION, RECEIPT, RECORD
 from bezant.pipeline import intake as intake_module
-from bezant.pipeline.batch import PaymentBatch, Submission
-from bezant.pipeline.flow import STAGES, Flow
-from bezant.pipeline.intake import Answers, Intake
+from bezant.pipeline.batch import PaymentBatch
+from bezant.pipeline.intake import Answers
 from bezant.stages.authenticate import Authenticate
 from bezant.stages.notify import Notify
 from bezant.testing.nodes import SmallNode
 
-
-class Quiet:
-    """A stage that does nothing; one of them may be made to wait or to fail."""
-
-    version, reads, writes = "test-1", frozenset[str](), frozenset[str]()
-    has_fallback, budget_us, budget_base_us = False, 1.0, 1e12
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.gate = threading.Event()
-        self.gate.set()
-        self.entered = threading.Event()
-        self.error: BaseException | None = None
-
-    def __call__(self, batch: PaymentBatch) -> PaymentBatch:
-        self.entered.set()
-        assert self.gate.wait(30)
-        if self.error is not None:
-            raise self.error
-        return batch
-
-
-class Ordering(Quiet):
-    """Puts every payment into a block of its own height, applied and not yet durable."""
-
-    height = 0
-
-    def __call__(self, batch: PaymentBatch) -> PaymentBatch:
-        super().__call__(batch)
-        self.height += 1
-        receipts = np.zeros(len(batch), RECEIPT)
-        receipts["amount"] = batch.records["amount"]
-        batch.ordered = np.arange(len(batch))
-        batch.block = block(self.height, receipts)
-        return batch
-
-
-def block(height: int, receipts: np.ndarray) -> CommittedBlock:
-    return CommittedBlock(
-        height, height, AppHash.known(bytes(32)), np.zeros(len(receipts), RECORD),
-        np.zeros(len(receipts), DECISION), np.zeros(len(receipts), AUTHORISATION), receipts,
-    )  # fmt: skip
-
-
-class Agreeing(Quiet):
-    """Sends every payment to a network; `take` gives the next batch whose outcome is to come."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
-        self.sent: queue.Queue[tuple[PaymentBatch, Awaited]] = queue.Queue()
-
-    def __call__(self, batch: PaymentBatch) -> PaymentBatch:
-        super().__call__(batch)
-        batch.ordered, batch.awaited = np.arange(len(batch)), Awaited()
-        self.sent.put((batch, batch.awaited))
-        return batch
-
-    def take(self) -> tuple[PaymentBatch, Awaited]:
-        return self.sent.get(timeout=30)
-
-
-def answered(batch: PaymentBatch, *heights: int) -> Answered:
-    receipts = np.zeros(len(batch), RECEIPT)
-    receipts["amount"] = batch.records["amount"]
-    return Answered(receipts, np.array(heights), np.array(heights) * 1_000)
-
-
-class Desk:
-    """An intake over quiet stages; `settle` orders, `durable` makes a height durable."""
-
-    def __init__(self, settle: Quiet | None = None, pace: Pace | None = None) -> None:
-        self.stages: dict[str, Quiet] = {name: Quiet(name) for name in STAGES}
-        self.stages["settle"] = self.settle = settle or Ordering("settle")
-        notify = Quiet("notify")
-        announce = notify.__class__.__call__
-
-        class Tell(Quiet):
-            def __call__(inner, batch: PaymentBatch) -> PaymentBatch:
-                batch = announce(inner, batch)
-                self.intake.announce(batch)
-                return batch
-
-        self.stages["notify"] = self.notify = Tell("notify")
-        self.intake = Intake(Flow(self.stages), lambda: 1, 0, pace or Pace(3))
-
-    def durable(self, height: int) -> None:
-        self.intake.on_durable(block(height, np.zeros(0, RECEIPT)))
-
-
-def submission(*amounts: int) -> Submission:
-    records = np.zeros(len(amounts), RECORD)
-    records["amount"], records["kind"] = amounts, 1
-    signed = np.zeros(1, AUTHORISATION)
-    signed["count"] = len(amounts)
-    return Submission(signed, records)
+from .desks import Desk, submission
 
 
 def test_answers_go_to_whoever_asked(small: SmallNode) -> None:
@@ -338,99 +239,3 @@ def test_after_the_journal_fails_nothing_is_accepted(tmp_path: Path, model_file:
         del journal.sync
         small.restart()
         assert small.balance(small.alice) in (1_000_000, 999_900), "it happened or it did not"
-
-
-def test_batches_that_a_network_agrees_on_in_another_order_are_answered_as_they_come() -> None:
-    desk = Desk(settle := Agreeing("settle"), Pace(under_way=2))
-    first = desk.intake.future(submission(1, 2))
-    one, of_one = settle.take()
-    second = desk.intake.future(submission(3))
-    two, of_two = settle.take()
-    of_two.resolve(answered(two, 5))
-    told = second.result(30)
-    assert (told.height, told.time_ns, told.receipts["amount"].tolist()) == (5, 5_000, [3])
-    assert not first.done()
-    of_one.resolve(answered(one, 6, 7))
-    told = first.result(30)
-    assert (told.height, told.time_ns, told.receipts["amount"].tolist()) == (7, 7_000, [1, 2])
-    desk.intake.close()
-
-
-def test_a_network_that_refuses_is_heard_and_makes_room_for_the_next() -> None:
-    desk = Desk(settle := Agreeing("settle"), Pace(under_way=1))
-    refused = desk.intake.future(submission(1))
-    _, of_one = settle.take()
-    after = desk.intake.future(submission(2))
-    assert settle.sent.empty(), "a second batch was begun beside the one that may be"
-    of_one.resolve(Overloaded("the network is full"))
-    with pytest.raises(Overloaded, match="network is full"):
-        refused.result(30)
-    two, of_two = settle.take()
-    of_two.resolve(answered(two, 1))
-    assert after.result(30).receipts["amount"].tolist() == [2]
-    desk.intake.close()
-
-
-def test_a_small_batch_waits_for_the_one_under_way_and_a_large_one_begins_beside_it() -> None:
-    desk = Desk(settle := Agreeing("settle"), Pace(under_way=3, overlap_from=3))
-    first = desk.intake.future(submission(1))
-    _, of_first = settle.take()
-    second = desk.intake.future(submission(2))
-    third = desk.intake.future(submission(3))
-    assert settle.sent.empty(), "two payments were begun beside a batch, where three are worth it"
-    fourth = desk.intake.future(submission(4))
-    beside, of_beside = settle.take()
-    assert beside.records["amount"].tolist() == [2, 3, 4]
-    fifth = desk.intake.future(submission(5))
-    of_beside.resolve(answered(beside, 1, 1, 1))
-    assert fourth.result(30).receipts["amount"].tolist() == [4]
-    assert second.done()
-    assert third.done()
-    assert settle.sent.empty(), "the first is still under way"
-    of_first.resolve(Overloaded("the network is full"))
-    with pytest.raises(Overloaded, match="network is full"):
-        first.result(30)
-    last, of_last = settle.take()
-    of_last.resolve(answered(last, 2))
-    assert fifth.result(30).receipts["amount"].tolist() == [5]
-    desk.intake.close()
-
-
-def test_a_small_batch_stays_on_one_thread_and_a_large_one_leaves_room_for_the_next() -> None:
-    """From verifying to settling a small one changes neither thread nor core."""
-
-    class Noting(Quiet):
-        def __call__(self, batch: PaymentBatch) -> PaymentBatch:
-            threads.setdefault(len(batch), []).append((threading.current_thread().name, batch.alone))
-            return super().__call__(batch)
-
-    threads: dict[int, list[tuple[str, bool]]] = {}
-    desk = Desk(settle := Agreeing("settle"), Pace(under_way=3, overlap_from=3))
-    for name in ("authenticate", "decide"):
-        desk.intake.flow.replace(Noting(name))
-    for amounts in ((1,), (1, 2), (1, 2, 3)):
-        answer = desk.intake.future(submission(*amounts))
-        batch, awaited = settle.take()
-        awaited.resolve(answered(batch, *[1] * len(batch)))
-        answer.result(30)
-    assert threads == {
-        1: [("intake", False), ("intake", True)],
-        2: [("intake", False), ("intake", True)],
-        3: [("intake", False), ("pipeline", False)],
-    }
-    desk.intake.close()
-
-
-def test_what_comes_within_a_moment_goes_together() -> None:
-    desk = Desk(settle := Agreeing("settle"), Pace(under_way=8, gather_s=0.5))
-    futures = [desk.intake.future(submission(amount)) for amount in range(1, 31)]
-    sizes: list[int] = []
-    while sum(sizes) < len(futures):
-        batch, awaited = settle.take()
-        sizes.append(len(batch))
-        awaited.resolve(answered(batch, *[1] * len(batch)))
-    assert len(sizes) <= 3
-    assert [future.result(30).receipts["amount"].tolist() for future in futures] == [
-        [n] for n in range(1, 31)
-    ]
-    desk.intake.close()
