@@ -195,7 +195,9 @@ class Node:
         self.flow = Flow({name: self._build(name) for name in STAGES}, budgets, self.engine.still)
         self.observer.start()
         opened.callback(self.observer.close)
-        self.intake = Intake(self.flow, clock.now_ns, self.engine.durable_height, self.engine.pace)
+        self.intake = Intake(
+            self.flow, clock.now_ns, self.engine.durable_height, self.engine.pace, self.engine.commit
+        )
         opened.callback(self.intake.close)
         self.engine.subscribe(self.intake.on_durable)
         self.engine.watch_failure(self.intake.on_failure)

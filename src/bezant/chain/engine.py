@@ -129,7 +129,7 @@ class Engine(Protocol):
         prepare: Callable[[], object] = ...,
         record_hashes: Digests | None = None,
         checked: Checked | None = None,
-        at_once: bool = False,
+        held: bool = False,
     ) -> CommittedBlock | Awaited:
         """Have orders applied; subscribers hear of their block once it is durable.
 
@@ -137,11 +137,14 @@ class Engine(Protocol):
         `prepare` is called, usually on another thread, before anything of the block is written or sent: what
         it does (sealing evidence) is durable first. `record_hashes` (n, 32) are the records' leaf hashes
         where the caller has them already, `checked` what was found of the Orders' signatures, in order.
-        `at_once` says that the caller has nothing else to do before the block is durable: the engine may
-        write it, and tell its subscribers, before it returns.
+        `held` says that the caller has nothing to do until the block is durable and will `commit` it: its
+        subscribers are told before that returns, on this thread, and must not submit anything themselves.
 
         Raises: StorageError when the engine can accept nothing (disk full, clock jumped); Overloaded.
         """
+
+    def commit(self) -> None:
+        """Make durable on this thread what was submitted and held, if the engine orders by itself."""
 
     def subscribe(self, subscriber: Subscriber) -> None:
         """Follow committed blocks from the next one on."""

@@ -17,10 +17,20 @@ def packer(layout: np.dtype[Any]) -> Callable[..., bytes]:
     Field by field numpy takes thirty times as long, which for few payments is a part of the whole. Raises
     `struct.error` when called with values that do not fit.
     """
-    codes = "".join(_code(layout[name]) for name in layout.names or ())
+    names = layout.names or ()
+    octets = [(at, layout[name].itemsize) for at, name in enumerate(names) if layout[name].subdtype]
+    codes = "".join(_code(layout[name]) for name in names)
     packed = struct.Struct("<" + codes)
     assert packed.size == layout.itemsize, f"{layout} has gaps"
-    return packed.pack
+
+    def pack(*values: Any) -> bytes:
+        for at, width in octets:
+            # The standard library would cut them off or fill them up.
+            if len(values[at]) != width:
+                raise struct.error(f"{names[at]} takes {width} octets, not {len(values[at])}")
+        return packed.pack(*values)
+
+    return pack
 
 
 def place(layout: np.dtype[Any], name: str) -> int:

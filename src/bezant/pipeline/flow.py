@@ -47,7 +47,7 @@ class Line:
 class Flow:
     """The stages in order, and what they have done.
 
-    One thread begins batches and one finishes them, so that signatures of the next batch are checked
+    One thread begins batches and another may finish them, so that signatures of the next batch are checked
     while this one is scored and settled; any thread may replace a stage. A batch keeps the stages it
     began with, so a swap falls between two batches by itself.
     """

@@ -96,10 +96,12 @@ class Intake:
         now_ns: Callable[[], int],
         durable_height: int = 0,
         pace: Pace = Pace(under_way=3),  # noqa: B008
+        commit: Callable[[], None] = lambda: None,
     ) -> None:
-        """`durable_height` is the engine's before its first block from here, `pace` how it wants batches."""
+        """`durable_height` is the engine's before its first block from here, `pace` how it wants batches;
+        `commit` makes durable on this thread what a batch that is `alone` had ordered."""
         self.flow = flow
-        self._now_ns = now_ns
+        self._now_ns, self._commit = now_ns, commit
         self._queue: deque[_Waiting] = deque()
         self._waiting = 0
         self._running = _Group([])
@@ -167,12 +169,12 @@ class Intake:
         for thread in self._threads:
             thread.join()
 
-    # Called by the notify stage, the engine's journal thread, and the engine when it fails.
+    # Called by the notify stage, whichever thread commits, and the engine when it fails.
 
     def announce(self, batch: PaymentBatch) -> None:
         """Remember who waits for this batch, or answer at once where there is nothing to wait for.
 
-        The journal works on its own thread, so the block may be durable, or lost, before this.
+        The journal has a thread of its own, so the block may be durable, or lost, before this.
         """
         if batch.awaited is not None:
             batch.awaited.tell(partial(self._on_answered, batch, self._running))
@@ -266,12 +268,13 @@ class Intake:
             self._go_on(batch, group)
 
     def _go_on(self, batch: PaymentBatch, group: _Group) -> None:
-        """Finish a batch here if it is small and no other is under way, else on the other thread."""
-        alone = self._under_way == 1 and len(batch) < self._pace.overlap_from
-        if alone and self._finishing.acquire(blocking=False):
+        """Finish a small batch here, for it began when no other was under way; else on the other thread."""
+        if len(batch) < self._pace.overlap_from and self._finishing.acquire(blocking=False):
             try:
                 batch.alone = True
                 self._finish(batch, group)
+                # Behind the stages, whose time the disk is not.
+                self._commit()
             finally:
                 self._finishing.release()
         else:

@@ -94,7 +94,7 @@ class Settle:
             prepare=lambda: self._seal(batch),
             record_hashes=_chosen(batch.record_hashes, batch.ordered),
             checked=None if batch.checked is None else batch.checked.of(kept),
-            at_once=batch.alone,
+            held=batch.alone,
         )
         if isinstance(submitted, Awaited):
             batch.awaited = submitted
@@ -108,7 +108,7 @@ class Settle:
         if not self._engine.pace.lanes:
             yield from _full_parts(covering)
             return
-        leads = (covering["count"]).nonzero()[0]
+        leads = covering["count"].nonzero()[0]
         first, count = covering["first"][leads].astype(np.intp), covering["count"][leads].astype(np.intp)
         before = np.append(0, np.cumsum(batch.commands))
         commands = before[first + count] > before[first]
@@ -126,7 +126,7 @@ class Settle:
         return left[np.cumsum(leads) - 1]
 
     def _seal(self, batch: PaymentBatch) -> None:
-        """Seal evidence and texts; called by the engine's thread before the Orders are written or sent."""
+        """Seal evidence and texts; called by whichever thread writes or sends the Orders, before it does."""
         for _ in range(_SEAL_ATTEMPTS):
             try:
                 self._seal_rows(batch)

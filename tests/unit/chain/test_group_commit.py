@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from bezant.chain.blocks import CommittedBlock
 from bezant.chain.embedded import group_commit
+from bezant.chain.storage.background import Runner, run_in_thread
 from bezant.errors import BezantError, NotFound, StorageError
 from bezant.model.records import id_of
 from bezant.testing.chains import ChainWorld
@@ -111,14 +113,14 @@ def test_a_sync_whose_thread_ends_in_the_middle_is_none(
     chain.engine.close()
 
 
-class AtOnce:
-    """A chain whose caller waits for the disk, and who was told of which block when."""
+class Hasty:
+    """A chain whose caller commits its blocks itself, and who was told of which block when, and where."""
 
-    def __init__(self, folder: Path, idle_s: float = 3600) -> None:
-        self.chain = ChainWorld(folder, idle_s=idle_s, before_sync=self._prepare)
+    def __init__(self, folder: Path, idle_s: float = 3600, runner: Runner = run_in_thread) -> None:
+        self.chain = ChainWorld(folder, idle_s=idle_s, before_sync=self._prepare, runner=runner)
         self.engine = self.chain.engine
         self.told: list[tuple[int, int, threading.Thread]] = []
-        self.trouble: BezantError | None = None
+        self.trouble: BaseException | None = None
         self.gate = threading.Event()
         self.gate.set()
         self.alice, self.bob = self.chain.fund()
@@ -133,13 +135,16 @@ class AtOnce:
         if self.trouble is not None:
             raise self.trouble
 
-    def pay(self, *, at_once: bool = True) -> CommittedBlock:
+    def pay(self, *, held: bool = True, commit: bool = True) -> CommittedBlock:
         order = self.chain.order((ALICE, self.chain.transfer(self.alice, self.bob, 1)))
-        return self.engine.submit([order], at_once=at_once)
+        block = self.engine.submit([order], held=held)
+        if held and commit:
+            self.engine.commit()
+        return block
 
 
 def test_whoever_would_only_wait_commits_without_the_thread(tmp_path: Path) -> None:
-    world = AtOnce(tmp_path)
+    world = Hasty(tmp_path)
     for _ in range(5):
         block = world.pay()
         assert world.told[-1] == (block.height, block.height, threading.current_thread())
@@ -148,23 +153,58 @@ def test_whoever_would_only_wait_commits_without_the_thread(tmp_path: Path) -> N
     world.chain.engine.close()
 
 
-def test_what_is_behind_others_waits_for_its_turn(tmp_path: Path) -> None:
-    world = AtOnce(tmp_path)
-    world.gate.clear()
-    first = world.pay(at_once=False)
-    second = world.pay()
+def test_what_is_held_waits_for_whoever_holds_it_and_goes_with_the_next(tmp_path: Path) -> None:
+    world = Hasty(tmp_path)
+    held = [world.pay(commit=False) for _ in range(3)]
+    time.sleep(0.05)
     assert world.told == []
-    world.gate.set()
-    world.engine.wait_durable(second.height)
-    third = world.pay()
-    assert [height for height, _, _ in world.told] == [first.height, second.height, third.height]
-    here = threading.current_thread()
-    assert [thread is here for _, _, thread in world.told] == [False, False, True]
+    last = world.pay(held=False)
+    world.engine.wait_durable(last.height, 10)
+    assert [height for height, _, _ in world.told] == [block.height for block in (*held, last)]
     world.engine.close()
 
 
+def test_what_is_behind_others_is_committed_behind_them(tmp_path: Path) -> None:
+    world = Hasty(tmp_path)
+    world.gate.clear()
+    first = world.pay(held=False)
+    opened = threading.Timer(0.1, world.gate.set)
+    opened.start()
+    second = world.pay()
+    assert [height for height, _, _ in world.told] == [first.height, second.height]
+    opened.join()
+    world.engine.close()
+
+
+def test_many_callers_commit_each_block_once_and_in_order(tmp_path: Path) -> None:
+    world = Hasty(tmp_path, idle_s=0.001)
+    turn = threading.Lock()
+
+    def pay(number: int) -> None:
+        for block in range(60):
+            # Orders have to be made one at a time; commits meet as they like.
+            with turn:
+                world.pay(held=(number + block) % 3 > 0, commit=False)
+            world.engine.commit()
+
+    callers = [threading.Thread(target=pay, args=(number,)) for number in range(4)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    height = world.engine.height
+    world.engine.wait_durable(height, 10)
+    world.engine.close()
+    assert [told for told, _, _ in world.told] == list(range(height - 239, height + 1))
+    assert all(durable >= told for told, durable, _ in world.told)
+    assert len({thread for _, _, thread in world.told}) > 1
+    world.chain.open()
+    assert world.chain.engine.height == height
+    world.chain.engine.close()
+
+
 def test_after_a_rest_the_thread_commits_and_watches_for_the_next(tmp_path: Path) -> None:
-    world = AtOnce(tmp_path, idle_s=0.02)
+    world = Hasty(tmp_path, idle_s=0.02)
     for _ in range(3):
         block = world.pay()
         world.engine.wait_durable(block.height)
@@ -177,27 +217,45 @@ def test_after_a_rest_the_thread_commits_and_watches_for_the_next(tmp_path: Path
 
 
 def test_a_rest_is_counted_from_the_last_block_whoever_wrote_it(tmp_path: Path) -> None:
-    world = AtOnce(tmp_path, idle_s=0.25)
-    for _ in range(40):
+    world = Hasty(tmp_path, idle_s=0.25)
+    for _ in range(60):
         world.pay()
         time.sleep(0.025)
-    written_here = [thread is threading.current_thread() for _, _, thread in world.told]
-    assert sum(written_here) >= 36, "the journal took a second of payments for a rest"
+    here = [thread is threading.current_thread() for _, _, thread in world.told]
+    assert here.count(False) <= 1, "the journal took a second of payments for a rest"
     world.engine.close()
 
 
-def test_what_cannot_be_committed_at_once_stops_the_engine_as_it_does_the_thread(tmp_path: Path) -> None:
-    world = AtOnce(tmp_path)
+@pytest.mark.parametrize("trouble", [StorageError("the vault's disk refused"), SystemExit("stop")])
+@pytest.mark.parametrize("held", [True, False])
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_what_cannot_be_committed_stops_the_engine_whoever_commits(
+    tmp_path: Path, trouble: BaseException, held: bool
+) -> None:
+    """Nothing may be written behind a block that is not."""
+    world = Hasty(tmp_path)
     kept, heard = world.pay().height, []
     world.engine.watch_failure(heard.append)
-    world.trouble = StorageError("the vault's disk refused")
-    lost = world.pay()
+    world.trouble = trouble
+    with contextlib.suppress(SystemExit):
+        world.pay(held=held)
+    with pytest.raises(StorageError):
+        world.engine.wait_durable(kept + 1, 10)
+    world.trouble = None
+    with pytest.raises(StorageError):
+        world.pay(held=not held)
     assert [height for height, _, _ in world.told] == [kept]
     assert heard == [world.engine.failure]
-    for refused in (lambda: world.engine.wait_durable(lost.height), world.pay):
-        with pytest.raises(StorageError, match="vault's disk"):
-            refused()
-    world.trouble = None
     world.chain.reopen()
     assert world.chain.engine.height == kept
     world.chain.engine.close()
+
+
+def test_nothing_is_written_behind_a_gap(tmp_path: Path) -> None:
+    world = Hasty(tmp_path)
+    world.pay(commit=False)
+    world.engine._commit._queue.clear()
+    world.pay()
+    assert world.told == []
+    assert world.engine.failure is not None
+    world.engine.close()

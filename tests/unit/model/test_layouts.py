@@ -31,6 +31,10 @@ def test_what_does_not_fit_is_not_cut_off() -> None:
     assert pack(513, b"ab") == b"\x01\x02ab\x00\x00"
     with pytest.raises(struct.error):
         pack(1 << 16, b"ab")
+    pack = packer(np.dtype([("nonce", "u1", (4,)), ("count", "<u4")]))
+    for nonce in (b"abc", b"abcde"):
+        with pytest.raises(struct.error, match=f"nonce takes 4 octets, not {len(nonce)}"):
+            pack(nonce, 1)
 
 
 def test_a_layout_with_gaps_is_none() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 from concurrent.futures import Future
 from pathlib import Path
@@ -239,3 +240,26 @@ def test_after_the_journal_fails_nothing_is_accepted(tmp_path: Path, model_file:
         del journal.sync
         small.restart()
         assert small.balance(small.alice) in (1_000_000, 999_900), "it happened or it did not"
+
+
+def test_a_small_batch_is_committed_by_the_thread_that_began_it(small: SmallNode) -> None:
+    told: queue.Queue[str] = queue.Queue()
+    names = []
+    for records in (small.transfers(2, amount_minor=10) for _ in range(30)):
+        small.node.intake.submit(
+            small.submission(records), lambda answer: told.put(threading.current_thread().name)
+        )
+        names.append(told.get(timeout=30))
+    # After a rest the journal's own thread begins.
+    assert names.count("intake") >= 15
+    assert set(names) <= {"intake", "journal"}
+
+
+def test_a_large_batch_leaves_the_disk_to_the_journals_thread(small: SmallNode) -> None:
+    told: queue.Queue[str] = queue.Queue()
+    count = small.node.engine.pace.overlap_from
+    small.node.intake.submit(
+        small.submission(small.transfers(count, amount_minor=1)),
+        lambda answer: told.put(threading.current_thread().name),
+    )
+    assert told.get(timeout=30) == "journal"

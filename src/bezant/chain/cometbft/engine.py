@@ -161,7 +161,7 @@ class CometEngine(StoredChain):
         prepare: Callable[[], object] = _nothing,
         record_hashes: Digests | None = None,
         checked: Checked | None = None,
-        at_once: bool = False,
+        held: bool = False,
     ) -> Awaited:
         """Send orders to the network, on a thread of its own in any case; see `Engine.submit`.
 
@@ -193,6 +193,9 @@ class CometEngine(StoredChain):
         own = tuple(Own(name, data, outstanding) for name, data in named)
         self._broadcaster.put(Sending(own, outstanding, prepare))
         return outstanding.awaited
+
+    def commit(self) -> None:
+        """Nothing is held: the network decides when."""
 
     def prove(self, payment: int) -> Evidence:
         """Return everything a receipt file needs, with the votes under its block. Raises: NotFound."""

@@ -3,7 +3,7 @@
 The caller applies a block and queues it. `group_commit`, on a thread of its own, takes everything queued,
 seals and makes durable what belongs in the vault, writes the frames, syncs once, and then tells the
 subscribers. While one group is on its way to the disk the next blocks are applied. A caller with nothing
-to do meanwhile writes its block itself: handing it to another thread, and core, takes a tenth of its time.
+to do meanwhile commits its block itself: handing it to another thread, and core, takes a tenth of its time.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class EmbeddedEngine(StoredChain):
         prepare: Callable[[], object] = _nothing,
         record_hashes: Digests | None = None,
         checked: Checked | None = None,
-        at_once: bool = False,
+        held: bool = False,
     ) -> CommittedBlock:
         """Apply orders as the next block; see `Engine.submit`."""
         for order in orders:
@@ -90,8 +90,12 @@ class EmbeddedEngine(StoredChain):
             self._journal.check_room()
             now_ns = max(self._clock.now_ns(), self.time_ns + 1)
             applied = self.apply(self.compose(orders, now_ns, record_hashes, checked))
-            self._commit.put(Pending(applied, prepare), at_once=at_once)
+            self._commit.put(Pending(applied, prepare), held=held)
             return applied.block
+
+    def commit(self) -> None:
+        """Make durable what is held; see `Engine.submit`."""
+        self._commit.commit()
 
     def prove_account(self, account: AccountId) -> AccountEvidence:
         """Return an account as the last covered state root has it. Raises: NotFound.

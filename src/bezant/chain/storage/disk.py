@@ -7,6 +7,7 @@ StorageError that says why.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import tempfile
@@ -50,7 +51,7 @@ class Disk(Protocol):
         """Write from `offset` on and return how many bytes were taken."""
 
     def write_out(self, file: int, offset: int, count: int) -> None:
-        """Have the system begin to write bytes out, and wait for nothing: they are durable no sooner."""
+        """Have the system begin to write bytes out, where it can be asked to: they are durable no sooner."""
 
     def fdatasync(self, file: int) -> None: ...
 
@@ -97,7 +98,8 @@ class SystemDisk:
     def write_out(self, file: int, offset: int, count: int) -> None:
         # What is asked for is that the system needs no copy of them, so it writes out what it has changed.
         if _ADVISE is not None:
-            _ADVISE(file, offset, count, os.POSIX_FADV_DONTNEED)
+            with contextlib.suppress(OSError):
+                _ADVISE(file, offset, count, os.POSIX_FADV_DONTNEED)
 
     def fdatasync(self, file: int) -> None:
         os.fdatasync(file)

@@ -15,7 +15,7 @@ from bezant.chain.storage.files import ChainFiles
 from bezant.chain.storage.frames import JournaledBlock
 from bezant.chain.storage.offers import Offers
 from bezant.chain.storage.snapshot_writer import SnapshotWriter
-from bezant.errors import BezantError, StorageError, UnknownOutcome
+from bezant.errors import BezantError, InvariantViolation, StorageError, UnknownOutcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,8 @@ class BlockWriter:
         `settle_first` returns once what the blocks rest on is durable; until then nothing of them is in the
         journal, and what is derived from it is made meanwhile.
         """
+        if applied[0].block.height != self.height + 1:
+            raise InvariantViolation(f"block {applied[0].block.height} is to be written behind {self.height}")
         bodies = [frames.encode_block(self._network, item.journaled) for item in applied]
         for item in applied:
             self.file(item.block)
@@ -80,10 +82,6 @@ class BlockWriter:
     def height(self) -> int:
         """The last height written."""
         return self._journal.height
-
-    def is_next(self, block: CommittedBlock) -> bool:
-        """Whether everything in front of a block is written."""
-        return self.failure is None and block.height == self.height + 1
 
     @property
     def confirmed(self) -> bool:

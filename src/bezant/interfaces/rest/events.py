@@ -84,7 +84,7 @@ class Feed:
             _wake(event, loop)
 
     def on_durable(self, block: CommittedBlock) -> None:
-        """Take a durable block; called by the journal's thread, so it does next to nothing."""
+        """Take a durable block; payments wait for the thread that calls this, so it does next to nothing."""
         with self._lock:
             self._blocks.append(block)
             self._records += len(block.receipts)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -19,7 +18,7 @@ from bezant.errors import DecodeError, StorageError
 from bezant.ledger.batch import no_faults
 from bezant.ledger.open_items import KeyRing, OpenProposal, key_ring, proposals
 from bezant.model.identifiers import AccountId, AuthorityId
-from bezant.model.records import NO_ROW, RecordArray
+from bezant.model.records import NO_ROW
 from bezant.testing.ledgers import NODE
 from bezant.testing.simulator.checks import Played, Violation
 from bezant.testing.simulator.disk import PowerCut, SimulatedDisk
@@ -32,15 +31,6 @@ FOLDER = Path("/simulated")
 LEDGER_SEED = b"a ledger seed of the simulator32"
 QUEUE_BLOCKS = 8
 """Blocks that the simulation lets wait for the disk."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sending:
-    """What is being submitted; see `Played`."""
-
-    envelopes: tuple[Envelope, ...]
-    durable_height: int
-    faults: RecordArray
 
 
 class Life:
@@ -60,7 +50,7 @@ class Life:
         # Drawn apart, so that a seed's other draws stay what they were.
         self._haste = Random(f"at once, {seed}")
         self._at_once = self._haste.choice((0.0, 0.5, 1.0))
-        """The share of submissions whose sender waits for the disk."""
+        """The share of submissions whose sender commits them."""
         self._segment_bytes = self._rng.choice((4, 8, 16, 64)) * 1024
         self._cadence = self._rng.choice((Cadence(), Cadence(running=20, closing=10), Cadence(60, 1)))
         self._events: Counter[str] = Counter()
@@ -69,7 +59,6 @@ class Life:
         self._waiting = 0
         self._unconfirmed = False
         """Whether something was written that no mark confirms yet."""
-        self._sending: Sending | None = None
         self._retries: list[Envelope] = []
         self._faults = no_faults()
         """What is reported with the next block."""
@@ -78,7 +67,6 @@ class Life:
 
     def _open(self) -> None:
         self._schedule, self._waiting, self._unconfirmed = Schedule(), 0, False
-        self._sending = None
         self._engine = ReportingEngine(
             FOLDER,
             self._genesis,
@@ -89,7 +77,6 @@ class Life:
             disk=self._disk,
             runner=self._schedule,
             idle_s=0,
-            on_applied=self._on_applied,
             cadence=self._cadence,
         )
         self._engine.subscribe(self._on_durable)
@@ -137,11 +124,11 @@ class Life:
         if self._waiting >= QUEUE_BLOCKS:
             self._write()
         expected_ns = max(self._time.wall_ns, self._engine.time_ns + 1)
-        height, orders = self._engine.height, [envelope.order for envelope in envelopes]
+        height, durable = self._engine.height, self._engine.durable_height
         self._engine.faults, self._faults = self._faults, no_faults()
-        self._sending = Sending(tuple(envelopes), self._engine.durable_height, self._engine.faults)
+        held = self._haste.random() < self._at_once
         try:
-            block = self._engine.submit(orders, at_once=self._haste.random() < self._at_once)
+            block = self._engine.submit([envelope.order for envelope in envelopes], held=held)
         except DecodeError:
             if all(envelope.readable for envelope in envelopes) or self._engine.height != height:
                 raise
@@ -156,28 +143,27 @@ class Life:
             raise Violation("an Order that cannot be read again became a block")
         if block.time_ns != expected_ns:
             raise Violation(f"block {block.height} is of {block.time_ns}, the clock said {expected_ns}")
-        if self._engine.durable_height >= block.height:
-            self._events["written at once"] += 1
-            self._unconfirmed = True
-        elif self._engine.failure is None:
-            self._waiting += 1
-
-    def _on_applied(self, block: CommittedBlock) -> None:
-        """Note what was applied while none of it is on the disk: the power may go before `submit` returns."""
-        if (sending := self._sending) is None:
-            return
-        self._sending = None
         self._played.append(
             Played(
-                sending.envelopes,
-                sending.durable_height,
+                tuple(envelopes),
+                durable,
                 block.time_ns,
-                sending.faults,
+                self._engine.faults,
                 block.receipts.copy(),
                 block.state_root,
                 block.app_hash,
             )
         )
+        self._waiting += 1
+        if held:
+            self._commit(block)
+
+    def _commit(self, block: CommittedBlock) -> None:
+        """Have a block made durable by its sender; after a rest it waits for the journal's turn instead."""
+        self._engine.commit()
+        if self._engine.durable_height >= block.height:
+            self._events["written at once"] += 1
+            self._waiting, self._unconfirmed = 0, True
 
     def _write(self) -> None:
         """Give the journal its turn where it has something to do; otherwise it would wait for ever."""
