@@ -12,7 +12,7 @@ import pytest
 from bezant.chain.blocks import CommittedBlock
 from bezant.chain.embedded import group_commit
 from bezant.chain.storage.background import Runner, run_in_thread
-from bezant.errors import BezantError, NotFound, StorageError
+from bezant.errors import NotFound, StorageError
 from bezant.model.records import id_of
 from bezant.testing.chains import ChainWorld
 from bezant.testing.ledgers import ALICE
@@ -52,65 +52,6 @@ def test_subscribers_hear_only_of_what_is_durable(
     chain.engine.close()
     assert [height for height, _ in told] == [block.height, later.height]
     assert all(durable >= height for height, durable in told)
-
-
-@SYNCED
-def test_a_block_whose_evidence_cannot_be_kept_is_never_told_of(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beside_from: int
-) -> None:
-    monkeypatch.setattr(group_commit, "BESIDE_FROM", beside_from)
-
-    def before_sync() -> None:
-        if failing:
-            raise StorageError("the vault's disk refused")
-
-    failing: list[bool] = []
-    chain = ChainWorld(tmp_path, before_sync=before_sync, segment_bytes=64 * 1024)
-    alice, bob = chain.fund()
-    kept = chain.engine.height, chain.engine.app_hash
-    told: list[CommittedBlock] = []
-    heard: list[BezantError] = []
-    chain.engine.subscribe(told.append)
-    chain.engine.watch_failure(heard.append)
-    failing.append(True)
-    block = chain.engine.submit([chain.order((ALICE, chain.transfer(alice, bob, 1)))])
-    with pytest.raises(StorageError, match="vault's disk"):
-        chain.engine.wait_durable(block.height)
-    with pytest.raises(StorageError, match="vault's disk"):
-        chain.engine.submit([])
-    assert told == []
-    assert heard == [chain.engine.failure]
-    failing.clear()
-    chain.reopen()
-    assert (chain.engine.height, chain.engine.app_hash) == kept
-    chain.engine.close()
-
-
-@SYNCED
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_sync_whose_thread_ends_in_the_middle_is_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beside_from: int
-) -> None:
-    monkeypatch.setattr(group_commit, "BESIDE_FROM", beside_from)
-
-    def before_sync() -> None:
-        if ending:
-            raise SystemExit
-
-    ending: list[bool] = []
-    chain = ChainWorld(tmp_path, before_sync=before_sync, segment_bytes=64 * 1024)
-    alice, bob = chain.fund()
-    kept = chain.engine.height, chain.engine.app_hash
-    told: list[CommittedBlock] = []
-    chain.engine.subscribe(told.append)
-    ending.append(True)
-    chain.engine.submit([chain.order((ALICE, chain.transfer(alice, bob, 1)))])
-    chain.engine.close()
-    assert told == []
-    ending.clear()
-    chain.open()
-    assert (chain.engine.height, chain.engine.app_hash) == kept
-    chain.engine.close()
 
 
 class Hasty:
@@ -226,28 +167,31 @@ def test_a_rest_is_counted_from_the_last_block_whoever_wrote_it(tmp_path: Path) 
     world.engine.close()
 
 
+@SYNCED
 @pytest.mark.parametrize("trouble", [StorageError("the vault's disk refused"), SystemExit("stop")])
 @pytest.mark.parametrize("held", [True, False])
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_what_cannot_be_committed_stops_the_engine_whoever_commits(
-    tmp_path: Path, trouble: BaseException, held: bool
+def test_a_block_whose_evidence_cannot_be_kept_is_never_told_of_and_stops_the_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beside_from: int, trouble: BaseException, held: bool
 ) -> None:
-    """Nothing may be written behind a block that is not."""
+    """Whoever commits, and even where what is synced first ends its thread: nothing may be written behind."""
+    monkeypatch.setattr(group_commit, "BESIDE_FROM", beside_from)
     world = Hasty(tmp_path)
-    kept, heard = world.pay().height, []
+    last, heard = world.pay(), []
+    kept = last.height, last.app_hash
     world.engine.watch_failure(heard.append)
     world.trouble = trouble
     with contextlib.suppress(SystemExit):
         world.pay(held=held)
-    with pytest.raises(StorageError):
-        world.engine.wait_durable(kept + 1, 10)
+    with pytest.raises(StorageError, match=r"vault's disk|broken off"):
+        world.engine.wait_durable(last.height + 1, 10)
     world.trouble = None
     with pytest.raises(StorageError):
         world.pay(held=not held)
-    assert [height for height, _, _ in world.told] == [kept]
+    assert [height for height, _, _ in world.told] == [last.height]
     assert heard == [world.engine.failure]
     world.chain.reopen()
-    assert world.chain.engine.height == kept
+    assert (world.chain.engine.height, world.chain.engine.app_hash) == kept
     world.chain.engine.close()
 
 
