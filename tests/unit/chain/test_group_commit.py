@@ -158,12 +158,12 @@ def test_after_a_rest_the_thread_commits_and_watches_for_the_next(tmp_path: Path
 
 
 def test_a_rest_is_counted_from_the_last_block_whoever_wrote_it(tmp_path: Path) -> None:
-    world = Hasty(tmp_path, idle_s=0.25)
-    for _ in range(60):
+    world = Hasty(tmp_path, idle_s=0.5)
+    for _ in range(80):
         world.pay()
         time.sleep(0.025)
     here = [thread is threading.current_thread() for _, _, thread in world.told]
-    assert here.count(False) <= 1, "the journal took a second of payments for a rest"
+    assert here.count(False) <= 1, "the journal took two seconds of payments for a rest"
     world.engine.close()
 
 
